@@ -1,0 +1,3 @@
+"""offchip: what an attacker who holds an STM32 device gets from credentials kept off-chip."""
+
+__version__ = "0.1.0"

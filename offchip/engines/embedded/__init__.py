@@ -1,0 +1,1 @@
+"""The embedded engine: Unicorn as a Cortex-M4F, and Python twins of the board's peripherals."""

@@ -1,0 +1,130 @@
+"""What every peripheral twin is made of: registers on a bus, wires, and the services of the machine.
+
+Conventions for the twins
+* A class carries the name the ``.repl`` uses through ``@model("Offchip.SdCardSpi")``. The keyword arguments of
+  ``__init__`` after ``machine`` are the attributes of the ``.repl``, in snake_case (``highCapacity`` ->
+  ``high_capacity``); defaults make them optional. Public attributes and methods are what the monitor can reach, also
+  in snake_case (``TornBytes`` -> ``torn_bytes``, ``PowerCut`` -> ``power_cut()``).
+* Wires out are :class:`Line` attributes named as in the .repl (``IRQ`` -> ``irq``); the unnamed default is ``irq``.
+  Numbered wires out (``[0-15] ->``) live in ``self.lines[n]``. Wires in arrive at :meth:`Peripheral.on_gpio`.
+* ``reset()`` is what a reset of the MCU does to the block; ``power_on()`` and ``power_off()`` what the supply does.
+* Register accesses nobody modelled go to :meth:`Peripheral.unmodelled`: reported, read as 0, never silent.
+* Children register themselves with the parent through :meth:`Peripheral.attach`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from offchip.engines.embedded.clock import Clock
+
+MODELS: dict[str, type[Peripheral]] = {}
+
+
+def model(name: str) -> Callable[[type[Peripheral]], type[Peripheral]]:
+    """Register a class under the name the ``.repl`` files use."""
+
+    def register(cls: type[Peripheral]) -> type[Peripheral]:
+        MODELS[name] = cls
+        cls.model_name = name
+        return cls
+
+    return register
+
+
+class Machine(Protocol):
+    """What a peripheral may ask of the machine it sits in."""
+
+    clock: Clock
+
+    def report(self, kind: str, where: str, message: str, address: int = 0) -> None:
+        """Leave a Diagnostic (kind: unmodelled, violation)."""
+
+    def request_reset(self, cause: str) -> None:
+        """Reset the MCU at the end of the current instruction (cause: software, watchdog)."""
+
+    def uart_output(self, name: str, value: int) -> None:
+        """A byte left the chip on a UART."""
+
+    def read_bytes(self, address: int, length: int) -> bytes:
+        """Read memory behind the bus (DMA-like; no side effects on registers)."""
+
+    def write_bytes(self, address: int, data: bytes) -> None:
+        """Write RAM or flash behind the bus, without policing; drops stale translations."""
+
+    def find(self, name: str) -> Peripheral:
+        """The peripheral of that name in the platform."""
+
+
+class Line:
+    """A wire from one output to any number of inputs; only changes of level are passed on."""
+
+    __slots__ = ("level", "sinks")
+
+    def __init__(self) -> None:
+        self.level = False
+        self.sinks: list[tuple[Callable[[int, bool], None], int]] = []
+
+    def connect(self, sink: Callable[[int, bool], None], number: int) -> None:
+        self.sinks.append((sink, number))
+
+    def set(self, level: bool) -> None:
+        level = bool(level)
+        if level != self.level:
+            self.level = level
+            for sink, number in self.sinks:
+                sink(number, level)
+
+    def pulse(self) -> None:
+        self.set(True)
+        self.set(False)
+
+
+class Peripheral:
+    """Base of all twins."""
+
+    model_name = ""
+    #: bytes of address space the block occupies when the .repl gives no size
+    size = 0x400
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.name = ""  # set by the builder: "spi1"
+        self.path = ""  # set by the builder: "sysbus.spi1"
+        self.irq = Line()
+        self.lines: dict[int, Line] = {}
+
+    # wires -----------------------------------------------------------------------------------------------------
+    def line(self, number: int) -> Line:
+        """The numbered output wire, made when first asked for."""
+        return self.lines.setdefault(number, Line())
+
+    def on_gpio(self, number: int, level: bool) -> None:
+        """A wire into this block changed its level."""
+
+    # tree ------------------------------------------------------------------------------------------------------
+    def attach(self, child: Peripheral, point: Any) -> None:
+        """Register ``child`` at ``point`` (an I2C address, or None). Raises ValueError when it does not fit."""
+        raise ValueError(f"{self.model_name} takes no children")
+
+    # life ------------------------------------------------------------------------------------------------------
+    def reset(self) -> None: ...
+    def power_off(self) -> None: ...
+    def power_on(self) -> None: ...
+
+    # bus -------------------------------------------------------------------------------------------------------
+    def read(self, offset: int, width: int) -> int:
+        """Read ``width`` bytes (1, 2 or 4) at ``offset``."""
+        return self.unmodelled(offset, width)
+
+    def write(self, offset: int, width: int, value: int) -> None:
+        self.unmodelled(offset, width, value)
+
+    def unmodelled(self, offset: int, width: int, value: int | None = None) -> int:
+        what = "read of" if value is None else f"write of 0x{value:X} to"
+        self.machine.report("unmodelled", self.path, f"{width * 8}-bit {what} register offset 0x{offset:X}", offset)
+        return 0
+
+    def violation(self, message: str) -> None:
+        self.machine.report("violation", self.path, message)

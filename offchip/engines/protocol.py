@@ -1,0 +1,214 @@
+"""What an engine promises to the board, whoever emulates underneath.
+
+Shaped by what a real Renode can do (docs in DESIGN.md, "Engine protocol"):
+
+* time moves only inside :meth:`Engine.run`; it returns what left the chip meanwhile, so an engine may live in
+  another process. There are no callbacks into Python while the CPU runs.
+* attacks on a bus are *rules* handed to a tap before time runs; the tap applies them and leaves ``fired`` records.
+* all times are integers in nanoseconds of virtual time since the first power-on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+
+class Reset(Enum):
+    """Why the core starts again."""
+
+    PIN = "pin"
+    POWER = "power"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this engine can do; the board asks instead of guessing."""
+
+    name: str
+    version: str
+    exact_instructions: bool
+    polices_code_sectors: bool
+    reports_unmodelled_access: bool
+    power_cut: bool
+    instruction_skip: bool
+    snapshot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UartByte:
+    """One byte that left the chip. ``time_ns``: virtual time at which the data register was written."""
+
+    uart: str
+    value: int
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """Something the model did not expect.
+
+    ``kind`` is ``unmodelled`` (access to a register nobody modelled), ``violation`` (a driver broke a rule of the
+    data sheet), ``fault`` (the core took a fault) or ``lockup``.
+    """
+
+    kind: str
+    where: str
+    message: str
+    time_ns: int
+    pc: int
+    address: int = 0
+
+
+@dataclass(slots=True)
+class RunResult:
+    """What happened in one :meth:`Engine.run`."""
+
+    uart: list[UartByte] = field(default_factory=list)
+    resets: int = 0
+    halted: bool = False  # the core is locked up, or power is off: time alone moves
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One bus transaction as the tap saw it.
+
+    SPI: one period of chip select low; ``mosi`` and ``miso`` have equal length.
+    I2C: one transaction from START to STOP in the short form of the tap ("S A0+ 00+ 10+ Sr A1+ 5A+ 00- P").
+    """
+
+    bus: str
+    time_ns: int
+    mosi: bytes = b""
+    miso: bytes = b""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """Evidence that a rule changed something: where, when, and the bytes before and after."""
+
+    bus: str
+    rule: str
+    time_ns: int
+    place: str
+    before: bytes
+    after: bytes
+
+
+@runtime_checkable
+class Tap(Protocol):
+    """A probe clipped on a bus."""
+
+    def record(self, on: bool = True) -> None: ...
+    def drain(self) -> list[Transfer]: ...
+    def fired(self) -> list[Fired]: ...
+    def clear(self) -> None:
+        """Forget rules and evidence."""
+
+
+class SpiTap(Tap, Protocol):
+    def replace_on_read(self, block: int, offset: int, data: bytes, nth: int = 1, count: int = 0,
+                        fix_crc: bool = True) -> None:
+        """Change ``data`` at ``offset`` of SD block ``block`` from the ``nth`` read on, ``count`` times (0 = always)."""
+
+    def replace_on_write(self, block: int, offset: int, data: bytes, nth: int = 1, count: int = 0,
+                         fix_crc: bool = True) -> None: ...
+    def redirect_read(self, block: int, to_block: int) -> None: ...
+    def stuck_miso(self, value: int | None) -> None:
+        """Hold MISO at ``value`` (0x00 or 0xFF); ``None`` lets go."""
+
+    def cut_power_at_block_write(self, n: int, after_bytes: int = 0) -> None:
+        """Cut the supply of the medium in the n-th block write from now (1-based), after so many data bytes."""
+
+
+class I2cTap(Tap, Protocol):
+    def replace(self, index: int, value: int, on_read: bool) -> None:
+        """Replace the data byte ``index`` (0-based within its direction phase) of every transfer."""
+
+    def drop_address(self, address: int | None) -> None:
+        """Let the 7-bit ``address`` go unacknowledged; ``None`` lets go."""
+
+    def cut_power_after(self, events: int) -> None:
+        """Cut the supply of the EEPROM after so many bus events from now."""
+
+
+class Medium(Protocol):
+    """What anybody who holds the device can do with the card or the EEPROM chip."""
+
+    name: str
+    size: int
+    present: bool
+
+    def read(self, offset: int, length: int) -> bytes: ...
+    def write(self, offset: int, data: bytes) -> None: ...
+    def set(self, option: str, value: int | bool | str) -> None:
+        """Set a named fault knob of the model (``TornBytes``, ``BusyMicroseconds`` ...: same names on both engines)."""
+
+    def counter(self, name: str) -> int:
+        """Read a named counter of the model (``BlocksRead``, ``BlocksWritten`` ...)."""
+
+
+class DebugPort(Protocol):
+    """SWD as the chip offers it at its present readout protection level (RM0090 3.7.3)."""
+
+    rdp_level: int
+
+    def read(self, address: int, length: int) -> bytes:
+        """Raises :class:`offchip.errors.DebugAccessRefused`."""
+
+    def write(self, address: int, data: bytes) -> None: ...
+    def set_rdp(self, level: int) -> None:
+        """Level 1 -> 0 mass-erases first; level 2 is final."""
+
+    def mass_erase(self) -> None: ...
+
+
+class Engine(Protocol):
+    """One board in one engine."""
+
+    capabilities: Capabilities
+
+    # life ------------------------------------------------------------------------------------------------------
+    def load_elf(self, path: Path) -> None:
+        """Program an ELF for Cortex-M through the back door. Raises FirmwareError."""
+
+    def program(self, address: int, data: bytes) -> None:
+        """Write flash, option bytes, UID or OTP through the back door (the factory's programmer)."""
+
+    def power_on(self) -> None: ...
+    def power_off(self) -> None:
+        """Volatile memory is lost (filled with a pattern), non-volatile state is kept, torn writes are torn."""
+
+    def reset(self) -> None:
+        """Pull NRST."""
+
+    def close(self) -> None: ...
+
+    # time ------------------------------------------------------------------------------------------------------
+    now_ns: int
+    instructions: int
+
+    def run(self, duration_ns: int) -> RunResult:
+        """Let virtual time pass; bytes fed to a UART arrive at its line rate."""
+
+    # pins and wires --------------------------------------------------------------------------------------------
+    def feed_uart(self, uart: str, data: bytes) -> None:
+        """Queue bytes for the chip's receiver (``usart1``, ``usart2``)."""
+
+    def set_hall(self, magnet_near: bool) -> None: ...
+    def medium(self, name: str) -> Medium:
+        """``sdcard`` or ``eeprom``."""
+
+    def spi_tap(self) -> SpiTap: ...
+    def i2c_tap(self) -> I2cTap: ...
+    def debug_port(self) -> DebugPort: ...
+
+    # memory by the back door (for oracles, never for attackers) -------------------------------------------------
+    def read_memory(self, address: int, length: int) -> bytes: ...
+    def write_memory(self, address: int, data: bytes) -> None: ...
+
+    # what went wrong -------------------------------------------------------------------------------------------
+    def diagnostics(self) -> list[Diagnostic]: ...
