@@ -1,0 +1,369 @@
+"""The system control space of a Cortex-M4: NVIC, SCB, SysTick (ARMv7-M ARM B3.2-B3.4, PM0214 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from offchip.engines.embedded.clock import Event
+from offchip.engines.embedded.peripheral import Machine, Peripheral, model
+
+RESET, NMI, HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT = 1, 2, 3, 4, 5, 6
+SVCALL, DEBUG_MONITOR, PENDSV, SYSTICK = 11, 12, 14, 15
+IRQ0 = 16
+IRQS = 82  # STM32F405/407, RM0090 table 61
+
+#: priority of thread mode: below every exception
+IDLE = 256
+_FIXED = {RESET: -3, NMI: -2, HARD_FAULT: -1}
+
+# register offsets from 0xE000E000
+ICTR, ACTLR = 0x004, 0x008
+SYST_CSR, SYST_RVR, SYST_CVR, SYST_CALIB = 0x010, 0x014, 0x018, 0x01C
+CPUID, ICSR, VTOR, AIRCR, SCR, CCR = 0xD00, 0xD04, 0xD08, 0xD0C, 0xD10, 0xD14
+SHPR1, SHPR3, SHCSR, CFSR, HFSR, DFSR, MMFAR, BFAR, AFSR = 0xD18, 0xD20, 0xD24, 0xD28, 0xD2C, 0xD30, 0xD34, 0xD38, 0xD3C
+CPACR, MPU_TYPE, MPU_END = 0xD88, 0xD90, 0xDB8
+DHCSR, DCRSR, DCRDR, DEMCR = 0xDF0, 0xDF4, 0xDF8, 0xDFC
+STIR, FPCCR, FPCAR, FPDSCR = 0xF00, 0xF34, 0xF38, 0xF3C
+
+_IDENTITY = {
+    0xD40: 0x00000030, 0xD44: 0x00000200, 0xD48: 0x00100000, 0xD4C: 0, 0xD50: 0x00000030, 0xD54: 0, 0xD58: 0, 0xD5C: 0,
+    0xD60: 0x01101110, 0xD64: 0x02111000, 0xD68: 0x21112231, 0xD6C: 0x01111110, 0xD70: 0x01310132,
+    0xF40: 0x10110021, 0xF44: 0x11000011, 0xF48: 0,
+}
+
+SHCSR_MEMFAULTENA, SHCSR_BUSFAULTENA, SHCSR_USGFAULTENA = 1 << 16, 1 << 17, 1 << 18
+_SHCSR_ACTIVE = {0: MEM_MANAGE, 1: BUS_FAULT, 3: USAGE_FAULT, 7: SVCALL, 8: DEBUG_MONITOR, 10: PENDSV, 11: SYSTICK}
+_SHCSR_PENDED = {12: USAGE_FAULT, 13: MEM_MANAGE, 14: BUS_FAULT, 15: SVCALL}
+
+
+class SysTick:
+    """24-bit down counter on HCLK or HCLK/8; its period is RELOAD + 1 (ARMv7-M ARM B3.3)."""
+
+    def __init__(self, machine: Machine, fire: Callable[[], None]) -> None:
+        self._clock = machine.clock
+        self._fire = fire
+        self._event: Event | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        self.csr = self.reload = 0
+        self._start = 0  # cycle at which the counter last stood at zero
+        self._held = 0  # value while disabled
+        self._seen = 0  # wraps already reported through COUNTFLAG
+        self._arm()
+
+    @property
+    def _scale(self) -> int:
+        return 1 if self.csr & 4 else 8
+
+    def _ticks(self) -> int:
+        return (self._clock.cycles - self._start) // self._scale
+
+    def _arm(self) -> None:
+        if self._event:
+            self._event.cancel()
+            self._event = None
+        if self.csr & 1 and self.reload and self.csr & 2:
+            period = (self.reload + 1) * self._scale
+            gone = self._clock.cycles - self._start
+            # the exception is pended when the counter reaches zero, i.e. at every whole period
+            self._event = self._clock.after_cycles(period - gone % period, self._wrap)
+
+    def _wrap(self) -> None:
+        self._fire()
+        self._event = self._clock.after_cycles((self.reload + 1) * self._scale, self._wrap)
+
+    def value(self) -> int:
+        if not self.csr & 1 or not self.reload:
+            return self._held
+        into = self._ticks() % (self.reload + 1)
+        return self.reload + 1 - into if into else 0
+
+    def read(self, offset: int) -> int:
+        if offset == SYST_CSR:
+            flag = 0
+            if self.csr & 1 and self.reload:
+                wraps = self._ticks() // (self.reload + 1)
+                flag = int(wraps > self._seen)
+                self._seen = wraps
+            return self.csr | flag << 16
+        if offset == SYST_RVR:
+            return self.reload
+        if offset == SYST_CVR:
+            return self.value()
+        return 0x40000000 | 18749  # CALIB: SKEW, 1 ms at HCLK/8 of 150 MHz (PM0214 4.5.4)
+
+    def write(self, offset: int, value: int) -> None:
+        if offset == SYST_CSR:
+            current = self.value()
+            self.csr = value & 7
+            self._held = current
+            if self.csr & 1:
+                gone = (self.reload + 1 - current) % (self.reload + 1)
+                self._start = self._clock.cycles - gone * self._scale
+                self._seen = 0
+        elif offset == SYST_RVR:
+            self.reload = value & 0xFFFFFF
+        else:  # any write to CVR clears it and COUNTFLAG; counting goes on from RELOAD
+            self._held = 0
+            self._start = self._clock.cycles
+            self._seen = 0
+        self._arm()
+
+
+@model("IRQControllers.NVIC")
+class Nvic(Peripheral):
+    """Pending, active and enabled state of every exception, and the priority rules.
+
+    Args:
+        priority_mask: implemented bits of a priority byte (STM32F4: 0xF0).
+        systick_frequency: accepted for the .repl; SysTick counts core cycles.
+    """
+
+    size = 0x1000
+
+    def __init__(self, machine: Machine, priority_mask: int = 0xF0, systick_frequency: int = 168_000_000) -> None:
+        super().__init__(machine)
+        self.priority_mask = priority_mask
+        self.IRQ = self.irq
+        self.systick = SysTick(machine, lambda: self.pend(SYSTICK))
+        #: wired by the core: ask it to look at the exceptions again, reset, sleep on exit
+        self.on_change: Callable[[], None] = lambda: None
+        self._levels = [False] * (IRQ0 + IRQS)
+        self._clear()
+
+    def _clear(self) -> None:
+        n = IRQ0 + IRQS
+        self.enabled = [False] * n
+        for system in (NMI, HARD_FAULT, SVCALL, DEBUG_MONITOR, PENDSV, SYSTICK):
+            self.enabled[system] = True
+        self.priority = [0] * n
+        for number, fixed in _FIXED.items():
+            self.priority[number] = fixed
+        self.pending: set[int] = set()
+        self.active: list[int] = []
+        self.vtor = 0
+        self.prigroup = 0
+        self.scr = 0
+        self.ccr = 0x200
+        self.cfsr = self.hfsr = self.dfsr = self.mmfar = self.bfar = 0
+        self.cpacr = self.demcr = self.actlr = 0
+        self.fpccr, self.fpcar, self.fpdscr = 0xC0000000, 0, 0
+        self._best: int | None = None
+
+    def reset(self) -> None:
+        self._clear()
+        self.systick.reset()
+        for irq in range(IRQ0, IRQ0 + IRQS):
+            if self._levels[irq]:
+                self.pending.add(irq)
+
+    # lines in --------------------------------------------------------------------------------------------------
+    def on_gpio(self, number: int, level: bool) -> None:
+        exception = IRQ0 + number
+        self._levels[exception] = level
+        if level and exception not in self.active:
+            self.pend(exception)
+
+    def pend(self, exception: int) -> None:
+        if exception not in self.pending:
+            self.pending.add(exception)
+            self._changed()
+
+    def _changed(self) -> None:
+        self._best = None
+        self.on_change()
+
+    # priorities ------------------------------------------------------------------------------------------------
+    def group(self, priority: int) -> int:
+        """Group (preemption) part of a priority, ARMv7-M ARM B1.5.4."""
+        return priority & ~((1 << (self.prigroup + 1)) - 1) if priority >= 0 else priority
+
+    def best_pending(self) -> int | None:
+        """The pending, enabled exception of the highest priority (lowest number wins among equals)."""
+        if self._best is None:
+            best, key = 0, (IDLE, 0)
+            for exception in self.pending:
+                if self.enabled[exception]:
+                    candidate = (self.priority[exception], exception)
+                    if candidate < key:
+                        best, key = exception, candidate
+            self._best = best
+        return self._best or None
+
+    def active_priority(self) -> int:
+        """Group priority of the most urgent active exception, :data:`IDLE` in thread mode."""
+        return min((self.group(self.priority[e]) for e in self.active), default=IDLE)
+
+    def enter(self, exception: int) -> None:
+        self.pending.discard(exception)
+        self.active.append(exception)
+        self._best = None
+
+    def leave(self, exception: int) -> None:
+        if exception in self.active:
+            self.active.remove(exception)
+        if exception >= IRQ0 and self._levels[exception]:
+            self.pending.add(exception)  # a level still high asks again
+        self._best = None
+
+    # registers -------------------------------------------------------------------------------------------------
+    def read(self, offset: int, width: int) -> int:
+        if width == 4:
+            if offset & 3:
+                return self.unmodelled(offset, width)
+            return self._read_word(offset)
+        word = offset & ~3
+        if not (0x400 <= word < 0x500 or SHPR1 <= word <= SHPR3 or word == CFSR):
+            return self.unmodelled(offset, width)
+        return self._read_word(word) >> 8 * (offset & 3) & ((1 << 8 * width) - 1)
+
+    def write(self, offset: int, width: int, value: int) -> None:
+        if width == 4 and not offset & 3:
+            self._write_word(offset, value)
+        elif 0x400 <= offset < 0x500 or SHPR1 <= offset < SHPR3 + 4:
+            for i in range(width):
+                self._set_priority_byte(offset + i, value >> 8 * i & 0xFF)
+        elif CFSR <= offset < CFSR + 4:
+            self.cfsr &= ~(value << 8 * (offset & 3))
+        elif offset == STIR and width >= 2:
+            self._write_word(STIR, value)
+        else:
+            self.unmodelled(offset, width, value)
+
+    def _bits(self, base: int, test: Callable[[int], bool]) -> int:
+        first = IRQ0 + base * 8
+        return sum(1 << i for i in range(32) if first + i < IRQ0 + IRQS and test(first + i))
+
+    def _priority_slot(self, offset: int) -> int | None:
+        exception = offset - 0x400 + IRQ0 if offset < 0x500 else offset - SHPR1 + 4
+        if exception < IRQ0 + IRQS and exception not in (7, 8, 9, 10, 13):
+            return exception
+        return None
+
+    def _set_priority_byte(self, offset: int, value: int) -> None:
+        exception = self._priority_slot(offset)
+        if exception is not None:
+            self.priority[exception] = value & self.priority_mask
+            self._changed()
+
+    def _read_word(self, offset: int) -> int:
+        if SYST_CSR <= offset <= SYST_CALIB:
+            return self.systick.read(offset)
+        block = offset & ~0x7F
+        if block in (0x100, 0x180):
+            return self._bits(offset & 0x7F, lambda e: self.enabled[e])
+        if block in (0x200, 0x280):
+            return self._bits(offset & 0x7F, lambda e: e in self.pending)
+        if block == 0x300:
+            return self._bits(offset & 0x7F, lambda e: e in self.active)
+        if 0x400 <= offset < 0x500 or SHPR1 <= offset <= SHPR3:
+            word = 0
+            for i in range(4):
+                exception = self._priority_slot(offset + i)
+                word |= (self.priority[exception] if exception is not None else 0) << 8 * i
+            return word
+        if offset == ICSR:
+            best = self.best_pending() or 0
+            running = self.active[-1] if self.active else 0
+            irq_pending = any(e >= IRQ0 for e in self.pending)
+            return (running | (len(self.active) <= 1) << 11 | best << 12 | irq_pending << 22
+                    | (SYSTICK in self.pending) << 26 | (PENDSV in self.pending) << 28 | (NMI in self.pending) << 31)
+        if offset == SHCSR:
+            word = sum(1 << b for b, e in _SHCSR_ACTIVE.items() if e in self.active)
+            word |= sum(1 << b for b, e in _SHCSR_PENDED.items() if e in self.pending)
+            return word | sum(1 << 16 + i for i, e in enumerate((MEM_MANAGE, BUS_FAULT, USAGE_FAULT)) if self.enabled[e])
+        simple = {ICTR: 2, ACTLR: self.actlr, CPUID: 0x410FC241, VTOR: self.vtor,
+                  AIRCR: 0xFA050000 | self.prigroup << 8, SCR: self.scr, CCR: self.ccr, CFSR: self.cfsr, HFSR: self.hfsr,
+                  DFSR: self.dfsr, MMFAR: self.mmfar, BFAR: self.bfar, AFSR: 0, CPACR: self.cpacr, MPU_TYPE: 0x800,
+                  DHCSR: 0, DEMCR: self.demcr, FPCCR: self.fpccr, FPCAR: self.fpcar, FPDSCR: self.fpdscr}
+        if offset in simple:
+            return simple[offset]
+        if offset in _IDENTITY:
+            return _IDENTITY[offset]
+        if MPU_TYPE < offset <= MPU_END or 0xD74 <= offset < 0xD80:
+            return 0
+        return self.unmodelled(offset, 4)
+
+    def _write_word(self, offset: int, value: int) -> None:
+        block = offset & ~0x7F
+        if SYST_CSR <= offset <= SYST_CVR:
+            self.systick.write(offset, value)
+        elif block in (0x100, 0x180, 0x200, 0x280):
+            self._write_bits(block, IRQ0 + (offset & 0x7F) * 8, value)
+        elif 0x400 <= offset < 0x500 or SHPR1 <= offset <= SHPR3:
+            for i in range(4):
+                self._set_priority_byte(offset + i, value >> 8 * i & 0xFF)
+        elif offset == ICSR:
+            for bit, exception in ((31, NMI), (28, PENDSV), (26, SYSTICK)):
+                if value >> bit & 1:
+                    self.pend(exception)
+            for bit, exception in ((27, PENDSV), (25, SYSTICK)):
+                if value >> bit & 1:
+                    self.pending.discard(exception)
+            self._changed()
+        elif offset == VTOR:
+            self.vtor = value & 0x3FFFFF80
+        elif offset == AIRCR:
+            if value >> 16 == 0x05FA:
+                self.prigroup = value >> 8 & 7
+                if value & 4:
+                    self.machine.request_reset("software")
+                self._changed()
+        elif offset == SHCSR:
+            for i, exception in enumerate((MEM_MANAGE, BUS_FAULT, USAGE_FAULT)):
+                self.enabled[exception] = bool(value >> 16 + i & 1)
+            for bit, exception in _SHCSR_PENDED.items():
+                (self.pending.add if value >> bit & 1 else self.pending.discard)(exception)
+            self._changed()
+        elif offset == CFSR:
+            self.cfsr &= ~value
+        elif offset == HFSR:
+            self.hfsr &= ~value
+        elif offset == DFSR:
+            self.dfsr &= ~value
+        elif offset == STIR:
+            if value & 0x1FF < IRQS:
+                self.pend(IRQ0 + (value & 0x1FF))
+        elif offset == SCR:
+            self.scr = value & 0x16
+        elif offset == CCR:
+            self.ccr = value & 0x31B
+        elif offset == MMFAR:
+            self.mmfar = value
+        elif offset == BFAR:
+            self.bfar = value
+        elif offset == CPACR:
+            self.cpacr = value & 0x00F00000
+        elif offset == DEMCR:
+            self.demcr = value
+        elif offset == ACTLR:
+            self.actlr = value
+        elif offset == FPCCR:
+            self.fpccr = value & 0xC0000000
+        elif offset == FPCAR:
+            self.fpcar = value & ~7
+        elif offset == FPDSCR:
+            self.fpdscr = value & 0x07C00000
+        elif MPU_TYPE < offset <= MPU_END and not (offset == 0xD94 and value & 1):
+            return  # regions may be described; only switching the MPU on is not modelled
+        elif offset in (AFSR, DHCSR, DCRSR, DCRDR):
+            return  # implementation defined or the debugger's alone: ignored by silicon, too
+        else:
+            self.unmodelled(offset, 4, value)
+
+    def _write_bits(self, block: int, first: int, value: int) -> None:
+        for i in range(32):
+            exception = first + i
+            if value >> i & 1 and exception < IRQ0 + IRQS:
+                if block == 0x100:
+                    self.enabled[exception] = True
+                elif block == 0x180:
+                    self.enabled[exception] = False
+                elif block == 0x200:
+                    self.pending.add(exception)
+                elif not self._levels[exception]:
+                    self.pending.discard(exception)
+        self._changed()
+
+

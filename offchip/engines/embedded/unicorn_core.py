@@ -1,0 +1,270 @@
+"""Unicorn as a Cortex-M4F that stops exactly where it is told to.
+
+Unicorn counts instructions in C when ``emu_start`` gets a ``count``. The counter and its limit are two neighbouring words
+of Unicorn's own structure; they are found once by a self-test. Reading the counter inside a bus access gives the exact
+cycle of that access; lowering the limit there ends the slice right behind the running instruction, whereas
+``uc_emu_stop`` inside an access would abandon the instruction half done.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from collections.abc import Callable
+from enum import Enum, auto
+
+from unicorn import (
+    UC_ARCH_ARM,
+    UC_HOOK_CODE,
+    UC_HOOK_INTR,
+    UC_HOOK_MEM_FETCH_UNMAPPED,
+    UC_HOOK_MEM_READ_UNMAPPED,
+    UC_HOOK_MEM_WRITE_PROT,
+    UC_HOOK_MEM_WRITE_UNMAPPED,
+    UC_MODE_MCLASS,
+    UC_MODE_THUMB,
+    UC_PROT_ALL,
+    UC_PROT_EXEC,
+    UC_PROT_READ,
+    Uc,
+    UcError,
+)
+from unicorn import arm_const as arm
+from unicorn.unicorn_const import (
+    UC_ERR_EXCEPTION,
+    UC_ERR_FETCH_PROT,
+    UC_ERR_FETCH_UNMAPPED,
+    UC_ERR_INSN_INVALID,
+)
+
+from offchip.errors import EngineError
+
+PAGE = 0x1000
+_NEVER = 0xFFFFFFFF  # an address no thumb instruction can have
+_HINTS = (b"\x20\xbf", b"\x10\xbf")  # WFE, YIELD: Unicorn reports both as invalid instructions
+#: PRIMASK, BASEPRI and FAULTMASK can be changed by these: CPSIE i/f and MSR <spec>, Rn (ARMv7-M ARM A7.7.91, B5.2)
+_CPSIE = {0xB661, 0xB662, 0xB663}
+
+
+class End(Enum):
+    """Why a slice ended."""
+
+    LIMIT = auto()
+    WAIT = auto()  # WFI or WFE
+    SVC = auto()
+    EXCEPTION_RETURN = auto()
+    BREAKPOINT = auto()
+    UNDEFINED = auto()
+    INVALID_STATE = auto()
+    BUS_ERROR = auto()  # load or store where nothing answers: `fault_address`
+    FETCH_ERROR = auto()
+
+
+class UnicornCore:
+    """Registers, memory and slices of one core. Knows nothing of exceptions, interrupts or peripherals."""
+
+    def __init__(self) -> None:
+        self.uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+        self.uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+        self._counter, self._limit = self._find_counter()
+        self.running = False
+        self.executed = 0
+        self.fault_address = 0
+        self._end: End | None = None
+        self._keep: list[object] = []
+        self._unmask_hooks: dict[int, int] = {}
+        self.on_flash_store: Callable[[int, int, int], None] | None = None
+        self.on_unmask: Callable[[], bool] = lambda: False
+        uc = self.uc
+        uc.hook_add(UC_HOOK_INTR, self._interrupt)
+        uc.hook_add(UC_HOOK_MEM_READ_UNMAPPED | UC_HOOK_MEM_WRITE_UNMAPPED, self._unmapped)
+        uc.hook_add(UC_HOOK_MEM_FETCH_UNMAPPED, self._fetch_unmapped)
+        uc.hook_add(UC_HOOK_MEM_WRITE_PROT, self._write_protected)
+        self._start = uc.emu_start
+
+    def _find_counter(self) -> tuple[ctypes.c_size_t, ctypes.c_size_t]:
+        """Locate Unicorn's instruction counter and limit by running a known number of NOPs twice."""
+        uc, word = self.uc, ctypes.sizeof(ctypes.c_size_t)
+        sled = 4000
+        uc.mem_map(0, 2 * PAGE)
+        uc.mem_write(0, b"\x00\xbf" * sled)
+        base = ctypes.cast(uc._uch, ctypes.c_void_p).value
+        candidates: set[int] | None = None
+        for count in (1237, 2741):
+            uc.emu_start(1, _NEVER, count=count)
+            raw = ctypes.string_at(base, 4096)
+            pair = (count + 1).to_bytes(word, "little") + count.to_bytes(word, "little")
+            if raw[: len(pair)] == pair:
+                raise EngineError("Unicorn's structure is not as expected; install the pinned unicorn version.")
+            found = {o for o in range(0, 4096 - 2 * word, word) if raw[o : o + 2 * word] == pair}
+            candidates = found if candidates is None else candidates & found
+        uc.mem_unmap(0, 2 * PAGE)
+        if not candidates or len(candidates) != 1:
+            raise EngineError("Unicorn's instruction counter was not found; install the unicorn of requirements.txt.")
+        offset = base + candidates.pop()
+        return ctypes.c_size_t.from_address(offset), ctypes.c_size_t.from_address(offset + word)
+
+    # memory ----------------------------------------------------------------------------------------------------
+    def map_buffer(self, start: int, buffer: mmap.mmap, writable: bool) -> None:
+        """Map host memory; a read-only one reports stores to ``on_flash_store(address, width, value)``."""
+        pointer = (ctypes.c_char * len(buffer)).from_buffer(buffer)
+        self._keep.append(pointer)
+        prot = UC_PROT_ALL if writable else UC_PROT_READ | UC_PROT_EXEC
+        self.uc.mem_map_ptr(start, len(buffer), prot, ctypes.addressof(pointer))
+
+    def map_io(self, start: int, size: int, read: Callable[[int, int], int],
+               write: Callable[[int, int, int], None]) -> None:
+        """Map a region served by ``read(address, width)`` and ``write(address, width, value)``."""
+
+        def on_read(uc: Uc, offset: int, width: int, data: object, base: int = start) -> int:
+            return read(base + offset, width)
+
+        def on_write(uc: Uc, offset: int, width: int, value: int, data: object, base: int = start) -> None:
+            write(base + offset, width, value)
+
+        self.uc.mmio_map(start, size, on_read, None, on_write, None)
+
+    def drop_translations(self, start: int, length: int) -> None:
+        """Forget code translated from a range whose bytes changed."""
+        self.uc.ctl_remove_cache(start, start + max(length, 4))
+
+    def watch_unmasking(self, start: int, code: bytes) -> None:
+        """Hook the instructions in ``code`` that may lower PRIMASK, BASEPRI or FAULTMASK."""
+        found = []
+        for i in range(0, len(code) - 3, 2):
+            half = code[i] | code[i + 1] << 8
+            second = code[i + 2] | code[i + 3] << 8
+            if half in _CPSIE or (half & 0xFFF0 == 0xF380 and second & 0xFF00 == 0x8800 and second & 0xFF in
+                                  (0x10, 0x11, 0x12, 0x13)):
+                found.append(start + i)
+        for address in found:
+            if address not in self._unmask_hooks:
+                self._unmask_hooks[address] = self.uc.hook_add(UC_HOOK_CODE, self._unmasking, None, address, address)
+        self.drop_translations(start, len(code))
+
+    # slices ----------------------------------------------------------------------------------------------------
+    def run(self, limit: int) -> End:
+        """Execute at most ``limit`` instructions; ``executed`` and ``pc`` tell how far it came."""
+        self._end = None
+        self.running = True
+        start = self.uc.reg_read(arm.UC_ARM_REG_R15)
+        try:
+            self._start(start | 1, _NEVER, 0, limit)
+        except UcError as error:
+            self._end = self._classify(error, start)
+        finally:
+            self.running = False
+        counter = self._counter.value
+        if self._end is None:
+            if counter > self._limit.value:
+                self.executed = counter - 1
+                return End.LIMIT
+            self.executed = counter
+            return End.WAIT
+        self.executed = counter
+        return self._end
+
+    def position(self) -> int:
+        """Instructions completed in the running slice before the one that is executing; 0 between slices."""
+        return self._counter.value - 1 if self.running else 0
+
+    def stop_soon(self) -> None:
+        """End the slice right behind the instruction that is executing."""
+        if self.running:
+            self._limit.value = self._counter.value
+
+    def stop_at(self, executed: int) -> None:
+        """End the slice when it has executed so many instructions (never before the running one)."""
+        if self.running:
+            wanted = max(executed, self._counter.value)
+            if wanted < self._limit.value:
+                self._limit.value = wanted
+
+    def _classify(self, error: UcError, start: int) -> End:
+        if self._end is not None:
+            return self._end
+        if error.errno == UC_ERR_INSN_INVALID or error.errno == UC_ERR_EXCEPTION:
+            if not self.uc.reg_read(arm.UC_ARM_REG_CPSR) & 0x20:
+                return End.INVALID_STATE
+            pc = self.pc
+            before = self._peek(pc - 2, 2)
+            if before in _HINTS and not (self._counter.value == 1 and start == pc):
+                return End.WAIT
+            return End.UNDEFINED
+        if error.errno in (UC_ERR_FETCH_UNMAPPED, UC_ERR_FETCH_PROT):
+            self.fault_address = self.pc
+            return End.FETCH_ERROR
+        raise EngineError(f"Unicorn stopped at PC 0x{self.pc:08X}: {error}.")
+
+    def _peek(self, address: int, length: int) -> bytes:
+        try:
+            return bytes(self.uc.mem_read(address, length))
+        except UcError:
+            return b""
+
+    # hooks -----------------------------------------------------------------------------------------------------
+    def _interrupt(self, uc: Uc, number: int, data: object) -> None:
+        self._end = {2: End.SVC, 7: End.BREAKPOINT, 8: End.EXCEPTION_RETURN, 3: End.FETCH_ERROR}.get(
+            number, End.UNDEFINED)
+        if number == 3:
+            self.fault_address = uc.reg_read(arm.UC_ARM_REG_R15)
+        uc.emu_stop()
+
+    def _unmapped(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> bool:
+        self._end = End.BUS_ERROR
+        self.fault_address = address
+        return False
+
+    def _fetch_unmapped(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> bool:
+        self._end = End.EXCEPTION_RETURN if address >= 0xFFFFFFE0 else End.FETCH_ERROR
+        self.fault_address = address
+        return False
+
+    def _write_protected(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> bool:
+        if self.on_flash_store is not None:
+            self.on_flash_store(address, size, value & ((1 << 8 * size) - 1))
+        self.stop_soon()
+        return True
+
+    def _unmasking(self, uc: Uc, address: int, size: int, data: object) -> None:
+        # the counter hook ran already for this instruction: stop behind it
+        if self.on_unmask():
+            self._limit.value = self._counter.value
+
+    # registers -------------------------------------------------------------------------------------------------
+    def get(self, *names: str) -> tuple[int, ...]:
+        """Registers by name: ``r0``..``r12``, ``sp``, ``lr``, ``pc``, ``msp``, ``psp``, ``control``, ``primask`` ..."""
+        return tuple(v & 0xFFFFFFFF for v in self.uc.reg_read_batch([REGISTERS[n] for n in names]))
+
+    def set(self, name: str, value: int) -> None:
+        self.uc.reg_write(REGISTERS[name], value & 0xFFFFFFFF)
+
+    @property
+    def pc(self) -> int:
+        return self.uc.reg_read(arm.UC_ARM_REG_R15) & ~1
+
+    @pc.setter
+    def pc(self, value: int) -> None:
+        self.uc.reg_write(arm.UC_ARM_REG_R15, value | 1)
+
+
+REGISTERS = {f"r{n}": getattr(arm, f"UC_ARM_REG_R{n}") for n in range(13)}
+REGISTERS |= {f"s{n}": getattr(arm, f"UC_ARM_REG_S{n}") for n in range(32)}
+REGISTERS |= {
+    "sp": arm.UC_ARM_REG_SP,
+    "lr": arm.UC_ARM_REG_LR,
+    "pc": arm.UC_ARM_REG_PC,
+    "msp": arm.UC_ARM_REG_MSP,
+    "psp": arm.UC_ARM_REG_PSP,
+    "control": arm.UC_ARM_REG_CONTROL,
+    "primask": arm.UC_ARM_REG_PRIMASK,
+    "basepri": arm.UC_ARM_REG_BASEPRI,
+    "faultmask": arm.UC_ARM_REG_FAULTMASK,
+    "cpsr": arm.UC_ARM_REG_CPSR,
+    "xpsr": arm.UC_ARM_REG_XPSR,
+    "ipsr": arm.UC_ARM_REG_IPSR,
+    "iepsr": arm.UC_ARM_REG_IEPSR,
+    "apsr": arm.UC_ARM_REG_APSR_NZCVQG,
+    "nzcv": arm.UC_ARM_REG_APSR_NZCV,
+    "fpscr": arm.UC_ARM_REG_FPSCR,
+}
