@@ -50,7 +50,8 @@ class End(Enum):
     """Why a slice ended."""
 
     LIMIT = auto()
-    WAIT = auto()  # WFI or WFE
+    WAIT = auto()  # WFI
+    HINT = auto()  # WFE or YIELD
     SVC = auto()
     EXCEPTION_RETURN = auto()
     BREAKPOINT = auto()
@@ -189,7 +190,7 @@ class UnicornCore:
             pc = self.pc
             before = self._peek(pc - 2, 2)
             if before in _HINTS and not (self._counter.value == 1 and start == pc):
-                return End.WAIT
+                return End.HINT
             return End.UNDEFINED
         if error.errno in (UC_ERR_FETCH_UNMAPPED, UC_ERR_FETCH_PROT):
             self.fault_address = self.pc

@@ -1,0 +1,348 @@
+"""Exceptions, faults and sleep of a Cortex-M4F on top of :class:`UnicornCore` (ARMv7-M ARM B1.5)."""
+
+from __future__ import annotations
+
+import struct
+
+from unicorn import UcError
+
+from offchip.engines.embedded.nvic import (
+    BUS_FAULT,
+    HARD_FAULT,
+    IDLE,
+    MEM_MANAGE,
+    NMI,
+    SVCALL,
+    USAGE_FAULT,
+    Nvic,
+)
+from offchip.engines.embedded.peripheral import Machine, Peripheral, model
+from offchip.engines.embedded.unicorn_core import End, UnicornCore
+
+# CFSR bits, ARMv7-M ARM B3.2.15
+IACCVIOL, IBUSERR, PRECISERR, UNSTKERR, STKERR, BFARVALID = 1, 1 << 8, 1 << 9, 1 << 11, 1 << 12, 1 << 15
+UNDEFINSTR, INVSTATE, INVPC = 1 << 16, 1 << 17, 1 << 18
+HFSR_VECTTBL, HFSR_FORCED, HFSR_DEBUGEVT = 2, 1 << 30, 1 << 31
+DFSR_BKPT = 2
+SCR_SLEEPONEXIT, CCR_STKALIGN = 2, 1 << 9
+CONTROL_NPRIV, CONTROL_SPSEL, CONTROL_FPCA = 1, 2, 4
+
+#: with an exception pending behind a mask, look again after so many instructions even if no unmasking was seen
+MASKED_SLICE = 64
+
+_FRAME = struct.Struct("<8I")
+_FP_FRAME = struct.Struct("<18I")
+_S = tuple(f"s{n}" for n in range(16))
+_NAMES = {HARD_FAULT: "HardFault", MEM_MANAGE: "MemManage", BUS_FAULT: "BusFault", USAGE_FAULT: "UsageFault"}
+
+
+@model("CPU.CortexM")
+class CortexM(Peripheral):
+    """The processor.
+
+    Args:
+        cpu_type: must be ``cortex-m4f`` or ``cortex-m4``.
+        nvic: its interrupt controller.
+        performance_in_mips: instructions per microsecond of virtual time.
+    """
+
+    def __init__(self, machine: Machine, cpu_type: str, nvic: Nvic, performance_in_mips: int = 100) -> None:
+        super().__init__(machine)
+        if cpu_type not in ("cortex-m4f", "cortex-m4"):
+            raise ValueError(f'cpuType "{cpu_type}" is not supported; use "cortex-m4f"')
+        if not 1 <= performance_in_mips <= 10_000:
+            raise ValueError("PerformanceInMips must be between 1 and 10000")
+        self.nvic = nvic
+        self.performance_in_mips = performance_in_mips
+        machine.clock.frequency = performance_in_mips * 1_000_000
+        self.core = UnicornCore()
+        self.core.on_unmask = lambda: bool(nvic.pending)
+        machine.clock.slice_position = self.core.position
+        machine.clock.on_earlier = self._event_scheduled
+        nvic.on_change = self._look_at_exceptions
+        self.executed_instructions = 0
+        self.is_halted = False
+        self.locked_up = False
+        self.sleeping = False
+        self._attention = False
+        self._idle_once = False  # after WFE: one jump to the next event, then the instructions behind it
+        self._in_slice_base = 0
+
+    # for the monitor ---------------------------------------------------------------------------------------------
+    @property
+    def pc(self) -> int:
+        return self.core.pc
+
+    @pc.setter
+    def pc(self, value: int) -> None:
+        self.core.pc = value
+
+    @property
+    def sp(self) -> int:
+        return self.core.get("sp")[0]
+
+    @property
+    def vector_table_offset(self) -> int:
+        return self.nvic.vtor
+
+    @vector_table_offset.setter
+    def vector_table_offset(self, value: int) -> None:
+        self.nvic.vtor = value
+
+    # wiring ------------------------------------------------------------------------------------------------------
+    def on_gpio(self, number: int, level: bool) -> None:
+        """The NVIC's IRQ line of the .repl; both live in one process here and talk directly."""
+
+    def _event_scheduled(self, cycle: int) -> None:
+        self.core.stop_at(cycle - self._in_slice_base)
+
+    def _look_at_exceptions(self) -> None:
+        self._attention = True
+        self.core.stop_soon()
+
+    # reset -------------------------------------------------------------------------------------------------------
+    def reset(self) -> None:
+        """Take the reset exception: SP and PC from the vector table at address 0 (B1.5.5)."""
+        core = self.core
+        self.locked_up = self.sleeping = False
+        self._attention = True
+        core.set("ipsr", NMI)  # privileged, whatever the thread was
+        core.set("control", 0)
+        core.set("ipsr", 0)
+        core.set("control", 0)
+        for mask in ("primask", "basepri", "faultmask"):
+            core.set(mask, 0)
+        core.set("fpscr", 0)
+        try:
+            sp, pc = struct.unpack("<II", core.uc.mem_read(self.nvic.vtor, 8))
+        except UcError:
+            self._lockup(f"no vector table at 0x{self.nvic.vtor:08X}")
+            return
+        core.set("msp", sp & ~3)
+        core.set("lr", 0xFFFFFFFF)
+        core.set("iepsr", 1 << 24)
+        core.pc = pc
+        core.set("nzcv", 0)
+        if not pc & 1:
+            self._raise(USAGE_FAULT, INVSTATE, "reset vector without the thumb bit")
+
+    # time --------------------------------------------------------------------------------------------------------
+    def step_towards(self, target: int) -> None:
+        """Let time pass up to cycle ``target``, at most to the next thing of interest. Called in a loop."""
+        clock = self.machine.clock
+        if self._attention and not self.is_halted and not self.locked_up:
+            self._take_exceptions()
+        event = clock.next_event()
+        goal = target if event is None or event > target else event
+        distance = goal - clock.cycles
+        if distance <= 0:
+            return
+        if self.is_halted or self.locked_up or self.sleeping or self._idle_once:
+            self._idle_once = False
+            clock.advance(distance)
+            return
+        if self._attention:  # something waits behind a mask
+            distance = min(distance, MASKED_SLICE)
+        self._in_slice_base = clock.cycles
+        end = self.core.run(distance)
+        executed = self.core.executed
+        clock.advance(executed)
+        self.executed_instructions += executed
+        if end is not End.LIMIT:
+            self._handle(end)
+
+    def _handle(self, end: End) -> None:
+        core = self.core
+        if end is End.WAIT:
+            self.sleeping = True
+            self._attention = True
+        elif end is End.HINT:
+            self._idle_once = True
+        elif end is End.SVC:
+            self._synchronous(SVCALL)
+        elif end is End.EXCEPTION_RETURN:
+            self._exception_return(core.pc)
+        elif end is End.BUS_ERROR:
+            self.bus_fault(core.fault_address, core.pc)
+        elif end is End.FETCH_ERROR:
+            if 0x40000000 <= core.fault_address < 0x60000000 or core.fault_address >= 0xA0000000:
+                self._raise(MEM_MANAGE, IACCVIOL, f"execution from 0x{core.fault_address:08X}, which is execute-never")
+            else:
+                self._raise(BUS_FAULT, IBUSERR, f"instruction fetch from 0x{core.fault_address:08X}, where nothing is")
+        elif end is End.UNDEFINED:
+            self._raise(USAGE_FAULT, UNDEFINSTR, f"undefined instruction at 0x{core.pc:08X}")
+        elif end is End.INVALID_STATE:
+            self._raise(USAGE_FAULT, INVSTATE, f"branch to 0x{core.pc:08X} without the thumb bit")
+        elif end is End.BREAKPOINT:
+            self.nvic.dfsr |= DFSR_BKPT
+            self.nvic.hfsr |= HFSR_DEBUGEVT
+            self._raise(HARD_FAULT, 0, f"BKPT at 0x{core.pc:08X} with no debugger")
+
+    # priorities --------------------------------------------------------------------------------------------------
+    def _execution_priority(self) -> tuple[int, bool]:
+        """(current priority, whether a mask register decides it), B1.5.4."""
+        primask, basepri, faultmask = self.core.get("primask", "basepri", "faultmask")
+        handler = self.nvic.active_priority()
+        mask = IDLE
+        if basepri & 0xFF:
+            mask = self.nvic.group(basepri & 0xFF)
+        if primask & 1:
+            mask = 0
+        if faultmask & 1:
+            mask = -1
+        return min(handler, mask), mask < handler
+
+    def _take_exceptions(self) -> None:
+        nvic = self.nvic
+        best = nvic.best_pending()
+        if best is None:
+            self._attention = False
+            return
+        priority = nvic.group(nvic.priority[best])
+        if self.sleeping and priority < min(nvic.active_priority(), self._unmasked_by_primask()):
+            self.sleeping = False  # PRIMASK does not keep WFI asleep (B1.5.19)
+        current, masked = self._execution_priority()
+        if priority < current:
+            self.sleeping = False
+            self._enter(best)
+        else:
+            # blocked by a handler: its return looks again. Blocked by a mask: short slices until it is lifted.
+            self._attention = masked
+            if self.sleeping:
+                self._attention = False
+
+    def _unmasked_by_primask(self) -> int:
+        basepri, faultmask = self.core.get("basepri", "faultmask")
+        if faultmask & 1:
+            return -1
+        return self.nvic.group(basepri & 0xFF) if basepri & 0xFF else IDLE
+
+    # entry and return (B1.5.6, B1.5.8) -----------------------------------------------------------------------------
+    def _enter(self, exception: int) -> None:
+        core, nvic = self.core, self.nvic
+        r0, r1, r2, r3, r12, lr, pc, sp, cpsr, control, ipsr = core.get(
+            "r0", "r1", "r2", "r3", "r12", "lr", "pc", "sp", "cpsr", "control", "ipsr")
+        ipsr &= 0x1FF
+        extended = bool(control & CONTROL_FPCA)
+        on_psp = not ipsr and bool(control & CONTROL_SPSEL)
+        padding = sp & 4 if nvic.ccr & CCR_STKALIGN else 0
+        sp = (sp - (0x68 if extended else 0x20) - padding) & 0xFFFFFFFF
+        xpsr = (cpsr & 0xFE0FFC00) & ~(1 << 24) | (cpsr & 0x20) << 19 | (1 << 9 if padding else 0) | ipsr
+        frame = _FRAME.pack(r0, r1, r2, r3, r12, lr, pc & ~1, xpsr)
+        if extended:
+            frame += _FP_FRAME.pack(*core.get(*_S), core.get("fpscr")[0], 0)
+        try:
+            core.uc.mem_write(sp, frame)
+        except UcError:
+            nvic.cfsr |= STKERR
+            self.machine.report("fault", self.path, f"stacking at 0x{sp:08X} failed")
+            if exception == HARD_FAULT or HARD_FAULT in nvic.active:
+                self._lockup("stack unusable while entering HardFault")
+                return
+            nvic.hfsr |= HFSR_FORCED
+            nvic.pend(HARD_FAULT)
+        exc_return = 0xFFFFFFE1 if extended else 0xFFFFFFF1
+        if not ipsr:
+            exc_return |= 8 | (4 if on_psp else 0)
+        core.set("psp" if on_psp else "msp", sp)
+        self._to_handler(exception, control, on_psp)
+        core.set("lr", exc_return)
+        core.set("iepsr", 1 << 24 | exception)
+        nvic.enter(exception)
+        try:
+            (vector,) = struct.unpack("<I", core.uc.mem_read(nvic.vtor + 4 * exception, 4))
+        except UcError:
+            nvic.hfsr |= HFSR_VECTTBL
+            if exception == HARD_FAULT:
+                self._lockup("no vector table")
+                return
+            self._synchronous(HARD_FAULT)
+            return
+        core.pc = vector
+        core.set("nzcv", cpsr & 0xF0000000)
+        self._attention = True
+        if not vector & 1:
+            self._raise(USAGE_FAULT, INVSTATE, f"vector {exception} (0x{vector:08X}) without the thumb bit")
+
+    def _to_handler(self, exception: int, control: int, on_psp: bool) -> None:
+        """Handler mode on MSP: CONTROL.SPSEL and FPCA read 0 there; only privileged thread mode can clear SPSEL."""
+        core = self.core
+        core.set("ipsr", exception)
+        if on_psp:
+            core.set("control", 0)
+            core.set("ipsr", 0)
+            core.set("control", 0)
+            core.set("ipsr", exception)
+        core.set("control", control & CONTROL_NPRIV)
+
+    def _exception_return(self, value: int) -> None:
+        core, nvic = self.core, self.nvic
+        msp, psp, control, ipsr, faultmask = core.get("msp", "psp", "control", "ipsr", "faultmask")
+        exception = ipsr & 0x1FF
+        to_thread, on_psp, extended = bool(value & 8), bool(value & 4), not value & 0x10
+        if not exception or exception not in nvic.active or (on_psp and not to_thread):
+            self._raise(USAGE_FAULT, INVPC, f"illegal exception return 0x{value | 1:08X}")
+            return
+        nvic.leave(exception)
+        if faultmask & 1 and exception != NMI:
+            core.set("faultmask", 0)
+        sp = psp if on_psp else msp
+        try:
+            frame = core.uc.mem_read(sp, 0x68 if extended else 0x20)
+        except UcError:
+            self._raise(BUS_FAULT, UNSTKERR, f"unstacking from 0x{sp:08X} failed")
+            return
+        r0, r1, r2, r3, r12, lr, pc, xpsr = _FRAME.unpack_from(frame)
+        for name, word in (("r0", r0), ("r1", r1), ("r2", r2), ("r3", r3), ("r12", r12), ("lr", lr)):
+            core.set(name, word)
+        if extended:
+            *singles, fpscr, _ = _FP_FRAME.unpack_from(frame, 0x20)
+            for name, word in zip(_S, singles, strict=True):
+                core.set(name, word)
+            core.set("fpscr", fpscr)
+        sp += (0x68 if extended else 0x20) + (4 if xpsr & 1 << 9 else 0)
+        back = 0 if to_thread else xpsr & 0x1FF
+        core.set("psp" if on_psp else "msp", sp)
+        wanted = control & CONTROL_NPRIV | (CONTROL_FPCA if extended else 0)
+        core.set("control", CONTROL_FPCA if extended else 0)
+        core.set("apsr", xpsr & 0xF80F0000)
+        core.set("iepsr", xpsr & ~0x1FF | back)
+        if to_thread:
+            core.set("control", wanted | (CONTROL_SPSEL if on_psp else 0))
+        else:
+            core.set("control", wanted)
+        core.pc = pc
+        core.set("nzcv", xpsr & 0xF0000000)
+        self._attention = True
+        if to_thread and nvic.scr & SCR_SLEEPONEXIT:
+            self.sleeping = True
+
+    # faults (B1.5.11, B1.5.14) -------------------------------------------------------------------------------------
+    def bus_fault(self, address: int, pc: int) -> None:
+        """A load or store at ``address`` by the instruction at ``pc`` met nothing that answers."""
+        self.core.pc = pc
+        self.nvic.bfar = address
+        self._raise(BUS_FAULT, PRECISERR | BFARVALID, f"access to 0x{address:08X}, where nothing is", address)
+
+    def _raise(self, exception: int, status: int, message: str, address: int = 0) -> None:
+        self.nvic.cfsr |= status
+        self.machine.report("fault", self.path, f"{_NAMES[exception]}: {message}", address)
+        self._synchronous(exception)
+
+    def _synchronous(self, exception: int) -> None:
+        """An exception the present instruction causes: taken now, escalated, or lockup."""
+        nvic = self.nvic
+        current, _ = self._execution_priority()
+        if exception != HARD_FAULT and not (
+                nvic.enabled[exception] and nvic.group(nvic.priority[exception]) < current):
+            exception = HARD_FAULT
+            nvic.hfsr |= HFSR_FORCED
+        if exception == HARD_FAULT and current <= -1:
+            self._lockup("fault inside HardFault or NMI")
+            return
+        nvic.pending.discard(exception)
+        self._enter(exception)
+
+    def _lockup(self, why: str) -> None:
+        self.locked_up = True
+        self.machine.report("lockup", self.path, f"the core is locked up: {why}")
