@@ -244,7 +244,7 @@ class CortexM(Peripheral):
         exc_return = 0xFFFFFFE1 if extended else 0xFFFFFFF1
         if not ipsr:
             exc_return |= 8 | (4 if on_psp else 0)
-        core.set("psp" if on_psp else "msp", sp)
+        core.set("sp", sp)  # the stack in use, which an unprivileged thread may not name
         self._to_handler(exception, control, on_psp)
         core.set("lr", exc_return)
         core.set("iepsr", 1 << 24 | exception)

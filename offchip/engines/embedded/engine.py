@@ -1,0 +1,194 @@
+"""The embedded engine behind :class:`offchip.engines.protocol.Engine`."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+from offchip.engines.elf import read_elf
+from offchip.engines.embedded.machine import EmbeddedMachine
+from offchip.engines.embedded.peripherals.button import Button
+from offchip.engines.embedded.peripherals.usart import Usart
+from offchip.engines.protocol import Capabilities, DebugPort, Diagnostic, I2cTap, Medium, RunResult, SpiTap
+from offchip.errors import EngineError, FirmwareError
+
+
+class EmbeddedMedium:
+    """Hands on a card or an EEPROM chip (engine protocol: Medium)."""
+
+    def __init__(self, model: object) -> None:
+        self._model = model
+        self.name: str = model.name
+
+    @property
+    def size(self) -> int:
+        return self._model.size_bytes
+
+    @property
+    def present(self) -> bool:
+        return self._model.present
+
+    @present.setter
+    def present(self, value: bool) -> None:
+        self._model.present = value
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._model.read_raw(offset, length)
+
+    def write(self, offset: int, data: bytes) -> None:
+        self._model.write_raw(offset, data)
+
+    def set(self, option: str, value: int | bool | str) -> None:
+        setattr(self._model, _existing(self._model, option), value)
+
+    def counter(self, name: str) -> int:
+        return getattr(self._model, _existing(self._model, name))
+
+
+def _existing(model: object, pascal: str) -> str:
+    snake = "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(pascal))
+    if not hasattr(model, snake):
+        raise EngineError(f"{model.path} has no property {pascal}")
+    return snake
+
+
+class EmbeddedDebugPort:
+    """SWD through the flash interface's readout protection (engine protocol: DebugPort)."""
+
+    def __init__(self, machine: EmbeddedMachine) -> None:
+        self._flash = machine.flash
+
+    @property
+    def rdp_level(self) -> int:
+        return self._flash.rdp_level
+
+    def read(self, address: int, length: int) -> bytes:
+        return self._flash.debug_read(address, length)
+
+    def write(self, address: int, data: bytes) -> None:
+        self._flash.debug_write(address, data)
+
+    def set_rdp(self, level: int) -> None:
+        self._flash.debug_set_rdp({0: 0xAA, 1: 0x55, 2: 0xCC}[level])
+
+    def mass_erase(self) -> None:
+        self._flash.debug_mass_erase()
+
+
+class EmbeddedEngine:
+    """One board on Unicorn.
+
+    Args:
+        platform: the board's ``.repl``.
+        seed: seed of everything random on the chip (RNG stream, memory at power-on).
+
+    Raises:
+        PlatformError: the .repl is wrong.
+    """
+
+    def __init__(self, platform: Path, seed: int = 1) -> None:
+        self.machine = EmbeddedMachine(Path(platform), seed)
+        self.capabilities = Capabilities(
+            name="embedded", version=f"unicorn {version('unicorn')}", exact_instructions=True,
+            polices_code_sectors=True, reports_unmodelled_access=True, power_cut=True, instruction_skip=True,
+            snapshot=False)
+        self._target_ns = 0
+        peripherals = self.machine.platform.peripherals
+        if "rng" in peripherals:
+            peripherals["rng"].seed = seed
+        self._media: dict[str, EmbeddedMedium] = {}
+
+    # life ------------------------------------------------------------------------------------------------------
+    def load_elf(self, path: Path) -> None:
+        firmware = read_elf(Path(path))
+        for address, data in firmware.segments:
+            try:
+                self.machine.write_bytes(address, data)
+            except EngineError:
+                raise FirmwareError(
+                    f"{path}: the segment at 0x{address:08X} ({len(data)} bytes) lies outside the memories of this "
+                    "platform; link it for the STM32F405 (flash 0x08000000, 1 MB).") from None
+        for address, data in firmware.code:
+            self.machine.core.watch_unmasking(address, data)
+        self.machine.firmware = firmware
+
+    def program(self, address: int, data: bytes) -> None:
+        machine = self.machine
+        try:
+            machine.write_bytes(address, data)
+        except EngineError:
+            for i, byte in enumerate(data):  # OTP, UID: storage behind registers
+                machine.poke_io(address + i, byte)
+
+    def power_on(self) -> None:
+        self.machine.power_on()
+
+    def power_off(self) -> None:
+        self.machine.power_off()
+
+    def reset(self) -> None:
+        if self.machine.powered:
+            self.machine.request_reset("pin")
+
+    def close(self) -> None:
+        """Nothing lives outside this process."""
+
+    # time ------------------------------------------------------------------------------------------------------
+    @property
+    def now_ns(self) -> int:
+        return self.machine.clock.now_ns
+
+    @property
+    def instructions(self) -> int:
+        return self.machine.cpu.executed_instructions
+
+    def run(self, duration_ns: int) -> RunResult:
+        machine = self.machine
+        self._target_ns += duration_ns
+        resets = machine.resets
+        machine.run_until_cycle(self._target_ns * machine.clock.frequency // 1_000_000_000)
+        result = RunResult(machine.uart, machine.resets - resets, machine.cpu.locked_up or not machine.powered)
+        machine.uart = []
+        return result
+
+    # pins and wires --------------------------------------------------------------------------------------------
+    def feed_uart(self, uart: str, data: bytes) -> None:
+        receiver = self.machine.find(uart)
+        if not isinstance(receiver, Usart):
+            raise EngineError(f'"{uart}" is not a USART of this platform')
+        receiver.feed(data)
+
+    def set_hall(self, magnet_near: bool) -> None:
+        hall = self.machine.find("hall")
+        if not isinstance(hall, Button):
+            raise EngineError('"hall" of this platform is not a Miscellaneous.Button')
+        if magnet_near:
+            hall.press()
+        else:
+            hall.release()
+
+    def medium(self, name: str) -> Medium:
+        if name not in self._media:
+            self._media[name] = EmbeddedMedium(self.machine.find(name))
+        return self._media[name]
+
+    def spi_tap(self) -> SpiTap:
+        return self.machine.find("tap")
+
+    def i2c_tap(self) -> I2cTap:
+        return self.machine.find("i2ctap")
+
+    def debug_port(self) -> DebugPort:
+        if self.machine.flash is None:
+            raise EngineError("this platform has no Offchip.Stm32F4Flash, so its debug port has no readout protection")
+        return EmbeddedDebugPort(self.machine)
+
+    # memory ------------------------------------------------------------------------------------------------------
+    def read_memory(self, address: int, length: int) -> bytes:
+        return self.machine.read_bytes(address, length)
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        self.machine.write_bytes(address, data)
+
+    def diagnostics(self) -> list[Diagnostic]:
+        return list(self.machine.diagnostics)
