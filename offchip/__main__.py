@@ -1,0 +1,5 @@
+"""``python -m offchip``."""
+
+from offchip.cli import main
+
+main()

@@ -1,0 +1,123 @@
+"""The command line: every command ends with one line that says what came out, or one line that says what is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from offchip.errors import OffchipError
+from offchip.report.build import build_report
+
+ROOT = Path(__file__).resolve().parent.parent
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+console = Console(stderr=True, highlight=False)
+
+
+@app.callback()
+def _root() -> None:
+    """offchip: may the keys leave the chip?"""
+
+
+@app.command()
+def run(
+    engine: Annotated[str, typer.Option(help="embedded, renode or auto (renode when it is installed)")] = "embedded",
+    elf: Annotated[Path, typer.Option(help="the firmware")] = ROOT / "firmware/build/offchip.elf",
+    suite: Annotated[list[str] | None, typer.Option(help="only these suites, e.g. 06_plain")] = None,
+    test: Annotated[list[str] | None, typer.Option(help="only the tests of this name (Robot pattern)")] = None,
+    results: Annotated[Path, typer.Option(help="where the report goes")] = ROOT / "results",
+    jobs: Annotated[int, typer.Option(help="suites at a time")] = os.cpu_count() or 1,
+    summary: Annotated[bool, typer.Option(help="print the table of claims")] = True,
+) -> None:
+    """Run the suites and write the report; exit code 1 when a claim is refuted."""
+    from offchip.engines.elf import read_elf
+
+    if engine not in ("embedded", "renode", "auto"):
+        raise OffchipError(f'there is no engine "{engine}"; use embedded, renode or auto.')
+    read_elf(elf)
+    results = results.resolve()
+    fresh = results.with_name(results.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    code = _run_suites(fresh, engine, elf.resolve(), suite or [], test or [], max(1, jobs))
+    if not (fresh / "output.xml").exists():
+        raise OffchipError(f"the suites did not start (exit code {code}); see {fresh / 'pabot.log'}.")
+    outcome = build_report(fresh)
+    shutil.rmtree(results, ignore_errors=True)
+    fresh.rename(results)
+    if summary:
+        _print(outcome)
+    failed = outcome["refuted"] + outcome["not_run"] or code
+    colour = "red" if failed else "green"
+    console.print(f"[{colour}]{outcome['proven']} of {outcome['total']} claims proven, {outcome['refuted']} refuted, "
+                  f"{outcome['not_run']} not run[/]")
+    print(results / "index.html")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _run_suites(results: Path, engine: str, elf: Path, suites: list[str], tests: list[str], jobs: int) -> int:
+    command = [
+        sys.executable, "-m", "pabot.pabot", "--processes", str(jobs)]
+    command += ["--outputdir", str(results), "--pythonpath", str(ROOT / "robot"), "--pythonpath", str(ROOT),
+                "--variable", f"ENGINE:{engine}", "--variable", f"ELF:{elf}", "--variable", f"RECORDS:{results / 'records'}",
+                "--tagstatlink", "CWE-*:https://cwe.mitre.org/data/definitions/%1.html:CWE-%1",
+                "--name", "offchip"]
+    for name in suites:
+        command += ["--suite", f"*{name}*"]
+    for name in tests:
+        command += ["--test", name]
+    command.append(str(ROOT / "robot/suites"))
+    with (results / "pabot.log").open("w", encoding="utf-8") as log:
+        process = subprocess.Popen(command, cwd=results, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                   stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            for line in process.stdout:
+                log.write(line)
+                if any(word in line for word in ("PASSED", "FAILED", "EXECUTING")):
+                    console.print(escape(line.rstrip()))
+            return process.wait()
+        except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+
+
+def _print(outcome: dict) -> None:
+    suite = None
+    for row in outcome["claims"]:
+        if row["suite"] != suite:
+            suite = row["suite"]
+            console.print(f"\n[bold]{escape(suite)}[/]")
+        mark = {"proven": "[green]✓[/]", "refuted": "[red]✗[/]"}.get(row["status"], "[yellow]-[/]")
+        verdict = f"  [dim]({row['verdict']})[/]" if row["verdict"] else ""
+        console.print(f"  {mark} {escape(row['claim'])}{verdict}")
+        if row["status"] == "refuted":
+            console.print(f"      [red]{escape(row['message'])}[/]")
+
+
+def main() -> None:
+    """Entry point: errors of the lab become one line and exit code 2, Ctrl-C becomes 130."""
+    try:
+        app(standalone_mode=False)
+    except (typer.Exit, typer.Abort) as error:
+        sys.exit(getattr(error, "exit_code", 130))
+    except OffchipError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; the previous report is untouched.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - click's usage errors, which carry their own sentence
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        print(f"error: {message()}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,1 @@
+"""Verdict records (JSON is the truth) and the pages drawn from them."""
