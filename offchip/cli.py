@@ -106,9 +106,9 @@ def _print(outcome: dict) -> None:
 def main() -> None:
     """Entry point: errors of the lab become one line and exit code 2, Ctrl-C becomes 130."""
     try:
-        app(standalone_mode=False)
-    except (typer.Exit, typer.Abort) as error:
-        sys.exit(getattr(error, "exit_code", 130))
+        sys.exit(app(standalone_mode=False) or 0)
+    except typer.Abort:
+        sys.exit(130)
     except OffchipError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

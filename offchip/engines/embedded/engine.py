@@ -5,12 +5,11 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-from offchip.engines.elf import read_elf
 from offchip.engines.embedded.machine import EmbeddedMachine
 from offchip.engines.embedded.peripherals.button import Button
 from offchip.engines.embedded.peripherals.usart import Usart
 from offchip.engines.protocol import Capabilities, DebugPort, Diagnostic, I2cTap, Medium, RunResult, SpiTap
-from offchip.errors import EngineError, FirmwareError
+from offchip.errors import EngineError
 
 
 class EmbeddedMedium:
@@ -100,25 +99,10 @@ class EmbeddedEngine:
 
     # life ------------------------------------------------------------------------------------------------------
     def load_elf(self, path: Path) -> None:
-        firmware = read_elf(Path(path))
-        for address, data in firmware.segments:
-            try:
-                self.machine.write_bytes(address, data)
-            except EngineError:
-                raise FirmwareError(
-                    f"{path}: the segment at 0x{address:08X} ({len(data)} bytes) lies outside the memories of this "
-                    "platform; link it for the STM32F405 (flash 0x08000000, 1 MB).") from None
-        for address, data in firmware.code:
-            self.machine.core.watch_unmasking(address, data)
-        self.machine.firmware = firmware
+        self.machine.load_elf(Path(path))
 
     def program(self, address: int, data: bytes) -> None:
-        machine = self.machine
-        try:
-            machine.write_bytes(address, data)
-        except EngineError:
-            for i, byte in enumerate(data):  # OTP, UID: storage behind registers
-                machine.poke_io(address + i, byte)
+        self.machine.program(address, data)
 
     def power_on(self) -> None:
         self.machine.power_on()

@@ -6,7 +6,8 @@ import mmap
 from collections.abc import Callable
 from pathlib import Path
 
-from offchip.engines.embedded.builder import Platform, build
+from offchip.engines.elf import Firmware, read_elf
+from offchip.engines.embedded.builder import ElfLoad, Platform, build
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.cortex_m import CortexM
 from offchip.engines.embedded.memory_map import BIT_BANDS, WINDOWS, block_at
@@ -17,7 +18,7 @@ from offchip.engines.embedded.peripherals.memory import MappedMemory
 from offchip.engines.embedded.peripherals.rcc import Rcc
 from offchip.engines.embedded.unicorn_core import PAGE
 from offchip.engines.protocol import Diagnostic, UartByte
-from offchip.errors import EngineError, PlatformError
+from offchip.errors import EngineError, FirmwareError, PlatformError
 from offchip.platform.reader import read_platform
 
 GRANULE = 0x10  # the smallest block a .repl may register
@@ -43,7 +44,7 @@ class EmbeddedMachine:
         self.diagnostics: list[Diagnostic] = []
         self._seen: set[tuple[str, str, str, int]] = set()
         self._reset_cause: str | None = None
-        self._bus_error: int | None = None
+        self._bus_error: tuple[int, int] | None = None
         self._stores: list[tuple[int, int, int, bytes]] = []
         self._ready = False
         self.powered = False
@@ -56,8 +57,14 @@ class EmbeddedMachine:
         self.rcc = next((p for p in self.platform.peripherals.values() if isinstance(p, Rcc)), None)
         self._memories: list[tuple[int, mmap.mmap]] = []
         self._io: dict[int, tuple[int, int, Reader, Writer]] = {}
+        self.firmware: Firmware | None = None
         self._map()
         self._ready = True
+        for step in self.platform.deferred:
+            if isinstance(step, ElfLoad):
+                self.load_elf(step.path)
+            else:
+                self.program(step.address, step.value.to_bytes(step.width, "little"))
 
     def _only(self, kind: type, platform: Path) -> Peripheral:
         found = [p for p in self.platform.peripherals.values() if isinstance(p, kind)]
@@ -147,7 +154,7 @@ class EmbeddedMachine:
     def _nobody(self, address: int, width: int, value: int | None) -> None:
         block = block_at(address)
         if block is None:
-            self._bus_error = address
+            self._bus_error = (address, self.core.pc)
             self.core.stop_soon()
             return
         what = "read" if value is None else f"write of 0x{value:X}"
@@ -195,6 +202,34 @@ class EmbeddedMachine:
         if not self._poke(address, data):
             raise EngineError(f"cannot write {len(data)} bytes at 0x{address:08X}: no memory of the platform is there")
         self.code_changed(address, len(data))
+
+    def program(self, address: int, data: bytes) -> None:
+        """Write memory of any kind through the back door, register-backed storage (OTP, device signature) too."""
+        if self._poke(address, data):
+            self.code_changed(address, len(data))
+            return
+        for i, byte in enumerate(data):
+            entry = self._io.get((address + i) // GRANULE)
+            if entry is None or not entry[0] <= address + i < entry[1]:
+                raise EngineError(f"nothing can be programmed at 0x{address + i:08X}; the platform has no memory there")
+            entry[3](address + i - entry[0], 1, byte)
+
+    def load_elf(self, path: Path) -> None:
+        """Program an ELF.
+
+        Raises:
+            FirmwareError: missing, damaged, for another core, or outside the platform's memories.
+        """
+        firmware = read_elf(path)
+        for address, data in firmware.segments:
+            if not self._poke(address, data):
+                raise FirmwareError(
+                    f"{path}: the segment at 0x{address:08X} ({len(data)} bytes) lies outside the memories of this "
+                    "platform; link it for the STM32F405 (flash 0x08000000, 1 MB).")
+            self.code_changed(address, len(data))
+        for address, data in firmware.code:
+            self.core.watch_unmasking(address, data)
+        self.firmware = firmware
 
     def _poke(self, address: int, data: bytes) -> bool:
         """Write through memory borders (flash banks are neighbours); False when any byte has no home."""
@@ -272,8 +307,8 @@ class EmbeddedMachine:
             if self._stores:
                 self._settle_stores()
             if self._bus_error is not None:
-                address, self._bus_error = self._bus_error, None
-                cpu.bus_fault(address, cpu.pc)
+                (address, pc), self._bus_error = self._bus_error, None
+                cpu.bus_fault(address, pc)
 
     def reset(self, cause: str) -> None:
         """Reset the MCU. ``cause``: power-on, pin, software or watchdog."""
@@ -284,6 +319,8 @@ class EmbeddedMachine:
                 peripheral.reset()
         if self.rcc is not None:
             self.rcc.note_reset(cause)
+        for action in self.platform.reset_actions:
+            action()
         self.cpu.reset()
 
     def power_off(self) -> None:
