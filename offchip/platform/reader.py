@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -177,7 +177,8 @@ def _referred(value: Value) -> Iterator[tuple[str, Location]]:
 
 
 # text ------------------------------------------------------------------------------------------------------------
-_SKIP = re.compile(r"""'''(?:\\'''|[^\\]|\\(?!'))*?'''|"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/|/\*""", re.DOTALL)
+_TEXT = r"""'''(?:\\'''|[^\\]|\\(?!'))*?'''|"(?:\\.|[^"\\\n])*\""""
+_SKIP = re.compile(_TEXT + r"|//[^\n]*|/\*.*?\*/|/\*", re.DOTALL)
 
 
 def _blank_comments(path: Path, text: str) -> str:
@@ -243,20 +244,27 @@ def _syntax_error(path: Path, text: str, error: UnexpectedInput) -> PlatformErro
     line, column = max(error.line, 1), max(error.column, 1)
     if isinstance(error, UnexpectedToken):
         token, expected = error.token, error.accepts or error.expected
-        if token.type in ("_INDENT", "_DEDENT"):
-            line = error.token.end_line or line
-            column = len(token.rsplit("\n", 1)[-1]) + 1
-        found = {"_NL": "the line ends", "_INDENT": "a deeper line begins", "_DEDENT": "the indented block ends",
-                 "$END": "the file ends"}.get(token.type, f"there is {str(token)!r}")
+        kind, shown = token.type, str(token)
+        if kind in ("_INDENT", "_DEDENT"):
+            line, column = token.end_line or line, len(shown.rsplit("\n", 1)[-1]) + 1
     else:
         assert isinstance(error, UnexpectedCharacters)
-        expected, found = error.allowed or set(), f"there is {text[error.pos_in_stream]!r}"
-        rest = text[error.pos_in_stream:]
-        if rest.startswith(('"', "'''")):
-            found = "a text begins that is never closed"
-    words = sorted({_WORDS.get(name) or _literal(name) for name in expected})
-    shown = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
-    return Location(path, line, column).error("E00", f"{found} where {shown} is expected")
+        expected, kind, shown = error.allowed or set(), "", text[error.pos_in_stream:].split("\n", 1)[0]
+    found = {"_NL": "the line ends", "_INDENT": "a deeper line begins", "_DEDENT": "the indented block ends",
+             "$END": "the file ends"}.get(kind, f"there is {shown.split()[0] if shown.split() else shown!r}")
+    if shown.startswith(('"', "'''")) and not re.match(_TEXT, shown, re.DOTALL):
+        return Location(path, line, column).error("E00", "a text begins here that is never closed")
+    if text.split("\n")[line - 1].startswith("using ") and "COLON" in expected:
+        return Location(path, line, 1).error("E00", "a using line stands behind an entry; all of them come first")
+    return Location(path, line, column).error("E00", f"{found} where {_in_words(expected)} is expected")
+
+
+def _in_words(expected: Iterable[str]) -> str:
+    names = set(expected)
+    if {"NUMBER", "STRING", "QNAME"} <= names:
+        return 'a value (a number, "text", true, false, a name, [list], none or empty)'
+    words = sorted({_WORDS.get(name) or _literal(name) for name in names})
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _literal(terminal: str) -> str:
