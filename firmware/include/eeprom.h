@@ -1,0 +1,18 @@
+/* 24xx256 EEPROM at address 0x50 of I2C1 (PB6 SCL, PB7 SDA, 400 kHz), write protect pin WP on PB5 (high = protected). */
+#ifndef EEPROM_H
+#define EEPROM_H
+#include <stdint.h>
+#include "storage_error.h"
+
+enum { EEPROM_SIZE = 32768, EEPROM_PAGE_SIZE = 64 };
+
+/* Sets up bus and pins (WP high), frees a stuck bus with up to 9 clock pulses, looks for the device.
+ * STORAGE_EEPROM_ABSENT, STORAGE_EEPROM_TIMEOUT. */
+enum storage_error eeprom_init(void);
+
+/* offset + length must not exceed EEPROM_SIZE, else STORAGE_EEPROM_ABSENT is never hidden: returns STORAGE_RECORD_CRC. */
+enum storage_error eeprom_read(uint32_t offset, uint8_t *to, uint32_t length);
+
+/* Page by page with ACK polling (24LC256 data sheet 7); WP is low only meanwhile. */
+enum storage_error eeprom_write(uint32_t offset, const uint8_t *from, uint32_t length);
+#endif
