@@ -15,7 +15,7 @@ from enum import Enum, auto
 
 from unicorn import (
     UC_ARCH_ARM,
-    UC_HOOK_CODE,
+    UC_HOOK_BLOCK,
     UC_HOOK_INTR,
     UC_HOOK_MEM_FETCH_UNMAPPED,
     UC_HOOK_MEM_READ_UNMAPPED,
@@ -44,6 +44,7 @@ _NEVER = 0xFFFFFFFF  # an address no thumb instruction can have
 _HINTS = (b"\x20\xbf", b"\x10\xbf")  # WFE, YIELD: Unicorn reports both as invalid instructions
 #: PRIMASK, BASEPRI and FAULTMASK can be changed by these: CPSIE i/f and MSR <spec>, Rn (ARMv7-M ARM A7.7.91, B5.2)
 _CPSIE = {0xB661, 0xB662, 0xB663}
+_MASK_REGISTERS = {0x10, 0x11, 0x12, 0x13}  # SYSm: PRIMASK, BASEPRI, BASEPRI_MAX, FAULTMASK
 
 
 class End(Enum):
@@ -73,7 +74,7 @@ class UnicornCore:
         self.fault_address = 0
         self._end: End | None = None
         self._keep: list[object] = []
-        self._unmask_hooks: dict[int, int] = {}
+        self._unmask_hooks: set[int] = set()
         self.on_flash_store: Callable[[int, int, int], None] | None = None
         self.on_unmask: Callable[[], bool] = lambda: False
         uc = self.uc
@@ -130,17 +131,22 @@ class UnicornCore:
         self.uc.ctl_remove_cache(start, start + max(length, 4))
 
     def watch_unmasking(self, start: int, code: bytes) -> None:
-        """Hook the instructions in ``code`` that may lower PRIMASK, BASEPRI or FAULTMASK."""
-        found = []
+        """Watch the instructions in ``code`` that may lower PRIMASK, BASEPRI or FAULTMASK.
+
+        Each of them ends its translation block, so a block hook on the address behind it sees every one. (A second
+        code hook would make every instruction several times slower.)
+        """
         for i in range(0, len(code) - 3, 2):
             half = code[i] | code[i + 1] << 8
-            second = code[i + 2] | code[i + 3] << 8
-            if half in _CPSIE or (half & 0xFFF0 == 0xF380 and second & 0xFF00 == 0x8800 and second & 0xFF in
-                                  (0x10, 0x11, 0x12, 0x13)):
-                found.append(start + i)
-        for address in found:
-            if address not in self._unmask_hooks:
-                self._unmask_hooks[address] = self.uc.hook_add(UC_HOOK_CODE, self._unmasking, None, address, address)
+            if half in _CPSIE:
+                behind = start + i + 2
+            elif half & 0xFFF0 == 0xF380 and code[i + 3] & 0xAF == 0x88 and code[i + 2] in _MASK_REGISTERS:
+                behind = start + i + 4
+            else:
+                continue
+            if behind not in self._unmask_hooks:
+                self._unmask_hooks.add(behind)
+                self.uc.hook_add(UC_HOOK_BLOCK, self._unmasked, None, behind, behind)
         self.drop_translations(start, len(code))
 
     # slices ----------------------------------------------------------------------------------------------------
@@ -227,10 +233,9 @@ class UnicornCore:
         self.stop_soon()
         return True
 
-    def _unmasking(self, uc: Uc, address: int, size: int, data: object) -> None:
-        # the counter hook ran already for this instruction: stop behind it
-        if self.on_unmask():
-            self._limit.value = self._counter.value
+    def _unmasked(self, uc: Uc, address: int, size: int, data: object) -> None:
+        if self.running and self.on_unmask():
+            self._limit.value = self._counter.value  # everything counted so far is done: stop before this block
 
     # registers -------------------------------------------------------------------------------------------------
     def get(self, *names: str) -> tuple[int, ...]:
