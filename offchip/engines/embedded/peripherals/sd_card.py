@@ -1,7 +1,7 @@
 """SD memory card in SPI mode, SDSC and SDHC. Twin of SdCardSpi.cs.
 
-Sections are those of the SD Physical Layer Simplified Specification: SPI mode 7, CRC 4.5, registers 5. Clocked bytes are
-the only measure of time, except that programming also ends after ``busy_microseconds`` of virtual time.
+Sections are those of the SD Physical Layer Simplified Specification: SPI mode 7, CRC 4.5, registers 5. Clocked
+bytes are the only measure of time, except that programming also ends after ``busy_microseconds`` of virtual time.
 
 Not modelled (answered as illegal commands): CMD6, 20, 27-30, 42, 56; write protection, wear, damage to neighbours of a
 torn block.
@@ -1007,4 +1007,5 @@ class SdCardSpi(Peripheral):
 
     def _check_range(self, offset: int, length: int) -> None:
         if offset < 0 or length < 0 or offset + length > self.size:
-            raise MediumError(f"SdCardSpi: bytes {offset} to {offset + length} are outside the card ({self.size} bytes).")
+            end = offset + length
+            raise MediumError(f"SdCardSpi: bytes {offset} to {end} are outside the card ({self.size} bytes).")

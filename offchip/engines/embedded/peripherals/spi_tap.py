@@ -1,7 +1,7 @@
 """Probe and attacker on the SPI wires between the controller and the card. Twin of SpiTap.cs.
 
-The tap follows the SD protocol in SPI mode (SD Simplified Specification 7.2), so its rules name blocks, not bytes on the
-wire. Every rule that changes something leaves a :class:`~offchip.engines.protocol.Fired` record.
+The tap follows the SD protocol in SPI mode (SD Simplified Specification 7.2), so its rules name blocks, not bytes on
+the wire. Every rule that changes something leaves a :class:`~offchip.engines.protocol.Fired` record.
 """
 
 from __future__ import annotations
@@ -396,8 +396,8 @@ class SpiTap(Peripheral):
     def _replacement(self, name: str, block: int, offset: int, data: bytes, nth: int, count: int,
                      fix_crc: bool) -> _Rule:
         if not data or offset < 0 or offset + len(data) > BLOCK_SIZE or block < 0 or nth < 1 or count < 0:
-            raise MediumError(f"SpiTap: {name} needs 1..{BLOCK_SIZE} bytes inside a block, nth from 1 and count from 0; "
-                              f"given block {block}, offset {offset}, {len(data)} bytes, nth {nth}, count {count}.")
+            raise MediumError(f"SpiTap: {name} needs 1..{BLOCK_SIZE} bytes inside a block, nth from 1, count from 0; "
+                              f"not block {block}, offset {offset}, {len(data)} bytes, nth {nth}, count {count}.")
         return _Rule(name, block, offset, bytes(data), nth, count, fix_crc)
 
     def _arm(self, rules: list[_Rule], verb: str, access: int, length: int) -> None:
