@@ -1,0 +1,270 @@
+"""24xx256 class serial EEPROM; twin of ``Eeprom24xx256.cs``.
+
+Behaviour after the 24LC256 data sheet (Microchip DS20001203, sections 6 to 8): a 64-byte page latch whose column wraps,
+current-address and sequential read with roll-over, no acknowledge during the internal write cycle, no cycle for
+address-only writes. A repeated START or a vanished master instead of the STOP discards the latch.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from offchip.engines.embedded.peripheral import Machine, model
+from offchip.engines.embedded.peripherals.i2c import I2cDevice
+from offchip.errors import MediumError
+
+ERASED = 0xFF
+WP_PIN = 0
+_FOREVER = 1 << 63
+
+
+def _is_power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+class ImageFile:
+    """The cells kept in a file of exactly the size of the memory.
+
+    Raises:
+        MediumError: the file cannot be read or written, or has another size.
+    """
+
+    def __init__(self, path: str, size: int) -> None:
+        self.path = Path(path)
+        self.size = size
+
+    def load(self) -> bytes:
+        """The content; a missing file is made, erased."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            content = bytes([ERASED]) * self.size
+            self._create(content)
+        except OSError as error:
+            raise MediumError(f"{self.path}: cannot read the EEPROM image: {error.strerror}.") from None
+        if len(content) != self.size:
+            raise MediumError(f"{self.path}: the EEPROM image has {len(content)} bytes, but must have {self.size}; "
+                              "pad it with FF or remove it to start with an erased memory.")
+        return content
+
+    def _create(self, content: bytes) -> None:
+        """Write to a neighbour, then rename: nobody ever sees a half-written image."""
+        scratch = ""
+        try:
+            handle, scratch = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.replace(scratch, self.path)
+        except OSError as error:
+            if scratch:
+                Path(scratch).unlink(missing_ok=True)
+            raise MediumError(f"{self.path}: cannot create the EEPROM image: {error.strerror}.") from None
+
+    def store(self, offset: int, data: bytes) -> None:
+        """Change a part in place, in one system call. No handle stays open."""
+        try:
+            handle = os.open(self.path, os.O_WRONLY)
+            try:
+                os.pwrite(handle, data, offset)
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise MediumError(f"{self.path}: cannot write the EEPROM image: {error.strerror}.") from None
+
+
+@model("Offchip.Eeprom24xx256")
+class Eeprom24xx256(I2cDevice):
+    """The memory chip.
+
+    Args:
+        size, page_size: bytes, powers of two.
+        write_cycle_us: length of the internal write cycle in microseconds.
+        image_file: keeps the content; None = only in memory.
+        wp_nacks_data: with WP high, data bytes are not acknowledged (ST); False acknowledges and ignores (Microchip).
+
+    Attributes:
+        present: False = not on the board: nobody answers.
+        powered: False = supplied by nobody until :meth:`power_on`.
+        torn_bytes: so many bytes of an interrupted write are stored, in ascending column order; the others keep the
+            old value, or read FF with ``torn_erased``. Counted are the bytes sent, or with ``torn_whole_page`` every
+            byte of the page: real parts refresh the whole page, so a cut can hit neighbours nobody wrote.
+        cut_at_write_cycle: n > 0: the supply is lost at the start of the n-th write cycle from now and stays lost.
+        write_cycles, torn_writes, busy_nacks: counters.
+
+    Raises:
+        ValueError: sizes that no such part can have.
+        MediumError: the image file does not fit.
+    """
+
+    def __init__(self, machine: Machine, size: int = 32768, page_size: int = 64, write_cycle_us: int = 5000,
+                 image_file: str | None = None, wp_nacks_data: bool = True) -> None:
+        super().__init__(machine)
+        fits = _is_power_of_two(size) and _is_power_of_two(page_size) and size >= 256 and page_size <= size
+        if not fits or write_cycle_us < 0:
+            raise ValueError("size (256 or more) and pageSize must be powers of two, pageSize at most size, "
+                             "writeCycleUs 0 or more")
+        self.size_bytes = size
+        self.page_size = page_size
+        self.write_cycle_us = write_cycle_us
+        self.write_protect_nacks_data = wp_nacks_data
+        self.write_protect = False
+        self.present = True
+        self.powered = True
+        self.torn_bytes = 0
+        self.torn_erased = False
+        self.torn_whole_page = False
+        self.cut_at_write_cycle = 0
+        self.write_cycles = 0
+        self.torn_writes = 0
+        self.busy_nacks = 0
+        self.pointer = 0
+        self._image = ImageFile(image_file, size) if image_file else None
+        self._cells = bytearray(self._image.load()) if self._image else bytearray([ERASED]) * size
+        self._wear = [0] * (size // page_size)
+        self._selected = False
+        self._address_bytes: list[int] = []
+        self._latch: dict[int, int] = {}  # column -> value
+        self._busy_until_ns = 0
+        # the running write cycle
+        self._row = 0
+        self._written: frozenset[int] = frozenset()
+        self._before = self._intended = b""
+
+    # life ------------------------------------------------------------------------------------------------------
+    def reset(self) -> None:
+        """A reset of the MCU does not reach the memory; only the half-received transaction is forgotten."""
+        self._forget()
+
+    def power_off(self) -> None:
+        self.power_cut()
+        self.powered = False
+
+    def power_on(self) -> None:
+        self.powered = True
+
+    def power_cut(self) -> None:
+        """A short interruption: a running write cycle is torn, latch and pointer are lost."""
+        torn = self.busy
+        self._forget()
+        self.pointer = 0
+        self._busy_until_ns = 0
+        if torn:
+            self._tear()
+
+    def _tear(self) -> None:
+        columns = range(self.page_size) if self.torn_whole_page else sorted(self._written)
+        for done, column in enumerate(columns):
+            lost = ERASED if self.torn_erased else self._before[column]
+            self._cells[self._row + column] = self._intended[column] if done < self.torn_bytes else lost
+        self.torn_writes += 1
+        self._persist(self._row, self.page_size)
+
+    def on_gpio(self, number: int, level: bool) -> None:
+        """Input 0 is the WP pin; high protects."""
+        if number == WP_PIN:
+            self.write_protect = level
+
+    # I2C -------------------------------------------------------------------------------------------------------
+    def bus_start(self, read: bool) -> bool:
+        self._forget()
+        if not self._alive:
+            return False
+        if self.busy:
+            self.busy_nacks += 1
+            return False
+        self._address_bytes = [0, 0] if read else []
+        self._selected = True
+        return True
+
+    def bus_write(self, value: int) -> bool:
+        if not (self._selected and self._alive):
+            return False
+        if len(self._address_bytes) < 2:
+            self._address_bytes.append(value)
+            if len(self._address_bytes) == 2:
+                high, low = self._address_bytes
+                self.pointer = (high << 8 | low) & (self.size_bytes - 1)
+            return True
+        if self.write_protect:
+            return not self.write_protect_nacks_data
+        column = self.pointer & (self.page_size - 1)
+        self._latch[column] = value
+        self.pointer += (column + 1) % self.page_size - column  # wraps inside the page
+        return True
+
+    def bus_read(self) -> int:
+        if not (self._selected and self._alive):
+            return 0xFF
+        value = self._cells[self.pointer]
+        self.pointer = (self.pointer + 1) & (self.size_bytes - 1)
+        return value
+
+    def bus_stop(self) -> None:
+        if self._selected and self._latch and self._alive and not self.write_protect:
+            self._start_write_cycle()
+        self._forget()
+
+    def bus_cancel(self) -> None:
+        self._forget()
+
+    @property
+    def _alive(self) -> bool:
+        return self.present and self.powered
+
+    @property
+    def busy(self) -> bool:
+        """The internal write cycle is running."""
+        return self._busy_until_ns != 0 and self.machine.clock.now_ns < self._busy_until_ns
+
+    def _start_write_cycle(self) -> None:
+        row = self._row = self.pointer & ~(self.page_size - 1)
+        end = row + self.page_size
+        self._written = frozenset(self._latch)
+        self._before = bytes(self._cells[row:end])
+        for column, value in self._latch.items():
+            self._cells[row + column] = value
+        self._intended = bytes(self._cells[row:end])
+        self._wear[row // self.page_size] += 1
+        self.write_cycles += 1
+        self._busy_until_ns = self.machine.clock.now_ns + self.write_cycle_us * 1000
+        if self.cut_at_write_cycle > 0:
+            self.cut_at_write_cycle -= 1
+            if self.cut_at_write_cycle == 0:
+                self._busy_until_ns = _FOREVER  # cycles of no length can be cut too
+                self.power_off()
+                return
+        self._persist(row, self.page_size)
+
+    def _forget(self) -> None:
+        self._selected = False
+        self._latch.clear()
+
+    # by the back door: a programmer on the bench, no bus, no write cycle, no counters ---------------------------------
+    def read_raw(self, offset: int, length: int) -> bytes:
+        self._check(offset, length)
+        return bytes(self._cells[offset:offset + length])
+
+    def write_raw(self, offset: int, data: bytes) -> None:
+        self._check(offset, len(data))
+        self._cells[offset:offset + len(data)] = data
+        self._persist(offset, len(data))
+
+    def fill(self, value: int) -> None:
+        self.write_raw(0, bytes([value]) * self.size_bytes)
+
+    def page_cycles(self, page: int) -> int:
+        """Write cycles of one page."""
+        if not 0 <= page < len(self._wear):
+            raise MediumError(f"{self.name}: there is no page {page}; pages are 0 to {len(self._wear) - 1}.")
+        return self._wear[page]
+
+    def _check(self, offset: int, length: int) -> None:
+        if offset < 0 or length < 0 or offset + length > self.size_bytes:
+            raise MediumError(f"{self.name}: {length} bytes at 0x{offset:X} are outside the memory of "
+                              f"{self.size_bytes} bytes.")
+
+    def _persist(self, offset: int, length: int) -> None:
+        if self._image is not None:
+            self._image.store(offset, bytes(self._cells[offset:offset + length]))
