@@ -109,7 +109,7 @@ def coerce(value: Any, hint: Any) -> Any:
     elif origin in (list, tuple, Sequence) and isinstance(value, list):
         inner = next(iter(get_args(hint)), Any)
         return origin(coerce(v, inner) for v in value) if origin is not Sequence else [coerce(v, inner) for v in value]
-    elif hint is bool or hint is str:
+    elif hint in (bool, str):
         if isinstance(value, hint):
             return value
         if hint is str and isinstance(value, Path):
@@ -137,8 +137,6 @@ def coerce(value: Any, hint: Any) -> Any:
                 return value
         elif isinstance(value, hint):
             return value
-    else:
-        return value
     raise Refused(f"{describe(value)} does not fit; {expected(hint)} is expected")
 
 
