@@ -121,7 +121,10 @@ class SpiTap(Tap, Protocol):
         """Hold MISO at ``value`` (0x00 or 0xFF); ``None`` lets go."""
 
     def cut_power_at_block_write(self, n: int, after_bytes: int = 0) -> None:
-        """Cut the supply of the medium in the n-th block write from now (1-based), after so many data bytes."""
+        """Cut the supply of the medium in the n-th block write from now (1-based), after so many data bytes.
+
+        0: on the data response, when the medium is programming the block.
+        """
 
 
 class I2cTap(Tap, Protocol):

@@ -212,18 +212,16 @@ class SpiTap(Peripheral):
     def cut_power_at_block_write(self, n: int, after_bytes: int = 0) -> None:
         """Cut the card's supply in the n-th block write from now, counted from 1.
 
-        ``after_bytes`` 1..513: when so many bytes of data and CRC have passed; the old block stays. 0 or 514: when the
-        block is in and the card is programming it; the block is torn as the card's ``torn_bytes`` says.
+        ``after_bytes`` 1..513: when so many bytes of data and CRC have passed; the old block stays. 514: right behind
+        the CRC. 0: right behind the data response of the n-th block the card accepts. In both the card is programming,
+        so the block is torn as the card's ``torn_bytes`` says.
         """
         self._need_card("cut_power_at_block_write")
         if n < 1 or not 0 <= after_bytes <= BLOCK_SIZE + _CRC_SIZE:
             raise MediumError(f"SpiTap: cut_power_at_block_write takes n from 1 and 0..{BLOCK_SIZE + _CRC_SIZE} bytes, "
                               f"not {n} and {after_bytes}.")
-        at_response = after_bytes in (0, BLOCK_SIZE + _CRC_SIZE)
-        if at_response:
-            self._cut = _PowerCut(self.block_writes + n, 0)
-        else:
-            self._cut = _PowerCut(self.write_starts + n, after_bytes)
+        already = self.write_starts if after_bytes else self.block_writes
+        self._cut = _PowerCut(already + n, after_bytes)
 
     @property
     def removed(self) -> bool:
