@@ -112,7 +112,7 @@ class Tap(Protocol):
 class SpiTap(Tap, Protocol):
     def replace_on_read(self, block: int, offset: int, data: bytes, nth: int = 1, count: int = 0,
                         fix_crc: bool = True) -> None:
-        """Change ``data`` at ``offset`` of SD block ``block`` from the ``nth`` read on, ``count`` times (0 = always)."""
+        """Change ``data`` at ``offset`` of block ``block`` from the ``nth`` read on, ``count`` times (0 = always)."""
 
     def replace_on_write(self, block: int, offset: int, data: bytes, nth: int = 1, count: int = 0,
                          fix_crc: bool = True) -> None: ...
