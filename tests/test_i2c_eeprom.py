@@ -12,6 +12,7 @@ from offchip.engines.embedded.peripherals.i2c import (
     CR1,
     CR1_ACK,
     CR1_PE,
+    CR1_POS,
     CR1_START,
     CR1_STOP,
     CR1_SWRST,
@@ -189,6 +190,13 @@ def test_write_protect_stores_nothing(nacks: bool) -> None:
     assert board.chip.read_raw(0x0600, 1) == b"\x78"
 
 
+def test_write_protect_raised_before_the_stop_still_protects(board: Board) -> None:
+    board.send(b"\x06\x00\x77")
+    board.chip.on_gpio(0, True)
+    board.stop()
+    assert (board.chip.write_cycles, board.chip.read_raw(0x0600, 1)) == (0, b"\xFF")
+
+
 @pytest.mark.parametrize(("knobs", "left"), [
     ({}, "1112131415"),
     ({"torn_bytes": 2}, "C1C2131415"),
@@ -299,6 +307,48 @@ def test_event_codes_of_a_write_and_a_read(board: Board) -> None:
     assert board.machine.reports == []
 
 
+def test_address_flag_holds_the_clock_until_both_status_registers_were_read(board: Board) -> None:
+    board.control(CR1_START)
+    board.wait(SR1_SB)
+    board.set(DR, CHIP << 1)
+    board.machine.pass_time(BYTE_NS)
+    board.get(SR2)  # SR1 was not read since
+    board.set(DR, 0x01)
+    board.machine.pass_time(MS)
+    assert board.get(SR1) & (SR1_ADDR | SR1_TXE) == SR1_ADDR
+    board.get(SR2)
+    board.wait(SR1_BTF)
+
+
+@pytest.mark.parametrize("clear_address_first", [True, False])
+def test_two_bytes_with_pos_are_acknowledged_then_refused(board: Board, clear_address_first: bool) -> None:
+    """The order of RM0090 and that of ST's HAL."""
+    board.chip.write_raw(0, b"\x21\x22\x23")
+    board.tap.record()
+    board.control(CR1_ACK | CR1_POS)
+    board.open(CHIP << 1 | 1)
+    if clear_address_first:
+        board.get(SR2)
+        board.control(off=CR1_ACK)
+    else:
+        board.control(off=CR1_ACK)
+        board.get(SR2)
+    board.wait(SR1_BTF)
+    board.stop()
+    assert (board.get(DR), board.get(DR)) == (0x21, 0x22)
+    assert [t.text for t in board.tap.drain()] == ["S A1+ 21+ 22- P"]
+
+
+def test_late_stop_clocks_in_ones_behind_the_refused_byte(board: Board) -> None:
+    board.chip.write_raw(0, b"\x21\x22\x23")
+    board.open(CHIP << 1 | 1)  # ACK is off: the first byte is refused
+    board.get(SR2)
+    board.wait(SR1_BTF)
+    board.stop()
+    assert (board.get(DR), board.get(DR)) == (0x21, 0xFF)
+    assert board.chip.pointer == 1
+
+
 def test_bytes_take_their_time_on_the_bus_and_interrupts_need_no_polling() -> None:
     board = Board(polls_per_step=0)
     changes: list[tuple[int, bool]] = []
@@ -389,6 +439,14 @@ def test_transaction_on_the_wires_is_drained_when_it_ends(board: Board) -> None:
     assert board.tap.drain() == []
     board.set(CR1, CR1_SWRST)
     assert [t.text for t in board.tap.drain()] == ["S A0+ 00+ 10+ BE+ X"]
+
+
+def test_recording_from_mid_transaction_begins_with_the_next_start(board: Board) -> None:
+    board.send(b"\x00\x10")
+    board.tap.record()
+    board.stop()
+    board.read(0x0010, 3)
+    assert [t.text for t in board.tap.drain()] == ["S A0+ 00+ 10+ Sr A1+ FF+ FF+ FF- P"]
 
 
 def test_acknowledge_polling_can_be_kept_out_of_the_record(board: Board) -> None:

@@ -153,6 +153,16 @@ def test_undetected_faults_change_the_words_without_a_flag(board: Board) -> None
     assert board.words(4) == [third, third, fourth, fourth]
 
 
+@pytest.mark.parametrize(("fault", "flags"), [("seed", SECS | SEIS), ("clock", CECS | CEIS)])
+def test_detected_fault_begins_after_the_good_words(board: Board, fault: str, flags: int) -> None:
+    board.rng.fault_after = 2
+    board.rng.fault = fault
+    assert board.words(2) == splitmix64(SEED, 2)
+    board.machine.pass_time(READY_NS)
+    assert board.get(SR) == flags
+    assert board.get(DR) == splitmix64(SEED, 2)[1]
+
+
 def test_unknown_fault_is_refused_with_the_choices(board: Board) -> None:
     with pytest.raises(EngineError, match="none, stuck, alternate, repeat, seed, clock"):
         board.rng.fault = "sticky"
