@@ -65,8 +65,6 @@ def _parse(path: Path, elf: ELFFile, raw: bytes) -> Firmware:
         if isinstance(section, ARMAttributesSection):
             _check_attributes(path, section)
     entry = elf["e_entry"]
-    if entry and not entry & 1:
-        raise FirmwareError(f"{path}: entry point 0x{entry:08X} is in Arm state; a Cortex-M4 runs Thumb code only.")
     segments, code = [], []
     for segment in elf.iter_segments("PT_LOAD"):
         if segment["p_filesz"]:
