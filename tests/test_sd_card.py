@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -279,6 +282,38 @@ def test_recording_has_one_transfer_per_selection() -> None:
     assert b"\xFE" + NEW in transfer.miso
     assert len(transfer.mosi) == len(transfer.miso)
     assert host.tap.drain() == []
+
+
+def as_logic_capture(transfers: list[protocol.Transfer]) -> bytes:
+    """One byte per sample: clock, MOSI, MISO, CS from bit 0 up; SPI mode 0."""
+    capture = bytearray()
+    for transfer in transfers:
+        capture += b"\x08\x08\x00"
+        for mosi, miso in zip(transfer.mosi, transfer.miso, strict=True):
+            for bit in range(7, -1, -1):
+                level = (mosi >> bit & 1) << 1 | (miso >> bit & 1) << 2
+                capture += bytes((level, level | 1))
+        capture += b"\x00\x08"
+    return bytes(capture)
+
+
+@pytest.mark.skipif(not shutil.which("sigrok-cli"), reason="sigrok-cli, the independent decoder, is not installed")
+def test_sigrok_reads_the_recording_as_an_sd_session(tmp_path: Path) -> None:
+    host = Host()
+    host.tap.record()
+    host.start().read(7)
+    capture = tmp_path / "capture.bin"
+    capture.write_bytes(as_logic_capture(host.tap.drain()))
+    decoded = subprocess.run(
+        ["sigrok-cli", "-i", capture, "-I", "binary:numchannels=4:samplerate=1000000",
+         "-P", "spi:clk=0:mosi=1:miso=2:cs=3,sdcard_spi", "-A", "sdcard_spi"],
+        capture_output=True, text=True, check=True, timeout=60).stdout
+    dialogue = re.findall(r"(?:Command: (A?CMD\d+)|R1: (0x\d\d))", decoded)
+    asking = [("CMD55", "0x01"), ("ACMD41", "0x01")]
+    assert [command or r1 for command, r1 in dialogue] == [word for pair in (
+        ("CMD0", "0x01"), ("CMD8", "0x01"), *asking, *asking, ("CMD55", "0x01"), ("ACMD41", "0x00"),
+        ("CMD59", "0x00"), ("CMD17", "0x00")) for word in pair]
+    assert "Read a block from address 0x0e00" in decoded
 
 
 def test_tap_keeps_the_promise_of_the_engine_protocol() -> None:
