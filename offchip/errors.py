@@ -35,3 +35,7 @@ class NetworkError(OffchipError):
 
 class BrokerError(OffchipError):
     """The broker cannot start or was given a wrong registry, policy or certificate."""
+
+
+class BoardError(OffchipError):
+    """The board cannot do what was asked, or what a wait hoped for did not happen in its virtual time."""

@@ -1,0 +1,209 @@
+"""The device in somebody's hands, on whichever engine.
+
+Time is virtual and moves only in :meth:`Board.run` and :meth:`Board.run_until`, in slices of 500 us. Between slices the
+modem takes what the chip sent and the replies that are due go to the chip at line rate (DESIGN.md, section 2).
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from types import TracebackType
+
+from offchip.board.console import Console
+from offchip.board.media import Eeprom, SdCard
+from offchip.engines.protocol import DebugPort, Diagnostic, Engine, I2cTap, SpiTap
+from offchip.errors import BoardError
+from offchip.network.clock import LabClock
+from offchip.network.esp_at import Modem
+from offchip.network.internet import Internet
+
+SLICE_NS = 500_000
+#: one byte on the modem's line: 10 bits at 115200 baud
+MODEM_BYTE_NS = 10 * 1_000_000_000 // 115200
+#: a core that executed fewer instructions in a slice (of 84000 cycles) spent it asleep
+_IDLE_INSTRUCTIONS = 10_000
+_CONSOLE_UART = "usart1"
+_MODEM_UART = "usart2"
+
+
+class Hall:
+    """The lid switch: a magnet in the lid, a hall sensor on the board."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.close_case()
+
+    def open_case(self) -> None:
+        """The device notices when it runs."""
+        self._engine.set_hall(False)
+        self.case_open = True
+
+    def close_case(self) -> None:
+        self._engine.set_hall(True)
+        self.case_open = False
+
+
+class Board:
+    """One device with its modem on a virtual internet.
+
+    ``on_slice``: callables that are told the virtual time in nanoseconds after each slice, for peers that live in
+    virtual time (the broker's keep-alive, a rogue publisher).
+    """
+
+    def __init__(self, engine: Engine, internet: Internet | None = None, clock: LabClock | None = None,
+                 with_modem: bool = True) -> None:
+        """``with_modem`` False leaves the modem's footprint empty."""
+        self.engine = engine
+        self.internet = internet or Internet()
+        self.clock = clock or LabClock()
+        self.modem = Modem(self.internet, self.clock) if with_modem else None
+        self.console = Console(self.run_until, lambda data: engine.feed_uart(_CONSOLE_UART, data))
+        self.sd = SdCard(engine.medium("sdcard"))
+        self.eeprom = Eeprom(engine.medium("eeprom"))
+        self.hall = Hall(engine)
+        self.powered = False
+        self.resets = 0
+        self.on_slice: list[Callable[[int], None]] = []
+        self._to_chip = bytearray()
+        self._line_free_ns = 0
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the engine and of connections to the host's network."""
+        if self.modem:
+            self.modem.power_off()
+        self.engine.close()
+
+    # probes --------------------------------------------------------------------------------------------------------
+    @property
+    def debug_port(self) -> DebugPort:
+        """SWD, at the chip's present readout protection."""
+        return self.engine.debug_port()
+
+    @property
+    def spi_tap(self) -> SpiTap:
+        """The probe on the SD card's bus."""
+        return self.engine.spi_tap()
+
+    @property
+    def i2c_tap(self) -> I2cTap:
+        """The probe on the EEPROM's bus."""
+        return self.engine.i2c_tap()
+
+    @property
+    def now_ns(self) -> int:
+        """Virtual time."""
+        return self.engine.now_ns
+
+    def diagnostics(self) -> list[Diagnostic]:
+        """Everything the models did not expect so far."""
+        return self.engine.diagnostics()
+
+    def unmodelled(self) -> list[Diagnostic]:
+        """Accesses to registers nobody modelled; a suite fails on any."""
+        return [each for each in self.diagnostics() if each.kind == "unmodelled"]
+
+    # supply --------------------------------------------------------------------------------------------------------
+    def power_on(self) -> None:
+        """Chip and modem start. Raises BoardError when they run already."""
+        if self.powered:
+            raise BoardError("the board is powered already; use power_cycle() or reset()")
+        self.engine.power_on()
+        if self.modem:
+            self.modem.power_on(self.now_ns)
+        self.powered = True
+
+    def power_off(self) -> None:
+        """The supply goes, at once and for everything. Raises BoardError when it is off already."""
+        if not self.powered:
+            raise BoardError("the board is off already")
+        self.engine.power_off()
+        if self.modem:
+            self.modem.power_off()
+        self._to_chip.clear()
+        self.console.cut()
+        self.powered = False
+
+    def power_cycle(self, off_s: float = 0.1) -> None:
+        """Off for ``off_s`` seconds of virtual time, then on."""
+        self.power_off()
+        self.run(off_s)
+        self.power_on()
+
+    def reset(self) -> None:
+        """Press the reset button: the chip starts again, modem and media do not."""
+        self.engine.reset()
+
+    # time ----------------------------------------------------------------------------------------------------------
+    def run(self, seconds: float) -> None:
+        """Let ``seconds`` of virtual time pass."""
+        end_ns = self.now_ns + _ns(seconds)
+        while self.now_ns < end_ns:
+            self._run_slice(min(SLICE_NS, end_ns - self.now_ns))
+
+    def run_until(self, condition: Callable[[], bool], timeout_s: float, what: str = "the condition") -> None:
+        """Run until ``condition()`` holds, looked at between slices.
+
+        Raises BoardError with the last console lines when ``timeout_s`` seconds of virtual time have passed.
+        """
+        end_ns = self.now_ns + _ns(timeout_s)
+        while not condition():
+            if self.now_ns >= end_ns:
+                supply = "" if self.powered else ", the board is off"
+                tail = " | ".join(self.console.tail()) or "(none)"
+                raise BoardError(f"{what} did not happen within {timeout_s:g} s of virtual time "
+                                 f"(now {self.now_ns / 1e9:.3f} s{supply}); last console lines: {tail}")
+            self._run_slice(min(SLICE_NS, end_ns - self.now_ns))
+
+    def _run_slice(self, duration_ns: int) -> None:
+        self._feed_chip(duration_ns)
+        instructions = self.engine.instructions
+        result = self.engine.run(duration_ns)
+        self.resets += result.resets
+        now_ns = self.now_ns
+        to_modem = bytearray()
+        for byte in result.uart:
+            if byte.uart == _CONSOLE_UART:
+                self.console.feed(byte.value, byte.time_ns)
+            elif byte.uart == _MODEM_UART:
+                to_modem.append(byte.value)
+        for listener in self.on_slice:
+            listener(now_ns)
+        if self.modem:
+            if to_modem:
+                self.modem.receive(bytes(to_modem), now_ns)
+            self._to_chip += self.modem.advance(now_ns)
+        idle = not result.uart and self.engine.instructions - instructions < _IDLE_INSTRUCTIONS
+        if idle and not self._to_chip:
+            self._wait_for_host(duration_ns)
+
+    def _feed_chip(self, duration_ns: int) -> None:
+        """Hand over only what fits the line in this slice: long queues are slow on Renode."""
+        count = 0
+        line_free_ns = max(self._line_free_ns, self.now_ns)
+        while count < len(self._to_chip) and line_free_ns < self.now_ns + duration_ns:
+            line_free_ns += MODEM_BYTE_NS
+            count += 1
+        if count:
+            self._line_free_ns = line_free_ns
+            self.engine.feed_uart(_MODEM_UART, bytes(self._to_chip[:count]))
+            del self._to_chip[:count]
+
+    def _wait_for_host(self, duration_ns: int) -> None:
+        """With a real TCP peer, a sleeping device's time runs no faster than the host's (not deterministic)."""
+        sockets = self.internet.sockets()
+        if sockets:
+            select.select(sockets, [], [], duration_ns / 1e9)
+
+
+def _ns(seconds: float) -> int:
+    if seconds < 0:
+        raise BoardError(f"{seconds:g} s: time does not run backwards")
+    return round(seconds * 1e9)
