@@ -8,6 +8,7 @@ from pathlib import Path
 from offchip.engines.embedded.machine import EmbeddedMachine
 from offchip.engines.embedded.peripherals.button import Button
 from offchip.engines.embedded.peripherals.usart import Usart
+from offchip.engines.embedded.reflection import bind
 from offchip.engines.protocol import Capabilities, DebugPort, Diagnostic, I2cTap, Medium, RunResult, SpiTap
 from offchip.errors import EngineError
 
@@ -38,17 +39,10 @@ class EmbeddedMedium:
         self._model.write_raw(offset, data)
 
     def set(self, option: str, value: int | bool | str) -> None:
-        setattr(self._model, _existing(self._model, option), value)
+        bind(self._model, option, [value])()
 
     def counter(self, name: str) -> int:
-        return getattr(self._model, _existing(self._model, name))
-
-
-def _existing(model: object, pascal: str) -> str:
-    snake = "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(pascal))
-    if not hasattr(model, snake):
-        raise EngineError(f"{model.path} has no property {pascal}")
-    return snake
+        return bind(self._model, name, [])()
 
 
 class EmbeddedDebugPort:
