@@ -1,0 +1,1 @@
+"""What somebody does who holds the device, its media or its wire: acts and evidence, never a verdict."""
