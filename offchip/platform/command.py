@@ -1,4 +1,4 @@
-"""One monitor command, split into typed words: the part .repl sections, .resc scripts and the prompt share."""
+"""Monitor commands, split into typed words: the part .repl sections, .resc scripts and the prompt share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class FileName:
-    """``@name``: a file, not yet resolved."""
+    """``@name`` or ``$ORIGIN/name``: a file, not yet resolved."""
 
     name: str
 
@@ -34,10 +34,28 @@ class FileName:
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """``=``, or ``?=`` which leaves a variable that is already set alone."""
+
+    only_if_unset: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The text between triple quotes; ``location`` is that of its first character."""
+
+    text: str
+    location: Location
+
+
+Value = Word | Variable | FileName | Assignment | Block | Range | str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
 class Argument:
     """One word of a command and its place. Text, number and truth value are plain Python values."""
 
-    value: Word | Variable | FileName | Range | str | int | float | bool
+    value: Value
     location: Location
 
     @property
@@ -47,56 +65,89 @@ class Argument:
 
 
 _TOKENS = re.compile(r"""
-    (?P<space>[ \t]+)
-  | (?P<long>'''(?:(?!''').)*''' | \"\"\"(?:(?!\"\"\").)*\"\"\")
-  | (?P<text>"(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*')
-  | <\s*(?P<start>0x[0-9A-Fa-f_]+|\d[\d_]*)\s*(?:,\s*|\s+)(?P<plus>\+?)(?P<end>0x[0-9A-Fa-f_]+|\d[\d_]*)\s*>
+    (?P<header>^[ \t]*:[^\n]*)
+  | (?P<space>[ \t\r]+|\\\n)
+  | (?P<comment>\#[^\n]*)
+  | (?P<end>[;\n])
+  | (?P<block>'''(?P<single>.*?)''' | \"\"\"(?P<double>.*?)\"\"\")
+  | (?P<text>"(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*')
+  | <\s*(?P<first>0x[0-9A-Fa-f_]+|\d[\d_]*)\s*(?:,\s*|\s+)(?P<plus>\+?)(?P<last>0x[0-9A-Fa-f_]+|\d[\d_]*)\s*>
+  | @?(?P<origin>\$ORIGIN(?:/[^\s;]*)?)(?=[\s;]|$)
   | @(?P<path>(?:\\.|[^\s;\\])+)
   | \$(?P<variable>[A-Za-z_][\w.]*)
+  | (?P<assign>\??=)
   | (?P<number>-?(?:0x[0-9A-Fa-f_]+|\d[\d_]*(?:\.\d+)?))(?=[\s;]|$)
-  | (?P<word>[A-Za-z_/.:+\-\\][^\s;"'<>$]*)
-""", re.VERBOSE | re.DOTALL)
+  | (?P<word>[A-Za-z_/.+\-][^\s;"'<>$=]*)
+""", re.VERBOSE | re.DOTALL | re.MULTILINE)
+
+
+def split_commands(text: str, start: Location) -> list[list[Argument]]:
+    """Split ``text``, whose first character stands at ``start``, into commands and these into words.
+
+    Raises:
+        PlatformError: a character begins no word.
+    """
+    commands: list[list[Argument]] = []
+    arguments: list[Argument] = []
+    position = 0
+    while position < len(text):
+        at = _place(text, position, start)
+        match = _TOKENS.match(text, position)
+        if match is None:
+            raise at.error("E00", f"{text[position]!r} begins no word of a command; quote texts and close every quote")
+        if match["end"] is not None and arguments:
+            commands.append(arguments)
+            arguments = []
+        elif not any(match[kind] is not None for kind in ("header", "space", "comment", "end")):
+            arguments.append(Argument(_value(match, text, start, at), at))
+        position = match.end()
+    if arguments:
+        commands.append(arguments)
+    return commands
 
 
 def split_command(line: MonitorLine) -> list[Argument]:
-    """Split ``line`` into its words. Raises PlatformError at a character that starts none."""
-    arguments, position, text = [], 0, line.text
-    while position < len(text):
-        at = Location(line.location.file, line.location.line, line.location.column + position)
-        match = _TOKENS.match(text, position)
-        if match is None:
-            raise at.error("E00", f"{text[position]!r} starts no word of a command; quote texts and close every quote")
-        position = match.end()
-        if match["space"] is None:
-            arguments.append(Argument(_value(match, at), at))
-    return arguments
+    """Split a line that must be exactly one command. Raises PlatformError."""
+    commands = split_commands(line.text, line.location)
+    if len(commands) != 1:
+        raise line.location.error("E00", f'"{line.text}" is not one command; write one on each line')
+    return commands[0]
 
 
-def _value(match: re.Match[str], at: Location) -> Word | Variable | FileName | Range | str | int | float | bool:
-    kind = match.lastgroup
-    if match["long"] is not None:
-        return match["long"][3:-3]
+def _place(text: str, position: int, start: Location) -> Location:
+    line_start = text.rfind("\n", 0, position) + 1
+    if not line_start:
+        return Location(start.file, start.line, start.column + position)
+    return Location(start.file, start.line + text.count("\n", 0, position), position - line_start + 1)
+
+
+def _value(match: re.Match[str], text: str, start: Location, at: Location) -> Value:
+    if match["block"] is not None:
+        inner = "single" if match["single"] is not None else "double"
+        return Block(match[inner], _place(text, match.start(inner), start))
     if match["text"] is not None:
         return re.sub(r"""\\(["'\\])""", r"\1", match["text"][1:-1])
-    if match["start"] is not None:
-        start, end = number(match["start"]), number(match["end"])
+    if match["first"] is not None:
+        first, last = _number(match["first"]), _number(match["last"])
         # both ends of a monitor range belong to it, unlike those of a registration
-        size = end if match["plus"] else end - start + 1
+        size = last if match["plus"] else last - first + 1
         if size <= 0:
             raise at.error("E00", "the range is empty; write <first, last> or <first, +size>")
-        return Range(int(start), int(size), at)
+        return Range(int(first), int(size), at)
+    if match["origin"] is not None:
+        return FileName(match["origin"])
     if match["path"] is not None:
         return FileName(re.sub(r"\\(.)", r"\1", match["path"]))
     if match["variable"] is not None:
         return Variable(match["variable"])
+    if match["assign"] is not None:
+        return Assignment(match["assign"] == "?=")
     if match["number"] is not None:
-        return number(match["number"])
-    assert kind == "word"
+        return _number(match["number"])
     word = match["word"]
     return word.lower() == "true" if word.lower() in ("true", "false") else Word(word)
 
 
-def number(text: str) -> int | float:
-    """The value of a number as scripts write it: decimal or 0x, underscores allowed."""
+def _number(text: str) -> int | float:
     text = text.replace("_", "")
     return float(text) if "." in text else int(text, 16 if "x" in text else 10)

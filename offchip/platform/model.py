@@ -161,6 +161,5 @@ class Entry:
 class PlatformDescription:
     """Entries in the order of their declaration; the bus itself is the entry ``sysbus``."""
 
-    file: Path
     entries: dict[str, Entry]
     files: tuple[Path, ...]

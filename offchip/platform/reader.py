@@ -57,35 +57,41 @@ def read_platform(path: Path) -> PlatformDescription:
     Raises:
         PlatformError: the text is wrong; the message starts with ``file:line:column:``.
     """
-    reader = _Reader()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PlatformError(f"{path}:1:1: E36 the platform description cannot be read ({_reason(error)})") from None
-    reader.read(path, text)
-    return reader.finish(path)
+    reader = PlatformReader()
+    reader.add_file(path)
+    return reader.finish()
 
 
 def read_platform_text(text: str, path: Path) -> PlatformDescription:
     """Like :func:`read_platform` for a text at hand; ``path`` names it and anchors its relative files."""
-    reader = _Reader()
-    reader.read(path, text)
-    return reader.finish(path)
+    reader = PlatformReader()
+    reader.add_text(text, path)
+    return reader.finish()
 
 
 def _reason(error: Exception) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8 text"
 
 
-class _Reader:
-    """Follows ``using`` depth first and merges entries."""
+class PlatformReader:
+    """Joins any number of descriptions into one: follows ``using`` depth first and merges entries."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._open: list[Path] = []
         self._done: list[Path] = []
 
-    def read(self, path: Path, text: str) -> None:
+    def add_file(self, path: Path) -> None:
+        """Read one more file. Raises PlatformError."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Location(path, 1, 1).error(
+                "E36", f"the platform description cannot be read ({_reason(error)})") from None
+        self.add_text(text, path)
+
+    def add_text(self, text: str, path: Path) -> None:
+        """Read one more text; ``path`` names it and anchors its relative files. Raises PlatformError."""
         self._open.append(path.resolve())
         _check_indentation(path, text := _blank_comments(path, text))
         used, entries = _ToModel(path).visit(_parse(path, text))
@@ -106,7 +112,7 @@ class _Reader:
         except (OSError, UnicodeDecodeError) as error:
             raise location.error("E36", f'the file "{name}" cannot be read ({_reason(error)}); the name is relative to '
                                         "the folder of this file") from None
-        self.read(path, text)
+        self.add_text(text, path)
 
     def _merge(self, entry: Entry) -> None:
         known = self._entries.get(entry.name)
@@ -122,7 +128,8 @@ class _Reader:
                 "E02", f'"{entry.name}" is already declared at {known.location}; drop the class to update that entry')
         known.update(entry)
 
-    def finish(self, path: Path) -> PlatformDescription:
+    def finish(self) -> PlatformDescription:
+        """Everything read so far, with its references checked. Raises PlatformError."""
         for entry in self._entries.values():
             entry.attributes = {k: a for k, a in entry.attributes.items() if not isinstance(a.value, Unset)}
             entry.wires = {k: w for k, w in entry.wires.items() if w.sinks}
@@ -132,7 +139,7 @@ class _Reader:
                                                 f"{_did_you_mean(name, self._entries)}")
         for entry in self._entries.values():
             self._check_parents(entry)
-        return PlatformDescription(path, self._entries, tuple(self._done))
+        return PlatformDescription(self._entries, tuple(self._done))
 
     def _check_parents(self, entry: Entry) -> None:
         for registration in entry.registrations or ():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from offchip.engines.embedded import (
@@ -130,7 +131,7 @@ class _Builder:
             for line in entry.sections.get("init", ()):
                 self._init(entry, line)
             for line in entry.sections.get("reset", ()):
-                self._platform.reset_actions.append(self._member_call(entry, line))
+                self._platform.reset_actions.append(partial(_perform, self._member_call(entry, line), line))
         return self._platform
 
     # construction --------------------------------------------------------------------------------------------------
@@ -322,11 +323,7 @@ class _Builder:
         if entry.name == BUS:
             self._bus_command(line)
             return
-        call = self._member_call(entry, line)
-        try:
-            call()
-        except Refused as refused:
-            raise line.location.error("E00", str(refused)) from None
+        _perform(self._member_call(entry, line), line)
 
     def _member_call(self, entry: Entry, line: MonitorLine) -> Callable[[], Any]:
         if entry.name == BUS:
@@ -361,6 +358,13 @@ class _Builder:
                            "WriteByte, WriteWord or WriteDoubleWord address value, or LoadELF @file")
 
 
+def _perform(call: Callable[[], Any], line: MonitorLine) -> None:
+    try:
+        call()
+    except Refused as refused:
+        raise line.location.error("E00", str(refused)) from None
+
+
 def _preinit(line: MonitorLine) -> None:
     """Renode compiles the class here; its twin is already registered, so only the file is checked."""
     name, *arguments = split_command(line)
@@ -377,9 +381,13 @@ def _must_exist(path: Any, file: FileName, at: Location) -> None:
 
 def _plain(argument: Argument, line: MonitorLine) -> Any:
     value = argument.value
-    if isinstance(value, FileName):
+    if isinstance(value, FileName) and not value.name.startswith("$"):
         return value.relative_to(line.location.file.parent)
-    return value.text if isinstance(value, Word) else value
+    if isinstance(value, Word):
+        return value.text
+    if isinstance(value, str | int | float | bool):
+        return value
+    raise argument.location.error("E00", "only numbers, texts, names, true, false and @files can stand here")
 
 
 def _whole(value: Value, what: str) -> int:
