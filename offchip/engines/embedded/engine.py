@@ -11,6 +11,7 @@ from offchip.engines.embedded.peripherals.usart import Usart
 from offchip.engines.embedded.reflection import bind
 from offchip.engines.protocol import Capabilities, DebugPort, Diagnostic, I2cTap, Medium, RunResult, SpiTap
 from offchip.errors import EngineError
+from offchip.platform.model import PlatformDescription
 
 
 class EmbeddedMedium:
@@ -22,7 +23,7 @@ class EmbeddedMedium:
 
     @property
     def size(self) -> int:
-        return self._model.size_bytes
+        return self._model.size
 
     @property
     def present(self) -> bool:
@@ -72,15 +73,15 @@ class EmbeddedEngine:
     """One board on Unicorn.
 
     Args:
-        platform: the board's ``.repl``.
+        platform: the board's ``.repl``, or what was read from one.
         seed: seed of everything random on the chip (RNG stream, memory at power-on).
 
     Raises:
         PlatformError: the .repl is wrong.
     """
 
-    def __init__(self, platform: Path, seed: int = 1) -> None:
-        self.machine = EmbeddedMachine(Path(platform), seed)
+    def __init__(self, platform: Path | PlatformDescription, seed: int = 1) -> None:
+        self.machine = EmbeddedMachine(platform, seed)
         self.capabilities = Capabilities(
             name="embedded", version=f"unicorn {version('unicorn')}", exact_instructions=True,
             polices_code_sectors=True, reports_unmodelled_access=True, power_cut=True, instruction_skip=True,

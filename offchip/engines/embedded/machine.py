@@ -19,6 +19,7 @@ from offchip.engines.embedded.peripherals.rcc import Rcc
 from offchip.engines.embedded.unicorn_core import PAGE
 from offchip.engines.protocol import Diagnostic, UartByte
 from offchip.errors import EngineError, FirmwareError, PlatformError
+from offchip.platform.model import PlatformDescription
 from offchip.platform.reader import read_platform
 
 GRANULE = 0x10  # the smallest block a .repl may register
@@ -30,14 +31,15 @@ class EmbeddedMachine:
     """One board. Implements :class:`offchip.engines.embedded.peripheral.Machine`.
 
     Args:
-        platform: the ``.repl`` file.
+        platform: the ``.repl`` file, or what was read from one.
         seed: decides what volatile memory holds at power-on.
 
     Raises:
         PlatformError: the .repl is wrong, or describes a board this engine cannot map.
     """
 
-    def __init__(self, platform: Path, seed: int = 1) -> None:
+    def __init__(self, platform: Path | PlatformDescription, seed: int = 1) -> None:
+        description = read_platform(platform) if isinstance(platform, Path) else platform
         self.clock = Clock(168_000_000)
         self.seed = seed
         self.uart: list[UartByte] = []
@@ -49,9 +51,9 @@ class EmbeddedMachine:
         self._ready = False
         self.powered = False
         self.resets = 0
-        self.platform: Platform = build(read_platform(platform), self)
-        self.cpu = self._only(CortexM, platform)
-        self.nvic = self._only(Nvic, platform)
+        self.platform: Platform = build(description, self)
+        self.cpu = self._only(CortexM, description.files[-1])
+        self.nvic = self._only(Nvic, description.files[-1])
         self.core = self.cpu.core
         self.flash = next((p for p in self.platform.peripherals.values() if isinstance(p, Stm32F4Flash)), None)
         self.rcc = next((p for p in self.platform.peripherals.values() if isinstance(p, Rcc)), None)

@@ -105,7 +105,7 @@ class Eeprom24xx256(I2cDevice):
         if not fits or write_cycle_us < 0:
             raise ValueError("size (256 or more) and pageSize must be powers of two, pageSize at most size, "
                              "writeCycleUs 0 or more")
-        self.size_bytes = size
+        self.size = size
         self.page_size = page_size
         self.write_cycle_us = write_cycle_us
         self.write_protect_nacks_data = wp_nacks_data
@@ -185,7 +185,7 @@ class Eeprom24xx256(I2cDevice):
             self._address_bytes.append(value)
             if len(self._address_bytes) == 2:
                 high, low = self._address_bytes
-                self.pointer = (high << 8 | low) & (self.size_bytes - 1)
+                self.pointer = (high << 8 | low) & (self.size - 1)
             return True
         if self.write_protect:
             return not self.write_protect_nacks_data
@@ -198,7 +198,7 @@ class Eeprom24xx256(I2cDevice):
         if not (self._selected and self._alive):
             return 0xFF
         value = self._cells[self.pointer]
-        self.pointer = (self.pointer + 1) & (self.size_bytes - 1)
+        self.pointer = (self.pointer + 1) & (self.size - 1)
         return value
 
     def bus_stop(self) -> None:
@@ -252,7 +252,7 @@ class Eeprom24xx256(I2cDevice):
         self._persist(offset, len(data))
 
     def fill(self, value: int) -> None:
-        self.write_raw(0, bytes([value]) * self.size_bytes)
+        self.write_raw(0, bytes([value]) * self.size)
 
     def page_cycles(self, page: int) -> int:
         """Write cycles of one page."""
@@ -261,9 +261,9 @@ class Eeprom24xx256(I2cDevice):
         return self._wear[page]
 
     def _check(self, offset: int, length: int) -> None:
-        if offset < 0 or length < 0 or offset + length > self.size_bytes:
+        if offset < 0 or length < 0 or offset + length > self.size:
             raise MediumError(f"{self.name}: {length} bytes at 0x{offset:X} are outside the memory of "
-                              f"{self.size_bytes} bytes.")
+                              f"{self.size} bytes.")
 
     def _persist(self, offset: int, length: int) -> None:
         if self._image is not None:
