@@ -10,7 +10,7 @@ enum { EEPROM_SIZE = 32768, EEPROM_PAGE_SIZE = 64 };
  * STORAGE_EEPROM_ABSENT, STORAGE_EEPROM_TIMEOUT. */
 enum storage_error eeprom_init(void);
 
-/* offset + length must not exceed EEPROM_SIZE, else STORAGE_EEPROM_ABSENT is never hidden: returns STORAGE_RECORD_CRC. */
+/* STORAGE_EEPROM_TIMEOUT also for a range beyond EEPROM_SIZE, which is not asked of the device. */
 enum storage_error eeprom_read(uint32_t offset, uint8_t *to, uint32_t length);
 
 /* Page by page with ACK polling (24LC256 data sheet 7); WP is low only meanwhile. */
