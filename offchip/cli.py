@@ -63,6 +63,34 @@ def run(
     raise typer.Exit(1 if failed else 0)
 
 
+@app.command()
+def boot(
+    elf: Annotated[Path, typer.Argument(help="any ELF for the STM32F405/407")],
+    seconds: Annotated[float, typer.Option(help="virtual time to run")] = 1.0,
+    engine: Annotated[str, typer.Option(help="embedded, renode or auto")] = "embedded",
+    platform: Annotated[Path, typer.Option(help="the board")] = ROOT / "platforms/offchip-board.repl",
+) -> None:
+    """Run an ELF on the bare board: its UARTs on standard output, what the models did not expect on standard error."""
+    from offchip.board.create import create_board
+
+    if not 0 < seconds <= 3600:
+        raise OffchipError(f"--seconds {seconds:g} is not between 0 and 3600.")
+    with create_board(engine, platform, elf, with_modem=False) as board:
+        device = board.engine
+        device.power_on()
+        while device.now_ns < seconds * 1e9:
+            for byte in device.run(min(10_000_000, round(seconds * 1e9) - device.now_ns + 1)).uart:
+                sys.stdout.buffer.write(bytes([byte.value]))
+            sys.stdout.buffer.flush()
+        unexpected = device.diagnostics()
+        for each in unexpected:
+            console.print(f"{each.kind}: {escape(each.where)}: {escape(each.message)} "
+                          f"(PC 0x{each.pc:08X}, {each.time_ns / 1e9:.6f} s)")
+        console.print(f"{device.instructions} instructions in {device.now_ns / 1e9:.3f} s of virtual time, "
+                      f"{len(unexpected)} unexpected accesses or faults")
+    raise typer.Exit(1 if unexpected else 0)
+
+
 def _run_suites(results: Path, engine: str, elf: Path, suites: list[str], tests: list[str], jobs: int) -> int:
     command = [
         sys.executable, "-m", "pabot.pabot", "--processes", str(jobs)]
