@@ -39,7 +39,7 @@ class EmbeddedMachine:
     """
 
     def __init__(self, platform: Path | PlatformDescription, seed: int = 1) -> None:
-        description = read_platform(platform) if isinstance(platform, Path) else platform
+        description = platform if isinstance(platform, PlatformDescription) else read_platform(Path(platform))
         self.clock = Clock(168_000_000)
         self.seed = seed
         self.uart: list[UartByte] = []
