@@ -10,7 +10,7 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 
-from offchip.attacks.evidence import Evidence
+from offchip.attacks.evidence import AttackFailed, Evidence
 from offchip.network.internet import Internet, Service
 
 
@@ -44,22 +44,12 @@ def impersonate(host: str, port: int, ca_pem: bytes | None, client_id: str, cert
 
     ``ca_pem`` None: the attacker does not care who the server is. ``server_name``: the name to ask for (SNI) and to
     check, when it is not ``host``. ``timeout_s``: wall time for each step; this is the host's network, not the board's.
+    Raises AttackFailed when certificate, key or CA are unusable.
     """
-    context = _SniContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.server_name = server_name or host
-    if ca_pem is None:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    else:
-        context.load_verify_locations(cadata=ca_pem.decode("ascii"))
-    if certificate_pem and key_pem:
-        with tempfile.TemporaryDirectory(prefix="offchip-") as folder:
-            # the ssl module takes key material from files only
-            certificate_file, key_file = Path(folder, "certificate.pem"), Path(folder, "key.pem")
-            certificate_file.write_bytes(certificate_pem)
-            key_file.touch(mode=0o600)
-            key_file.write_bytes(key_pem)
-            context.load_cert_chain(certificate_file, key_file)
+    try:
+        context = _context(ca_pem, certificate_pem, key_pem, server_name or host)
+    except (ssl.SSLError, UnicodeDecodeError) as error:
+        raise AttackFailed(f"certificate, key or CA of '{client_id}' are unusable: {error}") from error
     return _Session(context, host, port, client_id, timeout_s).run(publish or [], subscribe or [])
 
 
@@ -79,6 +69,25 @@ class _SniContext(ssl.SSLContext):
         return super().wrap_socket(sock, *arguments, **options)
 
 
+def _context(ca_pem: bytes | None, certificate_pem: bytes | None, key_pem: bytes | None, name: str) -> ssl.SSLContext:
+    context = _SniContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.server_name = name
+    if ca_pem is None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context.load_verify_locations(cadata=ca_pem.decode("ascii"))
+    if certificate_pem and key_pem:
+        with tempfile.TemporaryDirectory(prefix="offchip-") as folder:
+            # the ssl module takes key material from files only
+            certificate_file, key_file = Path(folder, "certificate.pem"), Path(folder, "key.pem")
+            certificate_file.write_bytes(certificate_pem)
+            key_file.touch(mode=0o600)
+            key_file.write_bytes(key_pem)
+            context.load_cert_chain(certificate_file, key_file)
+    return context
+
+
 class _Session:
     """One run of a paho client; its callbacks come from paho's own thread."""
 
@@ -95,8 +104,8 @@ class _Session:
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv311,
                                    reconnect_on_failure=False)
         self._client.tls_set_context(context)
-        # paho would check the name a second time, against the address instead of the server name
         self._client.tls_insecure_set(not context.check_hostname)
+        self._client.connect_timeout = timeout_s
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_end
         self._client.on_disconnect = self._on_disconnect
