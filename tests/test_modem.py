@@ -7,6 +7,7 @@ import socket
 from datetime import UTC, datetime
 
 import pytest
+
 from offchip.errors import NetworkError
 from offchip.network.clock import LabClock
 from offchip.network.esp_at import Modem
