@@ -495,10 +495,11 @@ class Monitor:
         path = self._find(head)
         if path is not None and path != BUS:
             return _starting(word, self.backend.members(path))
-        if head in self.commands:
-            words = [w for w in self.commands[head].usage.replace("|", " ").split()[1:] if w[0].isalpha()]
-            return sorted(set(_starting(word, [w for w in words if not w.isupper()] + list(known))))
-        return []
+        command = self.commands.get(head.split()[0])
+        if command is None:
+            return []
+        words = [w for w in command.usage.replace("|", " ").split()[1:] if w[0].isalpha() and not w.isupper()]
+        return sorted(set(_starting(word, [*words, *known])))
 
 
 def _starting(word: str, names: Iterable[str]) -> list[str]:

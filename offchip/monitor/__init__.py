@@ -1,0 +1,1 @@
+"""The monitor: Renode's command language in front of the embedded engine, as scripts and as a prompt."""
