@@ -1,0 +1,253 @@
+/* FAT16/FAT32 reader. FAT spec: "Boot Sector and BPB", "FAT Type Determination", "FAT Data Structure", "Directory
+ * Structure". Blocks and sectors are both 512 bytes here; volumes with larger sectors do not occur on SD cards. */
+#include <stdbool.h>
+#include <string.h>
+#include "fat.h"
+
+enum { BLOCK = 512, ENTRY = 32, NAME = 11, PARTITIONS = 4, PARTITION_TABLE = 446, PARTITION_ENTRY = 16, SIGNATURE = 510 };
+enum { ATTRIBUTE_VOLUME = 0x08, ATTRIBUTE_DIRECTORY = 0x10, FREE_LAST = 0x00, FREE = 0xE5 };
+enum { FAT16_CLUSTERS_MIN = 4085, FAT16_CLUSTERS_MAX = 65524, FAT32_CLUSTERS_MAX = 0x0FFFFFF5, FAT32_MASK = 0x0FFFFFFF,
+       CLUSTER_FIRST = 2 };
+/* 16384 entries; keeps a directory chain that bites its tail from being read for minutes */
+enum { DIRECTORY_BLOCKS_MAX = 1024 };
+
+static uint32_t u16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }
+static uint32_t u32(const uint8_t *at) { return u16(at) | u16(at + 2) << 16; }
+
+static enum storage_error load(struct fat_volume *volume, uint32_t lba)
+{
+    if (volume->cached_lba == lba)
+        return STORAGE_OK;
+    volume->cached_lba = UINT32_MAX;
+    enum storage_error error = volume->read_block(volume->medium, lba, volume->block);
+    if (!error)
+        volume->cached_lba = lba;
+    return error;
+}
+
+static bool is_fat32(const struct fat_volume *volume) { return volume->root_entries == 0; }
+
+/* Fills in the layout from the boot sector in `volume->block`; false: not a volume this code can read. Sums are 64 bits
+ * wide, so that no field can wrap them. */
+static bool take_layout(struct fat_volume *volume, uint32_t start, uint32_t available)
+{
+    const uint8_t *boot = volume->block;
+    uint32_t cluster_blocks = boot[13], reserved = u16(boot + 14), copies = boot[16], root_entries = u16(boot + 17);
+    uint32_t total = u16(boot + 19) ? u16(boot + 19) : u32(boot + 32);
+    uint32_t small = u16(boot + 22), fat_blocks = small ? small : u32(boot + 36);
+    if (u16(boot + SIGNATURE) != 0xAA55 || (boot[0] != 0xEB && boot[0] != 0xE9) || u16(boot + 11) != BLOCK)
+        return false;
+    if (cluster_blocks == 0 || (cluster_blocks & (cluster_blocks - 1)) || reserved == 0 || copies < 1 || copies > 2)
+        return false;
+    /* the FAT spec decides by cluster count alone; formatters also make FAT32 on small cards, told by BPB_FATSz16 = 0 */
+    bool fat32 = small == 0;
+    if (fat32 != (root_entries == 0) || fat_blocks == 0)
+        return false;
+    uint32_t root_blocks = (root_entries * ENTRY + BLOCK - 1) / BLOCK;
+    uint64_t before_data = (uint64_t)reserved + (uint64_t)copies * fat_blocks + root_blocks;
+    if (total > available || before_data >= total)
+        return false;
+    uint32_t clusters = (total - (uint32_t)before_data) / cluster_blocks;
+    uint32_t active = 0;
+    if (fat32) {
+        if (clusters == 0 || clusters > FAT32_CLUSTERS_MAX || u16(boot + 42) != 0)
+            return false;
+        volume->root_cluster = u32(boot + 44);
+        if (volume->root_cluster < CLUSTER_FIRST || volume->root_cluster - CLUSTER_FIRST >= clusters)
+            return false;
+        if (boot[40] & 0x80)                    /* BPB_ExtFlags: no mirroring, one FAT is the current one */
+            active = boot[40] & 0x0F;
+        if (active >= copies)
+            return false;
+    } else if (clusters < FAT16_CLUSTERS_MIN || clusters > FAT16_CLUSTERS_MAX) {
+        return false;                           /* below is FAT12 */
+    }
+    if ((uint64_t)fat_blocks * BLOCK / (fat32 ? 4u : 2u) < (uint64_t)clusters + CLUSTER_FIRST)
+        return false;
+    volume->fat_start = start + reserved + active * fat_blocks;
+    volume->fat_blocks = fat_blocks;
+    volume->root_start = start + (uint32_t)before_data - root_blocks;
+    volume->root_entries = root_entries;
+    volume->data_start = start + (uint32_t)before_data;
+    volume->clusters = clusters;
+    volume->cluster_blocks = cluster_blocks;
+    return true;
+}
+
+enum storage_error fat_mount(struct fat_volume *volume, fat_read_block *read_block, void *medium, uint32_t blocks)
+{
+    static const uint8_t fat_types[] = { 0x04, 0x06, 0x0B, 0x0C, 0x0E };
+    memset(volume, 0, sizeof *volume);
+    volume->read_block = read_block;
+    volume->medium = medium;
+    volume->cached_lba = UINT32_MAX;
+    if (blocks == 0)
+        return STORAGE_NO_FILESYSTEM;
+    enum storage_error error = load(volume, 0);
+    if (error)
+        return error;
+    if (take_layout(volume, 0, blocks))
+        return STORAGE_OK;
+    if (u16(volume->block + SIGNATURE) != 0xAA55)
+        return STORAGE_NO_FILESYSTEM;
+    for (unsigned i = 0; i < PARTITIONS; i++) {
+        const uint8_t *entry = volume->block + PARTITION_TABLE + i * PARTITION_ENTRY;
+        uint32_t start = u32(entry + 8), length = u32(entry + 12);
+        if (!memchr(fat_types, entry[4], sizeof fat_types))
+            continue;
+        if (start == 0 || start >= blocks || length > blocks - start)
+            return STORAGE_NO_FILESYSTEM;
+        if ((error = load(volume, start)))
+            return error;
+        return take_layout(volume, start, length) ? STORAGE_OK : STORAGE_NO_FILESYSTEM;
+    }
+    return STORAGE_NO_FILESYSTEM;
+}
+
+static bool valid(const struct fat_volume *volume, uint32_t cluster)
+{
+    return cluster >= CLUSTER_FIRST && cluster - CLUSTER_FIRST < volume->clusters;
+}
+
+static uint32_t first_block(const struct fat_volume *volume, uint32_t cluster)
+{
+    return volume->data_start + (cluster - CLUSTER_FIRST) * volume->cluster_blocks;
+}
+
+/* The entry of a valid cluster; what it says need not be valid: end of chain, bad, free or damaged. */
+static enum storage_error follow(struct fat_volume *volume, uint32_t *cluster)
+{
+    uint32_t size = is_fat32(volume) ? 4 : 2, per_block = BLOCK / size;
+    enum storage_error error = load(volume, volume->fat_start + *cluster / per_block);
+    if (error)
+        return error;
+    const uint8_t *entry = volume->block + *cluster % per_block * size;
+    *cluster = is_fat32(volume) ? u32(entry) & FAT32_MASK : u16(entry);
+    return STORAGE_OK;
+}
+
+struct found { bool directory; uint32_t cluster, size; };
+
+enum scan { SCAN_ON, SCAN_FOUND, SCAN_END };
+
+static enum scan scan_block(const struct fat_volume *volume, const uint8_t name[NAME], unsigned entries, struct found *found)
+{
+    for (unsigned i = 0; i < entries; i++) {
+        const uint8_t *entry = volume->block + i * ENTRY;
+        if (entry[0] == FREE_LAST)
+            return SCAN_END;
+        if (entry[0] == FREE || (entry[11] & ATTRIBUTE_VOLUME) || memcmp(entry, name, NAME) != 0)
+            continue;                           /* long names carry the volume attribute, too */
+        found->directory = entry[11] & ATTRIBUTE_DIRECTORY;
+        found->cluster = u16(entry + 26) | (is_fat32(volume) ? u16(entry + 20) << 16 : 0);
+        found->size = u32(entry + 28);
+        return SCAN_FOUND;
+    }
+    return SCAN_ON;
+}
+
+static enum storage_error search_fixed_root(struct fat_volume *volume, const uint8_t name[NAME], struct found *found)
+{
+    for (uint32_t done = 0; done < volume->root_entries; done += BLOCK / ENTRY) {
+        uint32_t left = volume->root_entries - done;
+        enum storage_error error = load(volume, volume->root_start + done / (BLOCK / ENTRY));
+        if (error)
+            return error;
+        switch (scan_block(volume, name, left < BLOCK / ENTRY ? left : BLOCK / ENTRY, found)) {
+        case SCAN_FOUND: return STORAGE_OK;
+        case SCAN_END: return STORAGE_FILE_MISSING;
+        case SCAN_ON: break;
+        }
+    }
+    return STORAGE_FILE_MISSING;
+}
+
+static enum storage_error search_chain(struct fat_volume *volume, uint32_t cluster, const uint8_t name[NAME], struct found *found)
+{
+    uint32_t end_mark = is_fat32(volume) ? 0x0FFFFFF8u : 0xFFF8u;
+    uint32_t blocks = 0;
+    enum storage_error error;
+    while (valid(volume, cluster)) {
+        for (uint32_t i = 0; i < volume->cluster_blocks; i++) {
+            if (++blocks > DIRECTORY_BLOCKS_MAX)
+                return STORAGE_NO_FILESYSTEM;
+            if ((error = load(volume, first_block(volume, cluster) + i)))
+                return error;
+            switch (scan_block(volume, name, BLOCK / ENTRY, found)) {
+            case SCAN_FOUND: return STORAGE_OK;
+            case SCAN_END: return STORAGE_FILE_MISSING;
+            case SCAN_ON: break;
+            }
+        }
+        if ((error = follow(volume, &cluster)))
+            return error;
+    }
+    return cluster >= end_mark ? STORAGE_FILE_MISSING : STORAGE_NO_FILESYSTEM;
+}
+
+/* The next component of *path as the 11 bytes of a directory entry; false: not an 8.3 name. */
+static bool short_name(const char **path, uint8_t name[NAME])
+{
+    unsigned at = 0, end = 8;
+    memset(name, ' ', NAME);
+    for (; **path && **path != '/'; (*path)++) {
+        char c = **path;
+        if (c == '.' && end == 8 && at > 0) {
+            at = 8;
+            end = NAME;
+        } else if (c == '.' || at == end) {
+            return false;
+        } else {
+            name[at++] = (uint8_t)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+        }
+    }
+    return name[0] != ' ';
+}
+
+static enum storage_error find(struct fat_volume *volume, const char *path, struct found *found)
+{
+    uint8_t name[NAME];
+    *found = (struct found){ true, volume->root_cluster, 0 };
+    for (bool root = true; ; root = false) {
+        while (*path == '/')
+            path++;
+        if (!*path)
+            return found->directory ? STORAGE_FILE_MISSING : STORAGE_OK;
+        if (!found->directory || !short_name(&path, name))
+            return STORAGE_FILE_MISSING;
+        enum storage_error error = root && !is_fat32(volume) ? search_fixed_root(volume, name, found)
+            : search_chain(volume, found->cluster, name, found);
+        if (error)
+            return error;
+    }
+}
+
+/* A chain is followed for as many blocks as the size tells, and the size is bounded by `capacity`: loops end, too. */
+enum storage_error fat_read_file(struct fat_volume *volume, const char *path, uint8_t *to, size_t capacity, size_t *length)
+{
+    struct found file;
+    enum storage_error error = find(volume, path, &file);
+    *length = 0;
+    if (error)
+        return error;
+    if (file.size > capacity)
+        return STORAGE_FILE_TOO_LARGE;
+    uint32_t cluster = file.cluster, in_cluster = 0;
+    for (uint32_t left = file.size; left; ) {
+        if (in_cluster == volume->cluster_blocks) {
+            if ((error = follow(volume, &cluster)))
+                return error;
+            in_cluster = 0;
+        }
+        if (!valid(volume, cluster))
+            return STORAGE_NO_FILESYSTEM;
+        uint32_t n = left < BLOCK ? left : BLOCK;
+        if ((error = load(volume, first_block(volume, cluster) + in_cluster++)))
+            return error;
+        memcpy(to, volume->block, n);
+        to += n;
+        left -= n;
+    }
+    *length = file.size;
+    return STORAGE_OK;
+}
