@@ -5,4 +5,6 @@
 
 /* Call with a healthy RNG, before anything else of Mbed TLS; again after a failure. false: no random numbers. */
 bool tls_platform_init(void);
+
+bool tls_platform_random_failed(void);      /* since the last tls_platform_init */
 #endif

@@ -1,0 +1,309 @@
+#include "app.h"
+#include <stdbool.h>
+#include "backoff.h"
+#include "clock.h"
+#include "console.h"
+#include "credentials.h"
+#include "hall.h"
+#include "identity.h"
+#include "idle.h"
+#include "modem.h"
+#include "mqtt.h"
+#include "rng.h"
+#include "rtc.h"
+#include "telemetry.h"
+#include "tls.h"
+#include "tls_platform.h"
+#include "wall_clock.h"
+#include "watchdog.h"
+
+/* A connection that lasted this long was a good one: the next failure starts with a short wait again. */
+enum { STABLE_MS = 10000 };
+
+static struct {
+    const struct device_config *config;
+    bool random_ready;
+    bool lid_closed;            /* as last printed */
+    struct identity identity;
+    struct tls_status stream;   /* why the stream below MQTT failed */
+    struct mqtt_session session;
+    struct backoff backoff;
+    uint32_t seq;               /* of the last telemetry; counts on over reconnections */
+    deadline_t next_publish;
+} app;
+
+/* The stages of a connection; also the words of `state: waiting reason=`. NULL stands for success. */
+typedef const char *stage_t;
+
+static void print_lid(void)
+{
+    app.lid_closed = hall_closed();
+    console_line("hall", app.lid_closed ? "closed" : "open");
+}
+
+void idle(void)
+{
+    watchdog_kick();
+    if (hall_take_event() && hall_closed() != app.lid_closed) {
+        print_lid();
+    }
+    cpu_idle();
+}
+
+static stage_t prepare_random(void)
+{
+    if (app.random_ready && !tls_platform_random_failed()) {
+        return NULL;
+    }
+    enum rng_result result = rng_init();
+    console_line("rng", result == RNG_OK ? "ok" : "error %s", rng_result_word(result));
+    app.random_ready = result == RNG_OK && tls_platform_init();
+    return app.random_ready ? NULL : "rng";
+}
+
+/* Read from the medium before each connection: a card changed meanwhile counts from now on. */
+static stage_t load_identity(void)
+{
+    struct credentials credentials;
+    if (credentials_load(app.config, &credentials) != STORAGE_OK) {
+        return "storage";
+    }
+    watchdog_kick();
+    enum identity_result result = identity_parse(&app.identity, &credentials);
+    if (result == IDENTITY_OK) {
+        const uint8_t *hash = app.identity.fingerprint;
+        console_line("credentials", "ok source=%s certificate=%02x%02x%02x%02x", credentials.source, hash[0], hash[1],
+                     hash[2], hash[3]);
+    } else {
+        console_line("credentials", "error %s", identity_result_word(result));
+        identity_free(&app.identity);
+    }
+    credentials_wipe(&credentials);
+    return result == IDENTITY_OK ? NULL : "credentials";
+}
+
+static stage_t start_modem(void)
+{
+    enum modem_result result = modem_start(app.config->ssid, app.config->passphrase);
+    if (result == MODEM_OK) {
+        console_line("modem", "ready");
+        return NULL;
+    }
+    console_line("modem", "error %s", modem_result_word(result));
+    return "modem";
+}
+
+/* Without any idea of the time no certificate can be judged, so there is no connection. */
+static stage_t set_clock(void)
+{
+    uint32_t now;
+    char text[ISO8601_SIZE];
+    bool from_sntp = app.config->sntp_host[0] != '\0' && modem_sntp(app.config->sntp_host, &now) == MODEM_OK &&
+                     wall_clock_plausible(now);
+    if (from_sntp) {
+        (void)rtc_set(now);
+    } else if (!rtc_get(&now) || !wall_clock_plausible(now)) {
+        console_line("clock", "error no-time");
+        return "clock";
+    }
+    wall_clock_set(now);
+    wall_clock_text(text);
+    console_line("clock", "%s source=%s", text, from_sntp ? "sntp" : "rtc");
+    return NULL;
+}
+
+static void print_tls_failure(struct tls_status status)
+{
+    switch (status.outcome) {
+    case TLS_OK:
+        break;
+    case TLS_REFUSED:
+        console_line("tls", "refused reason=%s", status.word);
+        break;
+    case TLS_ALERT:
+        console_line("tls", "alert %u %s", status.alert, status.word);
+        break;
+    case TLS_ERROR:
+        console_line("tls", "error %s", status.word);
+        break;
+    }
+}
+
+static stage_t open_tls(void)
+{
+    const struct device_config *config = app.config;
+    struct tls_status status = tls_open(config->host, config->port, config->tls_versions, &app.identity);
+    if (status.outcome != TLS_OK) {
+        print_tls_failure(status);
+        return "tls";
+    }
+    console_line("tls", "connected version=%s suite=%s", tls_version_word(), tls_suite_word());
+    return NULL;
+}
+
+static bool stream_send(void *context, const uint8_t *data, size_t length)
+{
+    struct tls_status *status = context;
+    *status = tls_send(data, length);
+    return status->outcome == TLS_OK;
+}
+
+static bool stream_receive(void *context, uint8_t *to, size_t capacity, uint32_t timeout_ms, size_t *length)
+{
+    struct tls_status *status = context;
+    *status = tls_receive(to, capacity, timeout_ms, length);
+    return status->outcome == TLS_OK;
+}
+
+static void print_message(const struct mqtt_publish *message)
+{
+    console_line("mqtt", "message topic=%.*s bytes=%lu", (int)message->topic_length, message->topic,
+                 (unsigned long)message->payload_length);
+}
+
+/* A TLS 1.3 server that refuses our certificate can only say so after the handshake: then the failure is one of TLS. */
+static stage_t explain_mqtt(enum mqtt_result result)
+{
+    if (result == MQTT_OK) {
+        return NULL;
+    }
+    if (result == MQTT_REFUSED) {
+        console_line("mqtt", "refused code=%u", app.session.return_code);
+    } else if (result != MQTT_STREAM_FAILED) {
+        console_line("mqtt", "error %s", mqtt_result_word(result));
+    } else {
+        bool plain_end = app.stream.outcome == TLS_ERROR;
+        if (!plain_end) {
+            print_tls_failure(app.stream);
+        }
+        if (plain_end || app.session.connected) {
+            console_line("mqtt", "closed");
+        }
+        app.session.connected = false;
+        return plain_end ? "mqtt" : "tls";
+    }
+    return "mqtt";
+}
+
+static enum mqtt_result publish_all(void)
+{
+    char payload[TELEMETRY_SIZE];
+    const struct device_config *config = app.config;
+    app.seq++;
+    telemetry_write(payload, config->thing, app.seq, wall_clock_now());
+    for (size_t i = 0; i < config->publish_count; i++) {
+        uint8_t qos = i == 0 ? 1 : 0;
+        enum mqtt_result result = mqtt_publish(&app.session, config->publish[i], payload, qos);
+        if (result != MQTT_OK) {
+            return result;
+        }
+        console_line("mqtt", "published topic=%s seq=%lu qos=%u", config->publish[i], (unsigned long)app.seq, qos);
+    }
+    return MQTT_OK;
+}
+
+static enum mqtt_result subscribe_all(void)
+{
+    for (size_t i = 0; i < app.config->subscribe_count; i++) {
+        uint8_t granted;
+        enum mqtt_result result = mqtt_subscribe(&app.session, app.config->subscribe[i], 1, &granted);
+        if (result != MQTT_OK) {
+            return result;
+        }
+        console_line("mqtt", "subscribed filter=%s qos=%u", app.config->subscribe[i], granted);
+    }
+    return MQTT_OK;
+}
+
+/* Publishes on a fixed grid that reconnections do not shift: the receiver may judge a device by its rhythm. */
+static enum mqtt_result publish_forever(void)
+{
+    for (;;) {
+        enum mqtt_result result = mqtt_serve(&app.session, app.next_publish);
+        if (result == MQTT_OK) {
+            app.next_publish += app.config->interval_ms;
+            if (deadline_passed(app.next_publish)) {
+                app.next_publish = deadline_in(app.config->interval_ms);
+            }
+            result = publish_all();
+        }
+        if (result != MQTT_OK) {
+            return result;
+        }
+    }
+}
+
+static stage_t run_mqtt(void)
+{
+    app.session.stream = (struct mqtt_stream){ &app.stream, stream_send, stream_receive };
+    app.session.on_message = print_message;
+    enum mqtt_result result = mqtt_open(&app.session, app.config->client_id, app.config->keep_alive_s);
+    if (result == MQTT_OK) {
+        deadline_t stable = deadline_in(STABLE_MS);
+        console_line("mqtt", "connected");
+        result = subscribe_all();
+        if (result == MQTT_OK) {
+            result = publish_forever();
+        }
+        if (deadline_passed(stable)) {
+            backoff_reset(&app.backoff);
+        }
+    }
+    stage_t failed = explain_mqtt(result);
+    mqtt_close(&app.session);
+    return failed;
+}
+
+static stage_t run_network(void)
+{
+    stage_t failed = start_modem();
+    if (failed == NULL) {
+        failed = set_clock();
+    }
+    if (failed == NULL) {
+        failed = open_tls();
+        if (failed == NULL) {
+            failed = run_mqtt();
+        }
+        tls_close();
+    }
+    return failed;
+}
+
+static stage_t run_connection(void)
+{
+    stage_t failed = prepare_random();
+    if (failed == NULL) {
+        failed = load_identity();
+    }
+    if (failed == NULL) {
+        failed = run_network();
+        identity_free(&app.identity);
+    }
+    return failed;
+}
+
+static void wait_after(stage_t failed)
+{
+    uint32_t random = 0;
+    (void)rng_fill(&random, sizeof random);     /* without random numbers: the shortest wait would be a storm */
+    if (random == 0) {
+        random = UINT32_MAX;
+    }
+    uint32_t wait_ms = backoff_next(&app.backoff, random);
+    deadline_t end = deadline_in(wait_ms);
+    console_line("state", "waiting reason=%s retry_ms=%lu", failed, (unsigned long)wait_ms);
+    while (!deadline_passed(end)) {
+        idle();
+    }
+}
+
+_Noreturn void app_run(const struct device_config *config)
+{
+    app.config = config;
+    app.next_publish = time_ms();
+    print_lid();
+    for (;;) {
+        wait_after(run_connection());
+    }
+}

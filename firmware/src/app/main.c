@@ -1,0 +1,57 @@
+/* Start-up in the order of SPEC section 6; a device without a good configuration ends here. */
+#include "app.h"
+#include "clock.h"
+#include "config.h"
+#include "console.h"
+#include "fault.h"
+#include "hall.h"
+#include "modem_uart.h"
+#include "reset.h"
+#include "rtc.h"
+#include "watchdog.h"
+
+#define VERSION "0.1.0"
+
+static struct device_config config;
+
+static void print_config(enum config_error error, uint16_t field)
+{
+    switch (error) {
+    case CONFIG_OK:
+        console_line("config", "scheme=%s medium=%s thing=%s endpoint=%s:%u", config_scheme_word(config.scheme),
+                     config_medium_word(config.medium), config.thing, config.host, config.port);
+        break;
+    case CONFIG_MISSING:
+        console_line("config", "error missing");
+        break;
+    case CONFIG_VERSION:
+        console_line("config", "error version");
+        break;
+    case CONFIG_CRC:
+        console_line("config", "error crc");
+        break;
+    case CONFIG_FIELD:
+        console_line("config", "error field %u", field);
+        break;
+    }
+}
+
+int main(void)
+{
+    uint16_t field = 0;
+    fault_init();
+    (void)clock_init();
+    console_init();
+    console_line("boot", "offchip %s reset=%s", VERSION, reset_cause());
+    watchdog_start();
+    hall_init();
+    modem_uart_init();
+
+    enum config_error error = config_load(&config, &field);
+    print_config(error, field);
+    if (error != CONFIG_OK) {
+        fault_stop("config");
+    }
+    (void)rtc_init();
+    app_run(&config);
+}

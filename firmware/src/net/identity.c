@@ -1,0 +1,56 @@
+#include "identity.h"
+#include "psa/crypto.h"
+#include "mbedtls/psa_util.h"
+
+enum { P256_BITS = 256 };
+
+const char *identity_result_word(enum identity_result result)
+{
+    static const char *const words[] = {
+        [IDENTITY_OK] = "ok", [IDENTITY_CERTIFICATE_MALFORMED] = "certificate-malformed",
+        [IDENTITY_KEY_MALFORMED] = "key-malformed", [IDENTITY_ANCHOR_MALFORMED] = "anchor-malformed",
+        [IDENTITY_KEY_MISMATCH] = "key-mismatch",
+    };
+    return words[result];
+}
+
+enum identity_result identity_parse(struct identity *identity, const struct credentials *credentials)
+{
+    size_t fingerprint_length;
+    mbedtls_x509_crt_init(&identity->anchors);
+    mbedtls_x509_crt_init(&identity->certificate);
+    mbedtls_pk_init(&identity->key);
+
+    /* a positive result counts certificates of a PEM text that were skipped: no trust in half a file */
+    for (size_t i = 0; i < credentials->anchor_count; i++) {
+        if (mbedtls_x509_crt_parse(&identity->anchors, credentials->anchors[i].data, credentials->anchors[i].length)) {
+            return IDENTITY_ANCHOR_MALFORMED;
+        }
+    }
+    if (credentials->anchor_count == 0) {
+        return IDENTITY_ANCHOR_MALFORMED;
+    }
+    if (mbedtls_x509_crt_parse(&identity->certificate, credentials->certificate.data,
+                               credentials->certificate.length) != 0 ||
+        psa_hash_compute(PSA_ALG_SHA_256, identity->certificate.raw.p, identity->certificate.raw.len,
+                         identity->fingerprint, sizeof identity->fingerprint, &fingerprint_length) != PSA_SUCCESS) {
+        return IDENTITY_CERTIFICATE_MALFORMED;
+    }
+    if (mbedtls_pk_parse_key(&identity->key, credentials->key.data, credentials->key.length, NULL, 0,
+                             mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE) != 0 ||
+        mbedtls_pk_get_type(&identity->key) != MBEDTLS_PK_ECKEY || mbedtls_pk_get_bitlen(&identity->key) != P256_BITS) {
+        return IDENTITY_KEY_MALFORMED;
+    }
+    if (mbedtls_pk_check_pair(&identity->certificate.pk, &identity->key, mbedtls_psa_get_random,
+                              MBEDTLS_PSA_RANDOM_STATE) != 0) {
+        return IDENTITY_KEY_MISMATCH;
+    }
+    return IDENTITY_OK;
+}
+
+void identity_free(struct identity *identity)
+{
+    mbedtls_pk_free(&identity->key);
+    mbedtls_x509_crt_free(&identity->certificate);
+    mbedtls_x509_crt_free(&identity->anchors);
+}
