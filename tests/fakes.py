@@ -18,6 +18,8 @@ class FakeMachine:
     uart: list[tuple[str, int]] = field(default_factory=list)
     memory: dict[int, int] = field(default_factory=dict)
     peripherals: dict[str, Peripheral] = field(default_factory=dict)
+    code_changes: list[tuple[int, int]] = field(default_factory=list)
+    seed: int = 1
 
     def report(self, kind: str, where: str, message: str, address: int = 0) -> None:
         self.reports.append((kind, where, message))
@@ -33,6 +35,9 @@ class FakeMachine:
 
     def write_bytes(self, address: int, data: bytes) -> None:
         self.memory.update(enumerate(data, address))
+
+    def code_changed(self, address: int, length: int) -> None:
+        self.code_changes.append((address, length))
 
     def find(self, name: str) -> Peripheral:
         return self.peripherals[name]

@@ -37,6 +37,7 @@ class Machine(Protocol):
     """What a peripheral may ask of the machine it sits in."""
 
     clock: Clock
+    seed: int  # decides what volatile memory holds at power-on
 
     def report(self, kind: str, where: str, message: str, address: int = 0) -> None:
         """Leave a Diagnostic (kind: unmodelled, violation)."""
@@ -52,6 +53,9 @@ class Machine(Protocol):
 
     def write_bytes(self, address: int, data: bytes) -> None:
         """Write RAM or flash behind the bus, without policing; drops stale translations."""
+
+    def code_changed(self, address: int, length: int) -> None:
+        """The content of executable memory changed behind the core; drops stale translations."""
 
     def find(self, name: str) -> Peripheral:
         """The peripheral of that name in the platform."""

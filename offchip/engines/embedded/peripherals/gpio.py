@@ -1,0 +1,156 @@
+"""General-purpose I/O port (RM0090 8.3, 8.4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from offchip.engines.embedded.peripheral import Machine, Peripheral, model
+from offchip.engines.embedded.peripherals.button import Button
+from offchip.engines.embedded.peripherals.registers import WordRegisters
+
+MODER, OTYPER, OSPEEDR, PUPDR, IDR, ODR, BSRR, LCKR, AFRL, AFRH = range(0x00, 0x28, 4)
+OUTPUT, ANALOG = 1, 3  # MODER
+PULL_UP = 1  # PUPDR
+LCKK = 1 << 16
+PINS = 16
+
+
+def _fields_equal(register: int, value: int) -> int:
+    """Bit n is set where the two-bit field n of ``register`` is ``value``."""
+    return sum(1 << n for n in range(PINS) if register >> 2 * n & 3 == value)
+
+
+@model("GPIOPort.STM32_GPIOPort")
+class GpioPort(WordRegisters):
+    """One port of 16 pins; output line n carries the level of pin n, whoever drives it.
+
+    A push-pull output wins; an open-drain output can only pull down; otherwise an external driver (a wire into this
+    block) decides, then the pull resistor; a floating pin is low. An alternate function drives nothing: the serial
+    blocks hand over whole bytes.
+
+    Args:
+        mode_reset_value, output_speed_reset_value, pull_up_pull_down_reset_value: MODER, OSPEEDR and PUPDR after reset.
+    """
+
+    def __init__(self, machine: Machine, mode_reset_value: int = 0, output_speed_reset_value: int = 0,
+                 pull_up_pull_down_reset_value: int = 0) -> None:
+        super().__init__(machine)
+        self._reset_values = {MODER: mode_reset_value, OTYPER: 0, OSPEEDR: output_speed_reset_value,
+                              PUPDR: pull_up_pull_down_reset_value, AFRL: 0, AFRH: 0}
+        self._external = 0  # pins somebody outside drives
+        self._external_levels = 0
+        self._levels = 0
+        self.reset()
+
+    # wires -----------------------------------------------------------------------------------------------------
+    def line(self, number: int) -> Any:
+        if not 0 <= number < PINS:
+            raise ValueError("pins are numbered 0 to 15")
+        return super().line(number)
+
+    def attach(self, child: Peripheral, point: Any) -> None:
+        if not isinstance(child, Button):
+            raise ValueError(f"a port takes a Miscellaneous.Button, not {child.model_name}")
+        if not isinstance(point, int) or not 0 <= point < PINS:
+            raise ValueError("pins are numbered 0 to 15")
+        # its wire brings changes only; the level it holds now is part of being attached
+        self.on_gpio(point, child.irq.level)
+
+    def on_gpio(self, number: int, level: bool) -> None:
+        """Somebody outside drives pin ``number`` from now on."""
+        bit = 1 << number
+        self._external |= bit
+        self._external_levels = self._external_levels | bit if level else self._external_levels & ~bit
+        self._update_levels()
+
+    # registers ---------------------------------------------------------------------------------------------------
+    def reset(self) -> None:
+        self._stored = dict(self._reset_values)
+        self._odr = 0
+        self._locked = 0
+        self._lock_step = 0
+        self._lock_pins = 0
+        self._update_masks()
+
+    def read_word(self, offset: int) -> int:
+        if offset == IDR:
+            return self._levels & ~self._analog
+        if offset == ODR:
+            return self._odr
+        if offset in self._stored:
+            return self._stored[offset]
+        if offset == BSRR:
+            return 0
+        if offset == LCKR:
+            return self._read_lock()
+        return self.unmodelled(offset, 4)
+
+    def peek_word(self, offset: int) -> int:
+        return 0 if offset == LCKR else self.read_word(offset)
+
+    def write_word(self, offset: int, value: int) -> None:
+        if offset == BSRR:
+            # set wins over reset, 8.4.7
+            self._odr = self._odr & ~(value >> 16) | value & 0xFFFF
+            self._update_levels()
+        elif offset == ODR:
+            self._odr = value & 0xFFFF
+            self._update_levels()
+        elif offset in self._stored:
+            self._write_configuration(offset, value)
+        elif offset == LCKR:
+            self._write_lock(value)
+        elif offset != IDR:
+            self.unmodelled(offset, 4, value)
+
+    def _write_configuration(self, offset: int, value: int) -> None:
+        if offset == OTYPER:
+            value &= 0xFFFF
+        if self._locked:
+            frozen = self._frozen_bits(offset)
+            value = value & ~frozen | self._stored[offset] & frozen
+        self._stored[offset] = value
+        if offset in (MODER, OTYPER, PUPDR):
+            self._update_masks()
+
+    def _frozen_bits(self, offset: int) -> int:
+        first, pins, bits = {OTYPER: (0, 16, 1), AFRL: (0, 8, 4), AFRH: (8, 8, 4)}.get(offset, (0, 16, 2))
+        return sum(((1 << bits) - 1) << bits * n for n in range(pins) if self._locked >> first + n & 1)
+
+    # the lock sequence of 8.4.8: LCKK 1, 0, 1 with the same pins, then a read -------------------------------------
+    def _write_lock(self, value: int) -> None:
+        if self._locked:
+            return
+        pins, key = value & 0xFFFF, bool(value & LCKK)
+        if self._lock_step and pins == self._lock_pins and key == (self._lock_step == 2):
+            self._lock_step += 1
+        else:
+            self._lock_step = 1 if key else 0
+        self._lock_pins = pins
+
+    def _read_lock(self) -> int:
+        if self._lock_step == 3:
+            self._locked = self._lock_pins
+            self._lock_step = 0
+        if self._locked:
+            return LCKK | self._locked
+        return self._lock_pins
+
+    # levels --------------------------------------------------------------------------------------------------------
+    def _update_masks(self) -> None:
+        output = _fields_equal(self._stored[MODER], OUTPUT)
+        self._analog = _fields_equal(self._stored[MODER], ANALOG)
+        self._push_pull = output & ~self._stored[OTYPER]
+        self._open_drain = output & self._stored[OTYPER]
+        self._pull_up = _fields_equal(self._stored[PUPDR], PULL_UP)
+        self._update_levels()
+
+    def _update_levels(self) -> None:
+        driven = self._external_levels & self._external | self._pull_up & ~self._external
+        driven &= ~(self._open_drain & ~self._odr)
+        levels = self._push_pull & self._odr | driven & ~self._push_pull
+        changed, self._levels = levels ^ self._levels, levels
+        while changed:
+            number = (changed & -changed).bit_length() - 1
+            changed &= changed - 1
+            self.line(number).set(bool(levels >> number & 1))
