@@ -242,6 +242,8 @@ class Modem:
             return
         _require(operation == "=" and len(arguments) >= 2 and self._mode == 1)
         ssid, passphrase = arguments[:2]
+        if self._joined:
+            self._lose_network(now_ns)
         done_ns = now_ns + self.join_ms * 1_000_000
         if not self.network_up or (self.ssid is not None and ssid != self.ssid):
             self._finish_later(b"+CWJAP:3\r\n" + _ERROR, done_ns)  # 3: cannot find the access point

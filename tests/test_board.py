@@ -1,0 +1,576 @@
+"""The board on a scripted engine, and attacks on what it holds; network attacks against a real mosquitto."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from offchip.attacks import bus, debug, medium, network
+from offchip.attacks.evidence import AttackFailed
+from offchip.board import fat
+from offchip.board.board import Board
+from offchip.board.create import create_board
+from offchip.board.factory import (
+    CONFIGURATION_ADDRESS,
+    MediumKind,
+    Scheme,
+    configuration_page,
+    eeprom_record,
+    provision,
+)
+from offchip.board.records import EEPROM_MAGIC, Tag, decode_record
+from offchip.engines.protocol import Capabilities, Diagnostic, RunResult, Transfer, UartByte
+from offchip.errors import (
+    BoardError,
+    DebugAccessRefused,
+    EngineError,
+    FactoryError,
+    FirmwareError,
+    MediumError,
+    PlatformError,
+)
+from offchip.network.internet import Internet
+from offchip.network.tcp import TcpService
+from tests.test_factory import CA, CA_KEY, CA_PEM, CREDENTIALS, DEVICE, DEVICE_KEY, PROVISIONING, der, key_bytes
+from tests.test_modem import HOST, Server
+
+
+class FakeMedium:
+    def __init__(self, name: str, size: int, fill: int) -> None:
+        self.name, self.size, self.present = name, size, True
+        self.content = bytearray([fill]) * size
+        self.options: dict[str, object] = {}
+
+    def read(self, offset: int, length: int) -> bytes:
+        return bytes(self.content[offset:offset + length])
+
+    def write(self, offset: int, data: bytes) -> None:
+        self.content[offset:offset + len(data)] = data
+
+    def set(self, option: str, value: int | bool | str) -> None:
+        self.options[option] = value
+
+    def counter(self, name: str) -> int:
+        return {"BlocksRead": 3}[name]
+
+
+class FakePort:
+    """Flash and RAM behind readout protection, the rules of RM0090 3.7.3 in their shortest form."""
+
+    def __init__(self, memory: dict[int, bytearray]) -> None:
+        self.memory = memory
+        self.rdp_level = 0
+
+    def read(self, address: int, length: int) -> bytes:
+        if self.rdp_level == 2 or (self.rdp_level == 1 and address >> 24 == 0x08):
+            raise DebugAccessRefused(f"0x{address:08X} is protected at level {self.rdp_level}")
+        return bytes(self.memory[address][:length])
+
+    def set_rdp(self, level: int) -> None:
+        if self.rdp_level == 2:
+            raise DebugAccessRefused("level 2 is final")
+        if level < self.rdp_level:
+            self.memory[0x08000000][:] = b"\xFF" * (1 << 20)
+        self.rdp_level = level
+
+
+class FakeEngine:
+    """A chip whose program is a Python callable: ``program(engine, now_ns)``, called once per slice."""
+
+    def __init__(self, program=None) -> None:
+        self.capabilities = Capabilities("fake", "1", True, True, True, True, True, False)
+        self.program_code = program or (lambda engine, now_ns: None)
+        self.now_ns = 0
+        self.instructions = 0
+        self.calls: list[str] = []
+        self.slices: list[int] = []
+        self.fed: list[tuple[int, str, bytes]] = []
+        self.output: list[UartByte] = []
+        self.pending_resets = 0
+        self.magnet: bool | None = None
+        self.media = {"sdcard": FakeMedium("sdcard", 16 << 20, 0), "eeprom": FakeMedium("eeprom", 32768, 0xFF)}
+        self.memory = {0x08000000: bytearray(b"\xFF") * (1 << 20), 0x20000000: bytearray(128 << 10),
+                       0x10000000: bytearray(64 << 10)}
+        self.port = FakePort(self.memory)
+        self.reports: list[Diagnostic] = []
+
+    def run(self, duration_ns: int) -> RunResult:
+        self.slices.append(duration_ns)
+        self.program_code(self, self.now_ns)
+        self.now_ns += duration_ns
+        result = RunResult(self.output, self.pending_resets)
+        self.output, self.pending_resets = [], 0
+        return result
+
+    def say(self, uart: str, text: str, time_ns: int | None = None) -> None:
+        self.output += [UartByte(uart, byte, time_ns or self.now_ns) for byte in text.encode()]
+
+    def feed_uart(self, uart: str, data: bytes) -> None:
+        self.fed.append((self.now_ns, uart, data))
+
+    def taken(self, uart: str) -> bytes:
+        return b"".join(data for _, name, data in self.fed if name == uart)
+
+    def program(self, address: int, data: bytes) -> None:
+        self.calls.append(f"program rdp={self.port.rdp_level}")
+        self.memory[0x08000000][address - 0x08000000:address - 0x08000000 + len(data)] = data
+
+    def power_on(self) -> None:
+        self.calls.append("on")
+
+    def power_off(self) -> None:
+        self.calls.append("off")
+
+    def reset(self) -> None:
+        self.calls.append("reset")
+        self.pending_resets += 1
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def set_hall(self, magnet_near: bool) -> None:
+        self.magnet = magnet_near
+
+    def medium(self, name: str) -> FakeMedium:
+        return self.media[name]
+
+    def debug_port(self) -> FakePort:
+        return self.port
+
+    def diagnostics(self) -> list[Diagnostic]:
+        return self.reports
+
+
+def on_air() -> tuple[Board, Server]:
+    internet, server = Internet(), Server()
+    internet.register(HOST, 8883, server)
+    board = Board(FakeEngine(), internet)
+    board.power_on()
+    return board, server
+
+
+# time, console, supply ---------------------------------------------------------------------------------------------
+def test_time_moves_in_slices_and_exactly():
+    board = Board(FakeEngine())
+    told: list[int] = []
+    board.on_slice.append(told.append)
+    board.run(0.0012)
+    assert board.engine.slices == [500_000, 500_000, 200_000]
+    assert told == [500_000, 1_000_000, 1_200_000]
+    with pytest.raises(BoardError, match="backwards"):
+        board.run(-1)
+
+
+def test_console_lines_carry_time_and_are_consumed_in_order():
+    script = {0: "boot: off", 500_000: "chip 1\r\nstate: a\r\n", 1_000_000: "state: b\r\nhalf"}
+    board = Board(FakeEngine(lambda engine, now_ns: engine.say("usart1", script.get(now_ns, ""), now_ns + 7)))
+    found = board.console.wait_for(r"^boot: (\w+) (\d)$", 1)
+    assert (found.match[1], found.match[2], found.line) == ("offchip", "1", (500_007, "boot: offchip 1"))
+    assert board.console.wait_for("state").line.text == "state: a"
+    assert board.console.wait_for("state").line.text == "state: b"
+    with pytest.raises(BoardError) as caught:
+        board.console.wait_for("state", 0.01)
+    assert str(caught.value) == (
+        "console line /state/ did not happen within 0.01 s of virtual time (now 0.011 s, the board is off); "
+        "last console lines: boot: offchip 1 | state: a | state: b | half")
+    assert [line.text for line in board.console.find("^state")] == ["state: a", "state: b"]
+    with pytest.raises(BoardError, match="no regular expression"):
+        board.console.wait_for("(")
+
+
+def test_skipped_lines_are_not_found_and_typing_arrives():
+    board = Board(FakeEngine(lambda engine, now_ns: engine.say("usart1", "tick\n") if now_ns < 1_000_000 else None))
+    board.run(0.001)
+    board.console.skip()
+    with pytest.raises(BoardError, match="tick"):
+        board.console.wait_for("tick", 0.002)
+    board.console.send("hi")
+    assert board.engine.taken("usart1") == b"hi"
+
+
+def test_bytes_no_text_can_hold_do_not_stop_the_console():
+    engine = FakeEngine()
+    engine.output = [UartByte("usart1", value, 5) for value in b"\xff\x80ok\r\n"]
+    board = Board(engine)
+    assert board.console.wait_for("ok").line.text == "\\xff\\x80ok"
+
+
+def test_supply_and_reset():
+    board, _ = on_air()
+    with pytest.raises(BoardError, match="powered already"):
+        board.power_on()
+    board.engine.say("usart1", "unfinished")
+    board.run(0.001)
+    board.power_cycle(0.01)
+    assert board.console.tail() == []
+    board.reset()
+    board.run(0.001)
+    assert (board.engine.calls, board.resets, board.now_ns) == (["on", "off", "on", "reset"], 1, 12_000_000)
+    board.power_off()
+    with pytest.raises(BoardError, match="off already"):
+        board.power_off()
+
+
+def test_lid_and_diagnostics():
+    engine = FakeEngine()
+    with Board(engine) as board:
+        assert engine.magnet is True and not board.hall.case_open
+        board.hall.open_case()
+        assert engine.magnet is False and board.hall.case_open
+        engine.reports = [Diagnostic("violation", "i2c1", "x", 1, 2), Diagnostic("unmodelled", "dma1", "y", 1, 2)]
+        assert [each.where for each in board.unmodelled()] == ["dma1"]
+        assert len(board.diagnostics()) == 2
+    assert engine.calls == ["close"]
+
+
+# modem glue --------------------------------------------------------------------------------------------------------
+def at(board: Board, line: str | bytes, answer: bytes, timeout_s: float = 1.0) -> None:
+    """Send from the chip; wait until ``answer`` has been fed to the chip behind everything fed before."""
+    before = len(board.engine.taken("usart2"))
+    text = line if isinstance(line, bytes) else line.encode() + b"\r\n"
+    board.engine.output += [UartByte("usart2", value, board.now_ns) for value in text]
+    board.run_until(lambda: answer in board.engine.taken("usart2")[before:], timeout_s, f"answer to {text!r}")
+
+
+def connect(board: Board) -> None:
+    board.run(0.31)
+    at(board, "ATE0", b"OK")
+    at(board, "AT+CWMODE=1", b"OK")
+    at(board, 'AT+CWJAP="lab","x"', b"WIFI GOT IP\r\n\r\nOK\r\n")
+    at(board, f'AT+CIPSTART="TCP","{HOST}",8883', b"CONNECT\r\n\r\nOK\r\n")
+
+
+def test_chip_talks_to_a_server_through_the_modem():
+    board, server = on_air()
+    connect(board)
+    at(board, "AT+CIPSEND=5", b">")
+    at(board, b"hello", b"+IPD,5:HELLO")
+    assert bytes(server.peers[0].got) == b"hello"
+    board.reset()  # the modem does not share the chip's reset line
+    at(board, f'AT+CIPSTART="TCP","{HOST}",8883', b"ALREADY CONNECTED")
+    board.power_cycle()
+    assert server.peers[0].hung_up
+
+
+def test_answers_reach_the_chip_at_line_rate():
+    board, server = on_air()
+    connect(board)
+    server.peers[0].push(bytes(1460))
+    start = len(board.engine.fed)
+    before = board.now_ns
+    board.run_until(lambda: sum(len(data) for _, _, data in board.engine.fed[start:]) >= 1460, 1)
+    portions = [data for _, _, data in board.engine.fed[start:]]
+    assert max(map(len, portions)) <= 6  # 500 us hold 5.76 bytes
+    assert 1460 / 11520 + 0.02 <= (board.now_ns - before) / 1e9 < 1480 / 11520 + 0.022
+
+
+def test_two_runs_are_the_same():
+    def run() -> list[tuple[int, str, bytes]]:
+        board, server = on_air()
+        connect(board)
+        at(board, "AT+CIPSEND=3", b">")
+        at(board, b"bye", b"CLOSED")
+        return board.engine.fed
+
+    assert run() == run()
+
+
+def test_board_without_modem_is_silent():
+    board = Board(FakeEngine(), with_modem=False)
+    board.power_on()
+    board.engine.say("usart2", "AT\r\n")
+    board.run(0.4)
+    assert board.modem is None and board.engine.fed == []
+
+
+def test_device_waits_for_a_real_tcp_peer():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        board, _ = on_air()
+        board.internet.register(HOST, 8883, TcpService(*listener.getsockname()))
+        connect(board)
+        peer, _ = listener.accept()
+        with peer:
+            at(board, "AT+CIPSEND=4", b">")
+            at(board, b"ping", b"SEND OK")
+            assert peer.recv(10) == b"ping"
+            peer.sendall(b"pong")
+            board.run_until(lambda: b"+IPD,4:pong" in board.engine.taken("usart2"), 5)
+        board.run_until(lambda: board.engine.taken("usart2").endswith(b"CLOSED\r\n"), 5)
+
+
+# media and factory -------------------------------------------------------------------------------------------------
+def test_media_in_the_hand():
+    board = Board(FakeEngine())
+    board.sd.eject()
+    assert not board.engine.media["sdcard"].present
+    board.sd.insert()
+    assert board.sd.present
+    board.sd.format({"/A.TXT": b"one"}, partitioned=True)
+    board.sd.write_file("/DIR/B.TXT", b"two")
+    assert (board.sd.files(), board.sd.read_file("/A.TXT")) == (["/A.TXT", "/DIR/B.TXT"], b"one")
+    board.sd.delete_file("/A.TXT")
+    assert board.sd.files() == ["/DIR/B.TXT"]
+    board.eeprom.write(32760, b"12345678")
+    assert board.eeprom.image[-8:] == b"12345678"
+    board.eeprom.set("TornBytes", 3)
+    assert board.engine.media["eeprom"].options == {"TornBytes": 3} and board.eeprom.counter("BlocksRead") == 3
+    for action in (lambda: board.eeprom.replace(bytes(100)), lambda: board.eeprom.read(32760, 9),
+                   lambda: board.eeprom.write(-1, b"x")):
+        with pytest.raises(MediumError, match="^eeprom: "):
+            action()
+    board.eeprom.wipe()
+    board.sd.wipe()
+    assert set(board.eeprom.image) == {0xFF} and set(board.sd.image) == {0}
+
+
+def test_provisioning_internal_then_protect():
+    engine = FakeEngine()
+    chosen = dataclasses.replace(PROVISIONING, rdp_level=1)
+    provision(engine, chosen)
+    offset = CONFIGURATION_ADDRESS - 0x08000000
+    page = configuration_page(chosen)
+    sector = bytes(engine.memory[0x08000000][offset:offset + 16384])
+    assert sector == page.ljust(16384, b"\xFF")
+    assert (engine.calls, engine.port.rdp_level) == (["program rdp=0"], 1)
+    with pytest.raises(FactoryError, match="would erase"):
+        provision(engine, PROVISIONING)
+    engine.port.rdp_level = 2
+    with pytest.raises(FactoryError, match="final"):
+        provision(engine, PROVISIONING)
+
+
+@pytest.mark.parametrize("kind", [MediumKind.SD, MediumKind.EEPROM])
+def test_provisioning_plain_and_stealing_it(kind):
+    board = Board(FakeEngine())
+    provision(board.engine, dataclasses.replace(PROVISIONING, scheme=Scheme.PLAIN, medium=kind))
+    taken = board.sd if kind is MediumKind.SD else board.eeprom
+    loot = medium.steal_credentials(taken, 5)
+    assert loot.identity is not None
+    key, certificate = loot.identity
+    assert key.key.private_numbers() == DEVICE_KEY.private_numbers() and certificate.certificate == DEVICE
+    assert {each.certificate for each in loot.certificates} == {CA, DEVICE} and len(loot.keys) == 1
+    where = {MediumKind.SD: "sdcard:/CREDS/DEVICE.KEY", MediumKind.EEPROM: "eeprom"}
+    assert key.where == where[kind] and loot.evidence[-1].time_ns == 5
+    assert loot.evidence[-1].detail.startswith(f"{taken.size} bytes read")
+    assert "PRIVATE" not in repr(loot)
+    medium.wipe(taken, 6)
+    assert medium.steal_credentials(taken, 7).identity is None
+
+
+def test_medium_too_small_for_its_content():
+    engine = FakeEngine()
+    engine.media["eeprom"].size = 512
+    with pytest.raises(FactoryError, match="EEPROM of 512"):
+        provision(engine, dataclasses.replace(PROVISIONING, scheme=Scheme.PLAIN, medium=MediumKind.EEPROM))
+    engine.media["sdcard"].size = 1 << 20
+    with pytest.raises(FactoryError, match="SD card: a card image"):
+        provision(engine, dataclasses.replace(PROVISIONING, scheme=Scheme.PLAIN, medium=MediumKind.SD))
+
+
+def test_deleted_key_is_still_on_the_card():
+    board = Board(FakeEngine())
+    board.sd.format(CREDENTIALS.sd_files())
+    board.sd.delete_file("/CREDS/DEVICE.KEY")
+    loot = medium.steal_credentials(board.sd, 0)
+    assert loot.identity is not None and loot.identity[0].where == "sdcard"
+
+
+def test_rogue_anchor_on_both_media():
+    board = Board(FakeEngine())
+    with pytest.raises(AttackFailed, match="sdcard: the trust anchor"):
+        medium.replace_trust_anchor(board.sd, der(DEVICE), 0)
+    with pytest.raises(AttackFailed, match="eeprom: the trust anchor"):
+        medium.replace_trust_anchor(board.eeprom, der(DEVICE), 0)
+    board.sd.format(CREDENTIALS.sd_files())
+    board.eeprom.write(0, eeprom_record(CREDENTIALS))
+    evidence = medium.replace_trust_anchor(board.sd, der(DEVICE), 9)
+    assert board.sd.read_file("/CREDS/ROOTCA.CRT") == DEVICE.public_bytes(serialization.Encoding.PEM) == evidence.after
+    assert evidence.before == CA_PEM
+    medium.replace_trust_anchor(board.sd, der(CA), 9, keep=True)
+    assert board.sd.read_file("/CREDS/ROOTCA.CRT") == evidence.after + CA_PEM
+    for keep, anchors in ((False, [der(DEVICE)]), (True, [der(CA), der(DEVICE)])):
+        medium.replace_trust_anchor(board.eeprom, anchors[0], 9, keep)
+        fields = decode_record(board.eeprom.image, EEPROM_MAGIC)
+        assert [value for tag, value in fields if tag == Tag.TRUST_ANCHOR] == anchors
+        assert fields[-1] == (Tag.DEVICE_PRIVATE_KEY, CREDENTIALS.private_key)
+
+
+def test_bit_flip_and_swap():
+    one, two = Board(FakeEngine()), Board(FakeEngine())
+    one.eeprom.write(0, b"A")
+    evidence = medium.flip_bit(one.eeprom, 0, 1, 3)
+    assert (evidence.before, evidence.after, one.eeprom.read(0, 1)) == (b"A", b"C", b"C")
+    medium.swap(one.eeprom, two.eeprom, 4)
+    assert (one.eeprom.read(0, 1), two.eeprom.read(0, 1)) == (b"\xFF", b"C")
+    with pytest.raises(AttackFailed, match="bits 0 to 7"):
+        medium.flip_bit(one.eeprom, 0, 8, 3)
+
+
+# buses -------------------------------------------------------------------------------------------------------------
+def read_transfer(command: int, address: int, blocks: list[bytes], time_ns: int = 0) -> Transfer:
+    """A block read as it looks on the wires: command, R1 after one byte, token after four, data, CRC."""
+    mosi = bytes([0x40 | command]) + address.to_bytes(4, "big") + b"\xFF"
+    miso = b"\xFF" * 7 + b"\x00"
+    for data in blocks:
+        miso += b"\xFF" * 4 + b"\xFE" + data + b"\xAB\xCD"
+    mosi = mosi.ljust(len(miso), b"\xFF")
+    if command == 18:
+        mosi += b"\x4C\0\0\0\0\xFF" + b"\xFF" * 3
+        miso += b"\xFF" * 6 + b"\x7F\x00\x00"
+    return Transfer("spi1", time_ns, mosi, miso)
+
+
+def ocr_transfer(ccs: bool) -> Transfer:
+    return Transfer("spi1", 0, b"\x7A\0\0\0\0\xFD" + b"\xFF" * 6,
+                    b"\xFF" * 7 + bytes([0, 0xC0 if ccs else 0x80, 0xFF, 0x80, 0x00])[:5])
+
+
+def test_sd_blocks_are_rebuilt_from_the_wires():
+    block = [bytes([n]) * 512 for n in range(0x40, 0x46)]  # values that look like commands
+    write = Transfer("spi1", 9, b"\x58" + (7).to_bytes(4, "big") + b"\xFF\xFF\xFF\xFE" + block[5] + b"\x12\x34\xFF",
+                     b"\xFF" * 524)
+    recording = [ocr_transfer(True), read_transfer(17, 5, block[:1], 1), read_transfer(18, 6, block[1:4], 2), write]
+    assert bus.sd_blocks(recording) == [
+        bus.SeenBlock(1, 5, block[0], False), bus.SeenBlock(2, 6, block[1], False),
+        bus.SeenBlock(2, 7, block[2], False), bus.SeenBlock(2, 8, block[3], False),
+        bus.SeenBlock(9, 7, block[5], True)]
+    in_bytes = [read_transfer(17, 1024, block[:1]), read_transfer(18, 2048, block[1:3])]
+    assert [seen.block for seen in bus.sd_blocks(in_bytes)] == [2, 4, 5]
+    assert [seen.block for seen in bus.sd_blocks([ocr_transfer(False), *in_bytes])] == [2, 4, 5]
+    assert [seen.block for seen in bus.sd_blocks(in_bytes, high_capacity=True)] == [1024, 2048, 2049]
+    assert bus.sd_blocks([Transfer("spi1", 0, each.mosi[:300], each.miso[:300]) for each in in_bytes]) == []
+
+
+def test_credentials_are_sniffed_from_sd_reads_in_any_order():
+    image = fat.make_volume(8 << 20, CREDENTIALS.sd_files())
+    numbers = [number for number in range(len(image) // 512) if any(image[number * 512:number * 512 + 512])]
+    reads = [read_transfer(17, number * 512, [image[number * 512:number * 512 + 512]]) for number in numbers]
+    loot = bus.sniff_credentials(reversed(reads))
+    assert loot.identity is not None
+    assert loot.identity[0].key.private_numbers() == DEVICE_KEY.private_numbers()
+    assert bus.sniff_credentials(read for read in reads if b"PRIVATE" not in read.miso).identity is None
+
+
+@pytest.mark.parametrize("repeated_start", ["s", "Sr"])
+def test_credentials_are_sniffed_from_eeprom_reads(repeated_start):
+    record = eeprom_record(CREDENTIALS)
+    reads = []
+    for at_byte in range(0, len(record), 100):
+        piece = " ".join(f"{value:02X}+" for value in record[at_byte:at_byte + 100])
+        reads.append(Transfer("i2c1", at_byte, text=f"S A0+ {at_byte >> 8:02X}+ {at_byte & 255:02X}+ "
+                                                    f"{repeated_start} A1+ {piece[:-1]}- P"))
+    content = bus.eeprom_content(reads)
+    assert bytes(content[address] for address in range(len(record))) == record and len(content) == len(record)
+    loot = bus.sniff_credentials(reads)
+    assert loot.identity is not None and {each.certificate for each in loot.certificates} == {CA, DEVICE}
+    assert bus.sniff_credentials(reads[1:]).identity is not None  # only the magic and an anchor are missing
+    assert bus.sniff_credentials([]).evidence == []
+
+
+def test_eeprom_writes_polls_and_current_address_reads():
+    recording = [Transfer("i2c1", 0, text=text) for text in (
+        "S A0+ 00+ 3E+ 11+ 22+ 33+ P",  # wraps within its page: 0x3E, 0x3F, 0x00
+        "S A0- P", "S A0- s A0- P", "S 3C+ 55+ 66+ 77+ P",  # polling, and somebody else's address
+        "S A0+ 7F+ FE+ s A1+ 01+ 02+ 03- P", "S A1+ 04- P")]
+    assert bus.eeprom_content(recording) == {0x3E: 0x11, 0x3F: 0x22, 0: 3, 1: 4, 0x7FFE: 1, 0x7FFF: 2}
+
+
+# debug port --------------------------------------------------------------------------------------------------------
+def test_what_the_debug_port_yields_at_each_level():
+    engine = FakeEngine()
+    provision(engine, PROVISIONING)
+    scalar = DEVICE_KEY.private_numbers().private_value.to_bytes(32, "little")
+    engine.memory[0x20000000][0x800:0x820] = scalar
+    public = DEVICE_KEY.public_key()
+    assert {key.where for key in debug.steal_credentials(engine.port, 0, public).keys} == {"flash", "sram"}
+    assert debug.set_protection(engine.port, 1, 1).after == b"\1"
+    loot = debug.steal_credentials(engine.port, 2, public)
+    assert [(key.where, key.form, key.offset) for key in loot.keys] == [("sram", "scalar", 0x800)]
+    assert loot.evidence[0].detail == "refused: 0x08000000 is protected at level 1"
+    assert debug.steal_credentials(engine.port, 2).keys == []
+    debug.set_protection(engine.port, 0, 3)
+    assert {key.where for key in debug.steal_credentials(engine.port, 4, public).keys} == {"sram"}
+    debug.set_protection(engine.port, 2, 5)
+    refused = debug.set_protection(engine.port, 0, 6)
+    assert "refused" in refused.detail and refused.before == refused.after == b"\2"
+    assert debug.steal_credentials(engine.port, 7, public).keys == []
+
+
+# network -----------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def mosquitto(tmp_path_factory):
+    """A real broker that demands client certificates of our CA; yields its port."""
+    program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/sbin")
+    if program is None:
+        pytest.skip("the judge 'mosquitto' is not installed")
+    folder: Path = tmp_path_factory.mktemp("mosquitto")
+    # one certificate serves as server and CA; the device's is trusted by itself
+    (folder / "server.pem").write_bytes(CA_PEM)
+    (folder / "server.key").write_bytes(key_bytes(CA_KEY))
+    (folder / "clients.pem").write_bytes(DEVICE.public_bytes(serialization.Encoding.PEM))
+    (folder / "acl").write_text("topic readwrite allowed/#\n")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    (folder / "conf").write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\nrequire_certificate true\nuser root\n"
+        f"cafile {folder}/clients.pem\ncertfile {folder}/server.pem\nkeyfile {folder}/server.key\n"
+        f"acl_file {folder}/acl\n")
+    broker = subprocess.Popen([program, "-c", str(folder / "conf")], stderr=subprocess.PIPE, text=True)
+    for line in broker.stderr:
+        if "running" in line:
+            break
+    else:
+        pytest.fail("mosquitto did not start")
+    yield port
+    broker.terminate()
+    broker.communicate(timeout=5)
+
+
+def test_stolen_identity_works_at_a_real_broker(mosquitto):
+    board = Board(FakeEngine())
+    board.sd.format(CREDENTIALS.sd_files())
+    key, certificate = medium.steal_credentials(board.sd, 0).identity
+    outcome = network.impersonate("127.0.0.1", mosquitto, None, "thing-1", certificate.pem, key.pem,
+                                  publish=[("allowed/x", b"forged")], subscribe=["allowed/#"])
+    assert outcome.connected and outcome.error is None and not outcome.hung_up
+    assert outcome.acknowledged == ["allowed/x"] and outcome.granted == {"allowed/#": 1}
+
+
+def test_public_parts_alone_do_not_connect(mosquitto):
+    outcome = network.impersonate("127.0.0.1", mosquitto, None, "thing-1", timeout_s=3)
+    assert not outcome.connected and outcome.error
+    with pytest.raises(AttackFailed, match="unusable"):
+        network.impersonate("127.0.0.1", mosquitto, None, "thing-1", CA_PEM, key_bytes(DEVICE_KEY))
+
+
+def test_wrong_server_and_no_server_are_outcomes(mosquitto):
+    device_pem = DEVICE.public_bytes(serialization.Encoding.PEM)
+    outcome = network.impersonate("127.0.0.1", mosquitto, device_pem, "thing-1", server_name="iot.offchip.test")
+    assert not outcome.connected and "certificate verify failed" in outcome.error
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    assert "refused" in network.impersonate("127.0.0.1", port, None, "thing-1").error
+
+
+def test_spoofed_name_leads_to_the_rogue():
+    internet, genuine, rogue = Internet(), Server(), Server()
+    internet.register(HOST, 8883, genuine)
+    evidence = network.spoof_name(internet, HOST, 8883, rogue, 8)
+    internet.connect(HOST, 8883)
+    assert (len(genuine.peers), len(rogue.peers), evidence.where) == (0, 1, f"{HOST}:8883")
+
+
+# creation ----------------------------------------------------------------------------------------------------------
+def test_create_board_refuses_with_one_sentence(tmp_path):
+    with pytest.raises(PlatformError, match="no such platform"):
+        create_board(platform=tmp_path / "none.repl")
+    with pytest.raises(FirmwareError, match="build the firmware"):
+        create_board(elf=tmp_path / "none.elf")
+    with pytest.raises(EngineError, match="'qemu' is unknown"):
+        create_board("qemu")
