@@ -107,6 +107,9 @@ class Device(Peripheral):
             raise MediumError(f"{image_file}: no such image")
         self.calls.append(("image", image_file))
 
+    def write_raw(self, data: bytes) -> None:
+        self.calls.append(data)
+
     def set_active_low(self, number: int, on: bool = True) -> None:
         self.calls.append((number, on))
 
@@ -286,6 +289,7 @@ BAD = [
     (D + "    init:\n        Explode\n", 3, 9, "E00", "has no Explode"),
     (D + "    init:\n        TornBites 1\n", 3, 9, "E00", "did you mean TornBytes?"),
     (D + '    init:\n        TornBytes "many"\n', 3, 9, "E00", "a whole number is expected"),
+    (D + '    init:\n        WriteRaw "C0FFE"\n', 3, 9, "E00", "hexadecimal"),
     (D + "    init:\n        SetActiveLow\n", 3, 9, "E00", "takes number [on]"),
     (D + "    init:\n        Commands 3\n", 3, 9, "E00", "can only be read"),
     (D + "    init:\n        VectorTableOffset 1\n", 3, 9, "E00", "multiple of 0x200"),
@@ -325,7 +329,7 @@ def test_renode_names(renode: str, python: str) -> None:
 def test_members_leave_out_the_machinery() -> None:
     assert members(Device(NoMachine())) == [  # type: ignore[arg-type]
         "Calls", "Commands", "PowerOff", "PowerOn", "Reset", "SetActiveLow", "TornBytes", "TornFill", "UseImage",
-        "VectorTableOffset"]
+        "VectorTableOffset", "WriteRaw"]
 
 
 def test_binding_checks_before_it_acts() -> None:
@@ -336,6 +340,12 @@ def test_binding_checks_before_it_acts() -> None:
     assert device.torn_bytes == 0
     set_it()
     assert bind(device, "TornBytes", [])() == 5 and device.calls == []
+
+
+def test_bytes_are_written_as_hexadecimal_text() -> None:
+    device = Device(NoMachine())  # type: ignore[arg-type]
+    bind(device, "WriteRaw", ["C0 FFEE"])()
+    assert device.calls == [b"\xC0\xFF\xEE"]
 
 
 # the real twins ------------------------------------------------------------------------------------------------------

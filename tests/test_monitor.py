@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def session(tmp_path: Path) -> Session:
     return Session(tmp_path)
 
 
-# the lab's own script ------------------------------------------------------------------------------------------------
+# the lab's own script ----------------------------------------------------------------------------------------------
 def test_the_board_script_unchanged(session: Session, tmp_path: Path) -> None:
     elf, card = tmp_path / "fw.elf", tmp_path / "card.img"
     elf.write_bytes(b"")
@@ -170,7 +171,7 @@ def test_given_variables_win_over_defaults_of_the_script(session: Session, tmp_p
     assert session.backend.names == ["mine"] and session.output == ["default"]
 
 
-# single commands -----------------------------------------------------------------------------------------------------
+# single commands ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("text", "calls"), [
     ("emulation RunFor \"0.1\"", [("run", 100_000_000)]),
     ("emulation RunFor 2", [("run", 2_000_000_000)]),
@@ -248,7 +249,7 @@ def test_quit_ends_every_script(session: Session, tmp_path: Path) -> None:
     assert session.calls == []
 
 
-# bad input -----------------------------------------------------------------------------------------------------------
+# bad input ---------------------------------------------------------------------------------------------------------
 BAD = [
     # text, line, column, part of the sentence
     ("\n  strat\n", 2, 3, "did you mean start?"),
@@ -315,7 +316,7 @@ def test_origin_at_the_prompt(session: Session) -> None:
         session.monitor.execute("i $ORIGIN/x.resc", line=3)
 
 
-# completion ----------------------------------------------------------------------------------------------------------
+# completion --------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("line", "expected"), [
     ("ver", ["version"]), ("spi1.t", ["spi1.tap.sdcard"]), ("sysbus.usa", ["sysbus.usart1"]),
     ("spi1.tap.sdcard Pow", ["PowerCut", "PowerOn"]), ("machine Res", ["Reset"]), ("runMacro $fl", ["$flashit"]),
@@ -326,7 +327,7 @@ def test_completion(session: Session, line: str, expected: list[str]) -> None:
     assert session.monitor.completions(line) == expected
 
 
-# terminals -----------------------------------------------------------------------------------------------------------
+# terminals ---------------------------------------------------------------------------------------------------------
 def test_socket_terminal_keeps_early_output_and_carries_both_ways() -> None:
     from offchip.monitor.terminal import SocketTerminal
 
@@ -359,3 +360,221 @@ def test_line_printer_escapes_and_waits_for_the_line_end() -> None:
     assert lines == ["[usart1] boot", "[usart1] \\xff"]
     printer.close()
     assert lines[-1] == "[usart1] rest"
+
+
+# the embedded engine -------------------------------------------------------------------------------------------------
+#: sends ">" on USART1, then echoes what arrives: movw/movt r0, 0x40011000; BRR = 729; CR1 = UE|TE|RE; DR = '>';
+#: 1: ldr r2, [r0]; lsls r2, #26; bpl 1b; ldr r1, [r0, #4]; str r1, [r0, #4]; b 1b
+ECHO = (0x20001000, 0x00000009, 0x0000F241, 0x0001F2C4, 0x21D9F240, 0xF2426081, 0x60C1010C, 0x6041213E, 0x06926802,
+        0x6841D5FC, 0xE7F96041)
+SMALL_BOARD = '''
+rom: Memory.MappedMemory @ sysbus 0x0 { size: 0x1000 }
+ram: Memory.MappedMemory @ sysbus 0x20000000 { size: 0x1000 }
+nvic: IRQControllers.NVIC @ sysbus 0xE000E000 { priorityMask: 0xF0; systickFrequency: 168000000; IRQ -> cpu@0 }
+cpu: CPU.CortexM @ sysbus { cpuType: "cortex-m4f"; nvic: nvic; PerformanceInMips: 168 }
+usart1: UART.STM32_UART @ sysbus <0x40011000, +0x400> { frequency: 84000000; -> nvic@37 }
+'''
+
+
+class Bench:
+    """A monitor on the embedded engine with a small board that echoes."""
+
+    def __init__(self, folder: Path) -> None:
+        from offchip.monitor.embedded_backend import EmbeddedBackend
+
+        self.output: list[str] = []
+        self.backend = EmbeddedBackend(self.output.append)
+        self.monitor = Monitor(self.backend, self.output.append, folder)
+
+    def run(self, text: str) -> list[str]:
+        self.output.clear()
+        self.monitor.execute(text)
+        return list(self.output)
+
+    def echo_board(self) -> Bench:
+        self.run(f'mach create "small"; machine LoadPlatformDescriptionFromString """{SMALL_BOARD}"""')
+        for i, word in enumerate(ECHO):
+            self.run(f"sysbus WriteDoubleWord {4 * i} 0x{word:X}")
+        return self
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.backend.close()
+
+
+def test_firmware_talks_to_analyzer_and_file(bench: Bench, tmp_path: Path) -> None:
+    bench.echo_board()
+    bench.run('showAnalyzer usart1; usart1 CreateFileBackend @uart.txt true; emulation RunFor "0.001"')
+    assert bench.output == []
+    assert bench.run('usart1 WriteChar 0x41; usart1 WriteChar 10; emulation RunFor "0.01"') == ["[usart1] >A"]
+    assert (tmp_path / "uart.txt").read_bytes() == b">A\n"
+
+
+def test_time_moves_exactly_and_one_instruction_is_one_cycle(bench: Bench) -> None:
+    bench.echo_board()
+    bench.run("emulation RunFor 0.001")
+    assert bench.run("cpu ExecutedInstructions") == [f"0x{168_000:08X}"]
+    bench.run("cpu IsHalted true; emulation RunFor 0.0015")
+    assert bench.run("cpu ExecutedInstructions") == [f"0x{168_000:08X}"]
+    bench.run("cpu IsHalted false; emulation RunFor 0.0005")
+    assert bench.run("cpu ExecutedInstructions") == [f"0x{168_000 + 84_000:08X}"]
+
+
+def test_reset_is_immediate_and_starts_over(bench: Bench) -> None:
+    bench.echo_board()
+    bench.run("showAnalyzer usart1; emulation RunFor 0.001; machine Reset")
+    assert bench.run("cpu PC") in (["0x00000008"], ["0x00000009"])
+    assert bench.run('usart1 WriteChar 10; emulation RunFor "0.01"') == ["[usart1] >>"]
+
+
+def test_uart_on_a_tcp_port(bench: Bench) -> None:
+    from offchip.monitor.terminal import SocketTerminal
+
+    bench.echo_board()
+    bench.backend._terminals["net"] = terminal = SocketTerminal(0)
+    bench.run("connector Connect usart1 net; emulation RunFor 0.001")
+    with socket.create_connection(("127.0.0.1", terminal.port), 5) as client:
+        client.sendall(b"hello")
+        bench.run("emulation RunFor 0.05")
+        assert client.recv(100) == b">hello"
+
+
+def test_two_machines_share_time(bench: Bench) -> None:
+    bench.echo_board()
+    bench.run("mach create \"other\"")
+    assert bench.run("mach") == ["other", "small"]
+    bench.run("emulation RunFor 0.001; mach set small")
+    assert bench.run("cpu ExecutedInstructions") == [f"0x{168_000:08X}"]
+
+
+def test_diagnostics_reach_screen_and_file_by_level(bench: Bench, tmp_path: Path) -> None:
+    bench.echo_board()
+    # ldr r1, [r0, #0x7C]: a register no USART has
+    bench.run("sysbus WriteWord 0x10 0x6FC1; logFile @log.txt; emulation RunFor 0.0001")
+    assert len(bench.output) == 1 and "[WARNING] small/sysbus.usart1: unmodelled: " in bench.output[0]
+    assert (tmp_path / "log.txt").read_text().rstrip("\n") == bench.output[0]
+    other = Bench(tmp_path).echo_board()
+    assert other.run("sysbus WriteWord 0x10 0x6FC1; logLevel 3 usart1; emulation RunFor 0.0001") == []
+
+
+@pytest.mark.parametrize(("text", "part"), [
+    ("mach create small", "already a machine"), ("mach set nobody", "no machine"),
+    ('machine LoadPlatformDescriptionFromString "x: T.X @ none"', "in use already"),
+    ("emulation SetSeed 1", "before the board"), ("usart1 WriteChar 256", "WriteChar 0..255"),
+    ("usart1 CreateFileBackend @no/such/folder true", "cannot be written"), ("logFile @no/such/folder", "cannot be"),
+    ("showAnalyzer ram", "is no UART"), ("connector Connect usart1 nobody", "no terminal"),
+    ("sysbus ReadDoubleWord 0x60000000", "nothing of this platform answers"),
+    ("sysbus ReadDoubleWord 2", "not aligned"), ("sysbus WriteByte 0x1000 1", "nothing of this platform"),
+    ("usart1 Frequenzy", "did you mean Frequency?"), ("cpu ExecutedInstructions \"x\"", "a whole number"),
+    ("machine StartGdbServer 3333", "no GDB server"),
+])
+def test_wrong_requests_to_the_embedded_engine(bench: Bench, text: str, part: str) -> None:
+    bench.echo_board()
+    with pytest.raises(PlatformError) as caught:
+        bench.monitor.execute(text)
+    assert str(caught.value).startswith("monitor:1:1: ") and part in str(caught.value)
+
+
+def test_nothing_works_before_there_is_a_board(bench: Bench) -> None:
+    for text, part in (("sysbus ReadByte 0", "mach create"), ("emulation RunFor 1", "no board"), ("start", "no board"),
+                       ("mach create a; machine Reset", "the machine is empty")):
+        with pytest.raises(PlatformError, match=part):
+            bench.monitor.execute(text)
+
+
+def test_a_wrong_description_in_a_script_is_named_by_the_line_of_the_script(bench: Bench, tmp_path: Path) -> None:
+    script = tmp_path / "s.resc"
+    board = f"{SMALL_BOARD}oops: No.Class @ none"
+    script.write_text(f'mach create\nmachine LoadPlatformDescriptionFromString """{board}\n"""\n')
+    with pytest.raises(PlatformError, match=r'^\S*s\.resc:8:7: E04 there is no class "No\.Class"'):
+        bench.monitor.run_script(script)
+
+
+def test_the_lab_board_through_its_script(bench: Bench) -> None:
+    bench.run(f'$name="lab"; include @{ROOT / "platforms" / "offchip.resc"}')
+    assert bench.run("mach") == ["lab"]
+    assert "sysbus.spi1.tap.sdcard" in bench.backend.peripherals()
+    for macro in ("powercut", "powerup", "lid_closed", "lid_open"):
+        assert bench.run(f"runMacro ${macro}") == []
+    assert bench.run("sysbus ReadDoubleWord 0x1FFF7A10") == ["0x00330042"]
+    assert bench.run("sysbus ReadDoubleWord 0xE0042000") == ["0x10076413"]
+
+
+# the prompt ----------------------------------------------------------------------------------------------------------
+def session_of(lines: list[str], backend: Any) -> tuple[list[str], int]:
+    from offchip.monitor.console import Console, Flow
+
+    output: list[str] = []
+    asked = iter(lines)
+
+    def read(prompt: str) -> str:
+        try:
+            return next(asked)
+        except StopIteration:
+            raise EOFError from None
+
+    flow = Flow(backend, output.append)
+    console = Console(Monitor(backend, output.append), flow, read, output.append)
+    console.run()
+    flow.close()
+    return output, console.failed
+
+
+def test_prompt_goes_on_after_an_error_and_joins_blocks() -> None:
+    lines = ["strat", 'macro a """', 'echo "one"', 'echo "two" """', "runMacro $a", "quit", "strat"]
+    output, failed = session_of(lines, Recorder())
+    assert output == ["monitor:1:1: there is no command or peripheral \"strat\"; did you mean start?", "one", "two"]
+    assert failed == 1
+
+
+class Ticking(Recorder):
+    """Counts the slices of time it is given; breaks in the one numbered ``breaks_at``."""
+
+    def __init__(self, breaks_at: int = 0) -> None:
+        super().__init__()
+        self.steps, self.breaks_at, self.third = 0, breaks_at, threading.Event()
+
+    def step(self, duration_ns: int = 0) -> None:
+        self.steps += 1
+        if self.steps == self.breaks_at:
+            raise EngineError("the engine broke")
+        if self.steps == 3:
+            self.third.set()
+
+
+def test_time_flows_between_start_and_pause() -> None:
+    from offchip.monitor.console import Flow
+
+    backend = Ticking()
+    flow = Flow(backend, print)
+    with flow.lock:
+        backend.start()
+    flow.notice()
+    assert backend.third.wait(10)
+    with flow.lock:
+        backend.pause()
+        steps = backend.steps
+    flow.notice()
+    flow.close()
+    assert backend.steps == steps >= 3
+
+
+def test_an_engine_that_breaks_while_time_flows_says_so_and_pauses() -> None:
+    from offchip.monitor.console import Flow
+
+    said = threading.Event()
+    lines: list[str] = []
+
+    def on_error(line: str) -> None:
+        lines.append(line)
+        said.set()
+
+    backend = Ticking(breaks_at=1)
+    backend.start()
+    flow = Flow(backend, on_error)
+    assert said.wait(10)
+    flow.close()
+    assert lines == ["the engine broke"] and backend.is_paused() and backend.steps == 1

@@ -89,6 +89,7 @@ def _hint(function: Callable[..., Any], annotation: Any) -> Any:
 
 # values ------------------------------------------------------------------------------------------------------------
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: 'a "text"', Path: "a file name",
+          bytes: 'a text of hexadecimal digits ("C0FFEE")',
           type(None): "none"}
 
 
@@ -114,6 +115,12 @@ def coerce(value: Any, hint: Any) -> Any:
             return value
         if hint is str and isinstance(value, Path):
             return str(value)
+    elif hint is bytes:
+        if isinstance(value, str):
+            try:
+                return bytes.fromhex(value)
+            except ValueError:
+                pass  # refused below
     elif hint is int:
         if isinstance(value, int) and not isinstance(value, bool):
             return value
