@@ -63,9 +63,9 @@ def test_probe_prints_what_renode_printed(probe: str, platform: Path, expected: 
 
 
 def test_i2c_probe_prints_what_renode_printed(tmp_path: Path) -> None:
-    folder = tmp_path / "probe/i2c"  # its .repl names the models two folders up and loads probe.elf beside itself
+    folder = tmp_path / "tests/conformance/i2c"  # its .repl names the models three folders up, and probe.elf beside itself
     shutil.copytree(PROBES / "i2c", folder)
-    shutil.copytree(HERE.parent / "platforms/peripherals", tmp_path / "peripherals")
+    shutil.copytree(HERE.parent / "platforms/peripherals", tmp_path / "platforms/peripherals")
     subprocess.run(["make", "-s", "-C", folder, "probe.elf"], check=True)
     text, engine = transcript(folder / "probe-i2c.repl", None, "\nend=")
     assert text == (PROBES / "i2c/expected.txt").read_text()
