@@ -40,6 +40,7 @@ class IndependentWatchdog(WordRegisters):
         self._reload_value = RLR_RESET
         self._prescaler_settled = self._reload_settled = 0
         self.running = False
+        self._counter = RLR_RESET  # while it stands still
         self._deadline = 0
         self._cancel()
 
@@ -76,18 +77,16 @@ class IndependentWatchdog(WordRegisters):
         self._unlocked = key == KEY_UNLOCK
         if key == KEY_START and not self.running:
             self.running = True
-            self._count_from(RLR_RESET if self._deadline == 0 else self._reload_value)
+            self._count_from(self._counter)
         elif key == KEY_RELOAD:
             if self.running:
                 self._count_from(self._reload_value)
             else:
-                self._deadline = 1  # the counter holds RLR when the start comes
+                self._counter = self._reload_value
 
     def _set_prescaler(self, value: int) -> None:
         clock = self.machine.clock
-        left = 0
-        if self.running:
-            left = (self._deadline - clock.cycles) // self._tick_cycles
+        left = max(0, self._deadline - clock.cycles) // self._tick_cycles
         self._prescaler = value
         self._prescaler_settled = clock.cycles + self._lsi_cycles(UPDATE_PERIODS)
         if self.running:

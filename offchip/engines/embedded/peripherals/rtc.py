@@ -113,13 +113,14 @@ class Rtc(WordRegisters):
         self._tick: Event | None = None
         self._matches: list[Event] = []
         self._wakeup: Event | None = None
+        self._locked: dict[int, int] = {}  # shadow registers that wait for DR to be read
         self.backup_domain_reset()
 
     # life ------------------------------------------------------------------------------------------------------
     def reset(self) -> None:
         """A system reset leaves initialisation mode and asks for a new synchronisation; nothing else."""
         self._guard_step = 0
-        self._locked_date: int | None = None
+        self._locked.clear()
         if self._init_at is not None:
             self._leave_init()
         self._restart_sync()
@@ -137,7 +138,7 @@ class Rtc(WordRegisters):
         self._remainder = 0  # of a tick, in cycles * hz * calibration, when the count began
         self._init_at: int | None = None  # cycle at which INITF came or will come
         self._guard_step = 0
-        self._locked_date = None
+        self._locked.clear()
         self._restart_sync()
         self._arm_alarms()
         self._arm_wakeup()
@@ -228,17 +229,16 @@ class Rtc(WordRegisters):
         return self.unmodelled(offset, 4)
 
     def _read_calendar(self, offset: int) -> int:
-        if offset == DR and self._locked_date is not None:
-            value, self._locked_date = self._locked_date, None
-            return value
+        """Reading SSR locks TR and DR, reading TR locks DR, until DR is read (26.3.6)."""
         date, second, within = self._now()
-        if offset == DR:
-            return date.register()
-        if not self._cr & CR_BYPSHAD:
-            self._locked_date = date.register()  # the date stays that of the time until it is read (26.3.6)
-        if offset == SSR:
-            return self._second_ticks - 1 - within
-        return self._time_register(second)
+        now = {SSR: self._second_ticks - 1 - within, TR: self._time_register(second), DR: date.register()}
+        value = self._locked.get(offset, now[offset])
+        if offset == DR or self._cr & CR_BYPSHAD:
+            self._locked.clear()
+        else:
+            higher = (TR, DR) if offset == SSR else (DR,)
+            self._locked = {register: now[register] for register in higher} | self._locked
+        return value
 
     def _time_register(self, second: int) -> int:
         hour, afternoon = second // 3600, 0
@@ -432,6 +432,5 @@ class Rtc(WordRegisters):
 
     def _update_irq(self) -> None:
         flags, cr = self._flags, self._cr
-        # the interrupt enables sit four bits above the flags
         self.alarm_irq.set(bool(flags & ISR_ALRAF and cr & CR_ALRAIE or flags & ISR_ALRBF and cr & CR_ALRBIE))
         self.wakeup_irq.set(bool(flags & ISR_WUTF and cr & CR_WUTIE))
