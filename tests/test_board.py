@@ -481,6 +481,29 @@ def test_eeprom_writes_polls_and_current_address_reads():
     assert bus.eeprom_content(recording) == {0x3E: 0x11, 0x3F: 0x22, 0: 3, 1: 4, 0x7FFE: 1, 0x7FFF: 2}
 
 
+def test_board_on_the_embedded_engine_from_typing_to_sniffing(tmp_path):
+    """A probe firmware reads block 7 of the card when told so on its console."""
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("arm-none-eabi-gcc is not installed")
+    probe = Path(__file__).parent / "conformance/attack"
+    subprocess.run(["make", "-s", "-C", probe, f"OUT={tmp_path}", f"{tmp_path}/attack_probe.elf"], check=True)
+    with create_board("auto", elf=tmp_path / "attack_probe.elf") as board:
+        board.sd.write(7 * 512, key_bytes(DEVICE_KEY))
+        board.spi_tap.record()
+        board.power_on()
+        board.console.wait_for("start=")
+        board.console.send("r")
+        assert board.console.wait_for("read=").line.text == "read=000 2d2d2d2d2d424547"
+        recorded = board.spi_tap.drain()
+        assert [(seen.block, seen.written) for seen in bus.sd_blocks(recorded)] == [(7, False)]
+        keys = bus.sniff_credentials(recorded).keys
+        assert [key.key.private_numbers() for key in keys] == [DEVICE_KEY.private_numbers()]
+        board.sd.eject()
+        board.console.send("r")
+        assert board.console.wait_for("read=").line.text != "read=000 2d2d2d2d2d424547"
+        assert board.unmodelled() == []
+
+
 # debug port --------------------------------------------------------------------------------------------------------
 def test_what_the_debug_port_yields_at_each_level():
     engine = FakeEngine()

@@ -90,8 +90,8 @@ def sniff_credentials(transfers: Iterable[Transfer]) -> Loot:
     loot = Loot()
     recorded = list(transfers)
     start_ns = recorded[0].time_ns if recorded else 0
-    spi = [each for each in recorded if each.mosi]
     i2c = [each for each in recorded if each.text]
+    spi = [each for each in recorded if not each.text]
     if spi:
         blocks = sd_blocks(spi)
         by_place = {seen.block: seen.data for seen in blocks}
