@@ -33,6 +33,10 @@ class NetworkError(OffchipError):
     """A name, a port or a peer on the lab's network is missing or unusable."""
 
 
+class PkiError(OffchipError):
+    """A certificate cannot be issued as asked, or key material is unusable."""
+
+
 class BrokerError(OffchipError):
     """The broker cannot start or was given a wrong registry, policy or certificate."""
 

@@ -1,0 +1,174 @@
+"""Certificate authorities on P-256 whose every byte follows from a seed (RFC 5280 profiles, RFC 6979 signatures)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from offchip.errors import PkiError
+from offchip.pki.identity import Identity
+
+
+class Validity(NamedTuple):
+    """notBefore and notAfter, both with a time zone."""
+
+    not_before: datetime
+    not_after: datetime
+
+
+#: as wide as AWS IoT's own certificates (they end in 2049), so that nobody's clock matters unless a test wants it to
+AWS_VALIDITY = Validity(datetime(2020, 1, 1, tzinfo=UTC), datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC))
+EXPIRED = Validity(datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC))
+NOT_YET_VALID = Validity(datetime(2048, 1, 1, tzinfo=UTC), datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC))
+
+#: order of P-256 (FIPS 186-4, D.1.2.3)
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_ORGANISATION = "offchip laboratory"
+
+
+class Authority:
+    """A root CA, and an intermediate that issues in its place if wanted.
+
+    Two authorities of the same seed and name are the same authority, and issue the same certificates in the same order;
+    an authority of another seed is the foreign CA of the attack suites.
+    """
+
+    def __init__(self, seed: int | str, name: str = "offchip root CA", with_intermediate: bool = False) -> None:
+        """Raises PkiError when ``name`` does not fit a common name (1..64 characters)."""
+        self._seed = str(seed).encode()
+        self.name = name
+        self._issued: Counter[str] = Counter()
+        self._root = self._make("root", name, None, AWS_VALIDITY, _authority_extensions(None))
+        self._issuer = self._root
+        if with_intermediate:
+            self._issuer = self._make("intermediate", f"{name} intermediate", self._root, AWS_VALIDITY,
+                                      _authority_extensions(0))
+
+    @property
+    def root(self) -> Identity:
+        """The trust anchor, with the key an attacker would love to have."""
+        return self._root
+
+    @property
+    def certificates(self) -> tuple[x509.Certificate, ...]:
+        """The root and, if there is one, the intermediate: what a verifier of this authority's leaves may load."""
+        issuer = () if self._issuer is self._root else (self._issuer.certificate,)
+        return (self._root.certificate, *issuer)
+
+    def issue_device(self, common_name: str, not_before: datetime = AWS_VALIDITY.not_before,
+                     not_after: datetime = AWS_VALIDITY.not_after) -> Identity:
+        """A TLS client certificate. A name asked for twice gets two different certificates. Raises PkiError."""
+        return self._make("device", common_name, self._issuer, Validity(not_before, not_after),
+                          _leaf_extensions(ExtendedKeyUsageOID.CLIENT_AUTH, ()))
+
+    def issue_server(self, host_names: Sequence[str], not_before: datetime = AWS_VALIDITY.not_before,
+                     not_after: datetime = AWS_VALIDITY.not_after) -> Identity:
+        """A TLS server certificate for DNS names or IP addresses (RFC 6125: in subjectAltName). Raises PkiError."""
+        names = _general_names(host_names)
+        return self._make("server", host_names[0], self._issuer, Validity(not_before, not_after),
+                          _leaf_extensions(ExtendedKeyUsageOID.SERVER_AUTH, names))
+
+    def _make(self, role: str, common_name: str, issuer: Identity | None, validity: Validity,
+              extensions: Sequence[tuple[x509.ExtensionType, bool]]) -> Identity:
+        label = f"{role}\0{common_name}"
+        self._issued[label] += 1
+        label = f"{self.name}\0{label}\0{self._issued[label]}"
+        key = _key(self._seed, label)
+        return _sign(self._seed, label, common_name, key, issuer, validity, extensions)
+
+
+def self_signed_server(seed: int | str, host_names: Sequence[str], not_before: datetime = AWS_VALIDITY.not_before,
+                       not_after: datetime = AWS_VALIDITY.not_after) -> Identity:
+    """The certificate of a server nobody vouches for. Raises PkiError."""
+    names = _general_names(host_names)
+    material, label = str(seed).encode(), f"self-signed\0{host_names[0]}"
+    return _sign(material, label, host_names[0], _key(material, label), None, Validity(not_before, not_after),
+                 _leaf_extensions(ExtendedKeyUsageOID.SERVER_AUTH, names))
+
+
+def _derive(seed: bytes, label: str, length: int) -> int:
+    derived = HKDF(hashes.SHA256(), length, salt=b"offchip pki", info=label.encode()).derive(seed)
+    return int.from_bytes(derived, "big")
+
+
+def _key(seed: bytes, label: str) -> ec.EllipticCurvePrivateKey:
+    # 64 bits more than the order, so that the reduction leaves no measurable bias (FIPS 186-4, B.4.1)
+    scalar = _derive(seed, f"key\0{label}", 40) % (_P256_ORDER - 1) + 1
+    return ec.derive_private_key(scalar, ec.SECP256R1())
+
+
+def _sign(seed: bytes, label: str, common_name: str, key: ec.EllipticCurvePrivateKey, issuer: Identity | None,
+          validity: Validity, extensions: Sequence[tuple[x509.ExtensionType, bool]]) -> Identity:
+    try:
+        subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, _ORGANISATION),
+                             x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    except ValueError as error:
+        raise PkiError(f"'{common_name}' is no common name; give 1 to 64 characters") from error
+    # positive and at most 20 octets (RFC 5280, 4.1.2.2)
+    serial = _derive(seed, f"serial\0{label}", 16) | 1
+    issuer_key = issuer.key if issuer else key
+    try:
+        builder = (x509.CertificateBuilder().subject_name(subject)
+                   .issuer_name(issuer.certificate.subject if issuer else subject)
+                   .public_key(key.public_key()).serial_number(serial)
+                   .not_valid_before(validity.not_before).not_valid_after(validity.not_after)
+                   .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+                   .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False))
+    except ValueError as error:
+        raise PkiError(f"{common_name}: not_before {validity.not_before} and not_after {validity.not_after} make no "
+                       "validity; give two dates in order") from error
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    certificate = builder.sign(issuer_key, hashes.SHA256(), ecdsa_deterministic=True)
+    chain = (issuer.certificate, *issuer.chain) if issuer and issuer.certificate.issuer != issuer.certificate.subject \
+        else ()
+    return Identity(certificate, key, chain)
+
+
+def _general_names(host_names: Sequence[str]) -> list[x509.GeneralName]:
+    if not host_names:
+        raise PkiError("a server certificate needs at least one host name")
+    return [_general_name(each) for each in host_names]
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        return x509.DNSName(host)
+    except ValueError as error:
+        raise PkiError(f"'{host}' is neither a DNS name in ASCII nor an IP address") from error
+
+
+def _key_usage(*names: str) -> x509.KeyUsage:
+    every = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+             "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+    return x509.KeyUsage(**{name: name in names for name in every})
+
+
+def _authority_extensions(path_length: int | None) -> list[tuple[x509.ExtensionType, bool]]:
+    return [(x509.BasicConstraints(ca=True, path_length=path_length), True),
+            (_key_usage("key_cert_sign", "crl_sign"), True)]
+
+
+def _leaf_extensions(purpose: x509.ObjectIdentifier,
+                     names: Sequence[x509.GeneralName]) -> list[tuple[x509.ExtensionType, bool]]:
+    extensions: list[tuple[x509.ExtensionType, bool]] = [
+        (x509.BasicConstraints(ca=False, path_length=None), True),
+        (_key_usage("digital_signature"), True),
+        (x509.ExtendedKeyUsage([purpose]), False),
+    ]
+    if names:
+        extensions.append((x509.SubjectAlternativeName(names), False))
+    return extensions
