@@ -241,7 +241,7 @@ def _parse(path: Path, text: str) -> Tree[Token]:
         return _parser().parse(text)
     except _BadIndentation as bad:
         raise Location(path, bad.line, bad.depth + 1).error(
-            "E32", f"{bad.depth} spaces of indentation do not fit here; each level is {INDENT} spaces deeper than the "
+            "E32", f"an indentation of {bad.depth} does not fit here; each level is {INDENT} spaces deeper than the "
                    "one around it") from None
     except UnexpectedInput as error:
         raise _syntax_error(path, text, error) from None

@@ -191,8 +191,9 @@ class _Builder:
             raise at.error("E25", f"{kind} also needs {', '.join(missing)}")
         try:
             return cls(self._machine, **arguments)
-        except (ValueError, OffchipError) as error:
-            raise at.error("E38", f"{kind} refused its attributes: {error}") from error
+        except (ValueError, OverflowError, MemoryError, OSError, OffchipError) as error:
+            reason = str(error) or "there is not so much memory"
+            raise at.error("E38", f"{kind} refused its attributes: {reason}") from error
 
     def _value(self, value: Value) -> Any:
         if isinstance(value, Literal):
