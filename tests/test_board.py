@@ -15,7 +15,7 @@ from offchip.attacks import bus, debug, medium, network
 from offchip.attacks.evidence import AttackFailed
 from offchip.board import fat
 from offchip.board.board import Board
-from offchip.board.create import create_board
+from offchip.board.create import DEFAULT_PLATFORM, create_board
 from offchip.board.factory import (
     CONFIGURATION_ADDRESS,
     MediumKind,
@@ -587,6 +587,14 @@ def test_spoofed_name_leads_to_the_rogue():
     evidence = network.spoof_name(internet, HOST, 8883, rogue, 8)
     internet.connect(HOST, 8883)
     assert (len(genuine.peers), len(rogue.peers), evidence.where) == (0, 1, f"{HOST}:8883")
+
+
+def test_bare_mcu_is_a_board_without_parts():
+    with create_board("auto", platform=DEFAULT_PLATFORM.parent / "stm32f405.repl", with_modem=False) as board:
+        board.run(0.001)
+        for part in ("sd", "eeprom", "hall"):
+            with pytest.raises(EngineError, match="no peripheral"):
+                getattr(board, part)
 
 
 # creation ----------------------------------------------------------------------------------------------------------

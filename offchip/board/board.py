@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
 from types import TracebackType
 
 from offchip.board.console import Console
 from offchip.board.media import Eeprom, SdCard
 from offchip.engines.protocol import DebugPort, Diagnostic, Engine, I2cTap, SpiTap
-from offchip.errors import BoardError
+from offchip.errors import BoardError, EngineError
 from offchip.network.clock import LabClock
 from offchip.network.esp_at import Modem
 from offchip.network.internet import Internet
@@ -32,7 +34,7 @@ class Hall:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.close_case()
+        self.case_open = False
 
     def open_case(self) -> None:
         """The device notices when it runs."""
@@ -59,14 +61,14 @@ class Board:
         self.clock = clock or LabClock()
         self.modem = Modem(self.internet, self.clock) if with_modem else None
         self.console = Console(self.run_until, lambda data: engine.feed_uart(_CONSOLE_UART, data))
-        self.sd = SdCard(engine.medium("sdcard"))
-        self.eeprom = Eeprom(engine.medium("eeprom"))
-        self.hall = Hall(engine)
         self.powered = False
         self.resets = 0
         self.on_slice: list[Callable[[int], None]] = []
         self._to_chip = bytearray()
         self._line_free_ns = 0
+        # boards leave the factory closed; a bare MCU has no lid
+        with suppress(EngineError):
+            self.hall.close_case()
 
     def __enter__(self) -> Board:
         return self
@@ -80,6 +82,22 @@ class Board:
         if self.modem:
             self.modem.power_off()
         self.engine.close()
+
+    # what hangs on the chip; EngineError where the platform has no such part ----------------------------------------
+    @cached_property
+    def sd(self) -> SdCard:
+        """The SD card on SPI1."""
+        return SdCard(self.engine.medium("sdcard"))
+
+    @cached_property
+    def eeprom(self) -> Eeprom:
+        """The EEPROM on I2C1."""
+        return Eeprom(self.engine.medium("eeprom"))
+
+    @cached_property
+    def hall(self) -> Hall:
+        """The lid switch."""
+        return Hall(self.engine)
 
     # probes --------------------------------------------------------------------------------------------------------
     @property
