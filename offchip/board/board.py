@@ -30,11 +30,11 @@ _MODEM_UART = "usart2"
 
 
 class Hall:
-    """The lid switch: a magnet in the lid, a hall sensor on the board."""
+    """The lid switch: a magnet in the lid, a hall sensor on the board. The lid is closed at first."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.case_open = False
+        self.close_case()
 
     def open_case(self) -> None:
         """The device notices when it runs."""
@@ -68,7 +68,7 @@ class Board:
         self._line_free_ns = 0
         # boards leave the factory closed; a bare MCU has no lid
         with suppress(EngineError):
-            self.hall.close_case()
+            _ = self.hall
 
     def __enter__(self) -> Board:
         return self
