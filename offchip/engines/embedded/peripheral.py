@@ -62,7 +62,7 @@ class Machine(Protocol):
 
 
 class Line:
-    """A wire from one output to any number of inputs; only changes of level are passed on."""
+    """A wire from one output to any number of inputs, which start low; it passes on changes of level."""
 
     __slots__ = ("level", "sinks")
 
@@ -72,6 +72,8 @@ class Line:
 
     def connect(self, sink: Callable[[int, bool], None], number: int) -> None:
         self.sinks.append((sink, number))
+        if self.level:
+            sink(number, True)
 
     def set(self, level: bool) -> None:
         level = bool(level)
