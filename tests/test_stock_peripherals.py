@@ -138,7 +138,9 @@ def test_switch_on_a_pin_reaches_the_interrupt(machine: FakeMachine) -> None:
     assert exti.read(0x14, 4) == 0 and not shared.irq.level
     syscfg.write(0x14, 4, 0)  # port A: the line follows the other pin, which is low
     exti.write(0x14, 4, 1 << 13)
+    exti.write(0x08, 4, 1 << 13)  # RTSR
     hall.press()
+    hall.release()
     assert exti.read(0x14, 4) == 0
 
 
@@ -198,6 +200,20 @@ def test_polling_ends_a_character(machine: FakeMachine) -> None:
         assert polls == (8 if n == 2 else 1)
         uart.write(DR, 4, n)
     assert machine.uart == [("usart1", n) for n in range(3)] and machine.clock.cycles == 0
+
+
+@pytest.mark.parametrize(("control1", "control2", "divider", "bits"), [
+    (0, 0, 729, 10), (0x1000, 0, 729, 11), (0, 2 << 12, 729, 11), (0, 1 << 12, 729, 9.5), (0x1000, 3 << 12, 729, 11.5),
+    (0x8000, 0, 0x5B1, 10)])  # OVER8: 91 1/8 times 8 is 729 again
+def test_character_time(machine: FakeMachine, control1: int, control2: int, divider: int, bits: float) -> None:
+    uart = Usart(machine, 84_000_000)
+    for register, value in ((BRR, divider), (CR2, control2), (CR1, control1 | UE | RE)):
+        uart.write(register, 4, value)
+    uart.feed(b"a")
+    pass_cycles(machine, int(bits * 729 * 2) - 5)
+    assert not uart.read(SR, 4) & RXNE
+    pass_cycles(machine, 10)
+    assert uart.read(SR, 4) & RXNE
 
 
 def test_transmit_interrupts(machine: FakeMachine) -> None:
@@ -414,6 +430,16 @@ def test_date_belongs_to_the_time_read_before(machine: FakeMachine) -> None:
     machine.pass_time(2 * SECOND)
     assert rtc.read(RDR, 4) & 0x1FFF == 0x0228
     assert rtc.read(RDR, 4) & 0x1FFF == 0x0301
+
+
+def test_subseconds_lock_time_and_date(machine: FakeMachine) -> None:
+    rtc = clocked_rtc(machine)
+    set_calendar(rtc, datetime(2026, 2, 28, 23, 59, 59))
+    assert rtc.read(SSR, 4) == 255
+    machine.pass_time(2 * SECOND)
+    assert rtc.read(TR, 4) == 0x235959
+    assert rtc.read(RDR, 4) & 0x1FFF == 0x0228
+    assert rtc.read(TR, 4) == 0x000001
 
 
 def test_alarm_and_wakeup(machine: FakeMachine) -> None:
