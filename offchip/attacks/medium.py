@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 from offchip.attacks.carving import carve
 from offchip.attacks.evidence import AttackFailed, Evidence, Loot
-from offchip.board.factory import SD_ANCHORS, pem
+from offchip.board.factory import SD_ANCHORS, SD_CERTIFICATE, SD_PRIVATE_KEY, pem
 from offchip.board.media import Eeprom, RemovableMedium, SdCard
 from offchip.board.records import EEPROM_MAGIC, Tag, decode_record, encode_record
 from offchip.errors import MediumError
@@ -56,6 +58,40 @@ def flip_bit(medium: RemovableMedium, offset: int, bit: int, time_ns: int) -> Ev
     medium.write(offset, after)
     return Evidence("flip bit", f"{medium.name}:{offset}", time_ns, f"bit {bit} of byte {offset} inverted", before,
                     after)
+
+
+def overwrite(medium: RemovableMedium, offset: int, data: bytes, time_ns: int) -> Evidence:
+    """Write over a range. Raises MediumError beyond the end."""
+    before = medium.read(offset, min(len(data), 64))
+    medium.write(offset, data)
+    return Evidence("overwrite", f"{medium.name}:{offset}", time_ns, f"{len(data)} bytes overwritten", before, data[:64])
+
+
+def noise(size: int) -> bytes:
+    """``size`` bytes without any structure, the same every time."""
+    return random.Random(size).randbytes(size)
+
+
+def delete_device_key(medium: SdCard, time_ns: int) -> Evidence:
+    """Delete the key file. Raises AttackFailed."""
+    try:
+        before = medium.read_file(SD_PRIVATE_KEY)
+        medium.delete_file(SD_PRIVATE_KEY)
+    except MediumError as error:
+        raise AttackFailed(f"{medium.name}: {SD_PRIVATE_KEY} cannot be deleted: {error}") from error
+    return Evidence("delete file", f"{medium.name}:{SD_PRIVATE_KEY}", time_ns, f"{len(before)} bytes gone", before[:27])
+
+
+def spoil_certificate(medium: SdCard, time_ns: int) -> Evidence:
+    """Cut the device certificate's PEM in the middle. Raises AttackFailed."""
+    try:
+        before = medium.read_file(SD_CERTIFICATE)
+        after = before[:len(before) // 2]
+        medium.write_file(SD_CERTIFICATE, after)
+    except MediumError as error:
+        raise AttackFailed(f"{medium.name}: {SD_CERTIFICATE} cannot be changed: {error}") from error
+    return Evidence("truncate file", f"{medium.name}:{SD_CERTIFICATE}", time_ns,
+                    f"{len(before)} bytes became {len(after)}", before[:64], after[:64])
 
 
 def wipe(medium: RemovableMedium, time_ns: int) -> Evidence:

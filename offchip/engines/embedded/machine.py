@@ -330,6 +330,8 @@ class EmbeddedMachine:
             self.powered = False
             for peripheral in self.platform.peripherals.values():
                 peripheral.power_off()
+            for start, buffer in self._memories:  # RAM forgot its code
+                self.core.drop_translations(start, len(buffer))
 
     def power_on(self) -> None:
         if not self.powered:

@@ -1,0 +1,129 @@
+"""What an exploiter does with the device in hand. These keywords act and leave evidence; they never judge."""
+
+from __future__ import annotations
+
+from robot.api.deco import keyword
+
+from Offchip.lab import Lab
+from Offchip.owner import Medium
+from offchip.attacks import bus, debug, medium, network
+from offchip.attacks.evidence import Evidence
+from offchip.attacks.rogue import RogueBroker
+from offchip.broker.world import ENDPOINT, PORT
+
+
+class AttackerKeywords:
+    """Acting only."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.rogue: RogueBroker | None = None
+
+    @property
+    def _now(self) -> int:
+        return self.lab.board.now_ns
+
+    def _medium(self, which: Medium):  # noqa: ANN202
+        return self.lab.board.sd if which is Medium.SD else self.lab.board.eeprom
+
+    # media -----------------------------------------------------------------------------------------------------------
+    @keyword(tags=("attacker", "A01"))
+    def read_the_credentials_from(self, which: Medium) -> None:
+        """Read the whole medium in the attacker's own reader and search it for certificates and keys."""
+        self._take(medium.steal_credentials(self._medium(which), self._now))
+
+    @keyword(tags=("attacker", "A04"))
+    def replace_the_trust_anchor_on(self, which: Medium) -> None:
+        """Put the rogue's CA certificate on the medium in place of the owner's."""
+        rogue_ca = self.lab.world.rogue_authority.root.certificate_der
+        self.lab.fired(medium.replace_trust_anchor(self._medium(which), rogue_ca, self._now))
+
+    @keyword(tags=("attacker", "A09"))
+    def damage(self, which: Medium, how: str = "wipe", offset: int = 0) -> None:
+        """Damage the medium's content.
+
+        | =Argument= | =Description= |
+        | how | ``wipe``: all erased; ``bit``: one bit at ``offset``; ``noise``: the whole medium; ``file``: delete the device key (SD); ``boot-sector``: the FAT boot sector overwritten; ``pem``: the certificate is no PEM any more (SD) |
+        """
+        target, now = self._medium(which), self._now
+        if how == "wipe":
+            self.lab.fired(medium.wipe(target, now))
+        elif how == "bit":
+            self.lab.fired(medium.flip_bit(target, offset, 0, now))
+        elif how == "noise":
+            self.lab.fired(medium.overwrite(target, 0, medium.noise(target.size), now))
+        elif how == "boot-sector":
+            self.lab.fired(medium.overwrite(target, 0, medium.noise(512), now))
+        elif how == "file":
+            self.lab.fired(medium.delete_device_key(target, now))
+        elif how == "pem":
+            self.lab.fired(medium.spoil_certificate(target, now))
+        else:
+            raise ValueError(f"there is no damage '{how}'")
+
+    # buses -----------------------------------------------------------------------------------------------------------
+    @keyword(tags=("attacker", "A02"))
+    def clip_probes_on_the_buses(self) -> None:
+        """Record every transaction on SPI and I2C from now on."""
+        self.lab.board.spi_tap.record()
+        self.lab.board.i2c_tap.record()
+
+    @keyword(tags=("attacker", "A02"))
+    def search_the_recorded_traffic(self) -> None:
+        """Rebuild what crossed the buses and search it for certificates and keys."""
+        board = self.lab.board
+        self._take(bus.sniff_credentials([*board.spi_tap.drain(), *board.i2c_tap.drain()]))
+
+    # debug port --------------------------------------------------------------------------------------------------------
+    @keyword(tags=("attacker", "A13"))
+    def dump_everything_through_the_debug_port(self) -> None:
+        """Ask SWD for flash, SRAM and CCM; search what it gives for the device's key."""
+        public = self.lab.world.device_public_key
+        self._take(debug.steal_credentials(self.lab.board.debug_port, self._now, public))
+
+    @keyword(tags=("attacker", "A13"))
+    def dump_through_the_debug_port(self, region: str) -> None:
+        """Ask SWD for one region (``flash``, ``sram``, ``ccm``) and search it for the device's key."""
+        data, evidence = debug.dump(self.lab.board.debug_port, region, self._now)
+        self._take(debug.search(data, region, evidence, self.lab.world.device_public_key))
+
+    @keyword(tags=("attacker", "A14"))
+    def lower_the_readout_protection(self, level: int = 0) -> None:
+        """Ask the debug port for a lower readout protection."""
+        self.lab.fired(debug.set_protection(self.lab.board.debug_port, level, self._now))
+
+    # network -----------------------------------------------------------------------------------------------------------
+    @keyword(tags=("attacker", "A08"))
+    def connect_as_the_device(self, client_id: str | None = None, publish: str | None = None,
+                              payload: str = "forged", subscribe: str | None = None, identity: str = "stolen") -> None:
+        """Connect to the broker over real TCP with an ordinary MQTT client (paho-mqtt).
+
+        | =Argument= | =Description= |
+        | client_id | default: the device's |
+        | publish, subscribe | a topic to publish ``payload`` to with QoS 1, a filter to subscribe to |
+        | identity | ``stolen``: what the attacker found; ``none``: no client certificate |
+        """
+        world = self.lab.world
+        pair = self.lab.loot.identity if identity == "stolen" else None
+        host, port = world.listen()
+        outcome = network.impersonate(
+            host, port, world.authority.root.certificate_pem, client_id or world.thing,
+            pair[1].pem if pair else None, pair[0].pem if pair else None,
+            publish=[(publish, payload.encode())] if publish else None,
+            subscribe=[subscribe] if subscribe else None, server_name=ENDPOINT)
+        world.settle()
+        self.lab.fired(Evidence("connect over TCP", f"{host}:{port}", self._now,
+                                f"paho-mqtt as {client_id or world.thing}, identity {identity}: CONNACK "
+                                f"{outcome.connack}, {outcome.error or 'no error'}"))
+
+    @keyword(tags=("attacker", "A04"))
+    def lead_the_name_to_a_rogue_broker(self) -> None:
+        """Spoof DNS: the endpoint's name leads to the attacker's server, which shows a certificate of the rogue CA."""
+        world = self.lab.world
+        self.lab.world.rogue = RogueBroker(world.rogue_server)
+        self.lab.fired(network.spoof_name(self.lab.board.internet, ENDPOINT, PORT, world.rogue, self._now))
+
+    def _take(self, loot) -> None:  # noqa: ANN001
+        self.lab.loot.keys += loot.keys
+        self.lab.loot.certificates += loot.certificates
+        self.lab.fired(*loot.evidence)

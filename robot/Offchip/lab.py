@@ -1,0 +1,81 @@
+"""What the keywords of one test share: the board, the internet, the broker and the record being written."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from offchip.attacks.evidence import Evidence as Fired
+from offchip.attacks.evidence import Loot
+from offchip.board.board import Board
+from offchip.broker.world import World
+from offchip.errors import OffchipError
+from offchip.report.record import Evidence, Record
+
+
+@dataclass
+class Lab:
+    """State of one test; :meth:`close` lets go of everything, so tests cannot lean on each other."""
+
+    engine: str
+    elf: Path | None
+    record: Record = field(default_factory=lambda: Record("", ""))
+    loot: Loot = field(default_factory=Loot)
+    _board: Board | None = None
+    _world: World | None = None
+
+    def start(self, suite: str, test: str) -> None:
+        self.record = Record(f"{suite}.{test}", test)
+        self.loot = Loot()
+
+    @property
+    def board(self) -> Board:
+        if self._board is None:
+            raise OffchipError("there is no board yet; call a keyword such as `Given A Device` first.")
+        return self._board
+
+    @property
+    def world(self) -> World:
+        if self._world is None:
+            raise OffchipError("there is no lab yet; call a keyword such as `Given A Device` first.")
+        return self._world
+
+    def install(self, world: World, board: Board) -> None:
+        self._world, self._board = world, board
+
+    def fired(self, *evidence: Fired) -> None:
+        """Note that an attack really did something."""
+        for each in evidence:
+            changed = each.after or each.before
+            self.record.fired.append(Evidence(each.action, each.where, each.time_ns, len(changed), each.detail))
+
+    def saw(self, text: str) -> None:
+        """Note what an oracle observed."""
+        self.record.observations.append(text)
+
+    def transcript(self) -> list[str]:
+        """Console and broker side by side, for the log."""
+        if self._board is None:
+            return []
+        lines = [f"{line.time_ns / 1e9:9.3f} s  {line.text}" for line in self._board.console.lines]
+        lines += [f"broker: {event}" for event in self.world.broker.events]
+        return lines + [f"diagnostic: {each}" for each in self._board.diagnostics()]
+
+    def finish(self, passed: bool) -> Record:
+        record = self.record
+        record.proven = passed
+        if self._board is not None:
+            engine = self._board.engine
+            record.engine = f"{engine.capabilities.name} ({engine.capabilities.version})"
+            record.virtual_time_ns, record.instructions = engine.now_ns, engine.instructions
+        if self.elf is not None and self.elf.is_file():
+            record.elf_sha256 = hashlib.sha256(self.elf.read_bytes()).hexdigest()
+        return record
+
+    def close(self) -> None:
+        if self._board is not None:
+            self._board.close()
+        if self._world is not None:
+            self._world.close()
+        self._board = self._world = None

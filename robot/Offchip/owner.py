@@ -1,0 +1,85 @@
+"""What the device's owner does: power, media, the lid, and the server's registry."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from robot.api.deco import keyword
+
+from Offchip.lab import Lab
+
+
+class Medium(Enum):
+    """A storage medium of the board."""
+
+    SD = "sd"
+    EEPROM = "eeprom"
+
+
+class ServerCertificate(Enum):
+    """How the server's certificate differs from the right one."""
+
+    GOOD = "good"
+    UNTRUSTED = "untrusted"
+    WRONG_HOST = "wrong-host"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+
+
+class OwnerKeywords:
+    """Power, media and server side actions that are not attacks."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    @keyword(tags=("owner",))
+    def power_on(self) -> None:
+        """Switch the supply on; the chip starts when time runs."""
+        self.lab.board.power_on()
+
+    @keyword(tags=("owner",))
+    def power_off(self) -> None:
+        """Switch the supply off; volatile memory is lost."""
+        self.lab.board.power_off()
+
+    @keyword(tags=("owner",))
+    def power_cycle(self) -> None:
+        """Supply off for 100 ms of virtual time, then on."""
+        self.lab.board.power_cycle()
+
+    @keyword(tags=("owner",))
+    def let_time_pass(self, seconds: float) -> None:
+        """Run the board for ``seconds`` of virtual time."""
+        self.lab.board.run(seconds)
+
+    @keyword(tags=("owner",))
+    def remove(self, medium: Medium) -> None:
+        """Take the medium out, at once."""
+        self._medium(medium).eject()
+
+    @keyword(tags=("owner",))
+    def insert(self, medium: Medium) -> None:
+        """Put the medium back in."""
+        self._medium(medium).insert()
+
+    @keyword(tags=("owner",))
+    def open_the_case(self) -> None:
+        """The magnet leaves the hall sensor."""
+        self.lab.board.hall.open_case()
+
+    @keyword(tags=("owner",))
+    def deactivate_the_device_certificate(self) -> None:
+        """UpdateCertificate INACTIVE at the server, as a fleet owner does when a device is stolen."""
+        self.lab.world.deactivate()
+
+    @keyword(tags=("owner",))
+    def use_server_certificate(self, kind: ServerCertificate) -> None:
+        """Let the endpoint present another certificate from its next connection on."""
+        world, board = self.lab.world, self.lab.board
+        service, evidence = world.server_with(kind.value, board.now_ns)
+        world.serve(board.internet, service)
+        if kind is not ServerCertificate.GOOD:
+            self.lab.fired(evidence)
+
+    def _medium(self, medium: Medium):  # noqa: ANN202
+        return self.lab.board.sd if medium is Medium.SD else self.lab.board.eeprom

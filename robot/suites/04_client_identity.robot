@@ -1,0 +1,82 @@
+*** Settings ***
+Documentation       The server lets in registered, active certificates only, each for its own thing.
+Library             Offchip    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
+
+*** Test Cases ***
+Client Without A Certificate Is Refused With The Right Alert
+    Given A Device
+    The Attack Is    A21
+    Connect As The Device    identity=none
+    Broker Should Have Sent Alert    116    certificate_required
+    Broker Should Never Have Connected    thing-1
+    Verdict Should Be    held    no certificate, no session
+
+Unknown Certificate Of The Owner's Authority Is Refused
+    [Template]    Device With Certificate Is Refused
+    unregistered    none
+    unregistered    sd
+    unregistered    eeprom
+
+Certificate Of A Foreign Authority Is Refused
+    [Template]    Device With Foreign Certificate Is Refused
+    none
+    sd
+    eeprom
+
+Inactive Certificate Is Refused
+    Given A Device
+    The Attack Is    A19
+    Deactivate The Device Certificate
+    Power On
+    Device Should Wait With Reason    \\S+
+    Broker Should Have Refused The Certificate    INACTIVE
+    Broker Should Never Have Connected    thing-1
+    Models Should Have No Complaints
+    Verdict Should Be    held    an inactive certificate gets no session
+
+Client Id Of Another Thing Is Refused
+    Given A Device    client_id=thing-2
+    The Attack Is    A21
+    Power On
+    Present The Client Id Of Another Thing    thing-2
+    Broker Should Have Refused The Connect    thing-2
+    Broker Should Never Have Connected    thing-2
+    Models Should Have No Complaints
+    Verdict Should Be    held    the certificate is bound to its own thing
+
+Device Deactivated While Connected Is Dropped And Cannot Return
+    Given A Device
+    The Attack Is    A19
+    Power On
+    Device Should Publish    offchip/feed
+    Deactivate The Device Certificate
+    Console Should Show    ^mqtt: (closed|error)
+    Device Should Stay Alive    30
+    Broker Should Have Refused The Certificate    INACTIVE
+    Broker Should Have Sessions    thing-1    1
+    Verdict Should Be    held    dropped at once, no way back
+
+*** Keywords ***
+Device With Certificate Is Refused
+    [Arguments]    ${certificate}    ${medium}
+    ${scheme}=    Set Variable If    '${medium}' == 'none'    internal    plain
+    Given A Device    scheme=${scheme}    medium=${medium}    certificate=${certificate}
+    The Attack Is    A21
+    Present The Certificate
+    Device Should Wait With Reason    \\S+
+    Broker Should Have Refused The Certificate    unknown
+    Broker Should Never Have Connected    thing-1
+    Models Should Have No Complaints
+    Verdict Should Be    held    an unregistered certificate gets no session
+
+Device With Foreign Certificate Is Refused
+    [Arguments]    ${medium}
+    ${scheme}=    Set Variable If    '${medium}' == 'none'    internal    plain
+    Given A Device    scheme=${scheme}    medium=${medium}    certificate=foreign
+    The Attack Is    A21
+    Present The Certificate
+    Console Should Show    ^tls: alert 48 unknown_ca
+    Broker Should Have Sent Alert    48    unknown_ca
+    Broker Should Never Have Connected    thing-1
+    Models Should Have No Complaints
+    Verdict Should Be    held    the server trusts its own authority only
