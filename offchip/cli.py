@@ -92,10 +92,10 @@ def boot(
 
 
 def _run_suites(results: Path, engine: str, elf: Path, suites: list[str], tests: list[str], jobs: int) -> int:
-    command = [
-        sys.executable, "-m", "pabot.pabot", "--processes", str(jobs)]
+    command = [sys.executable, "-m", "pabot.pabot", "--processes", str(jobs)]
     command += ["--outputdir", str(results), "--pythonpath", str(ROOT / "robot"), "--pythonpath", str(ROOT),
-                "--variable", f"ENGINE:{engine}", "--variable", f"ELF:{elf}", "--variable", f"RECORDS:{results / 'records'}",
+                "--variable", f"ENGINE:{engine}", "--variable", f"ELF:{elf}",
+                "--variable", f"RECORDS:{results / 'records'}",
                 "--tagstatlink", "CWE-*:https://cwe.mitre.org/data/definitions/%1.html:CWE-%1",
                 "--name", "offchip"]
     for name in suites:

@@ -63,7 +63,7 @@ def test_probe_prints_what_renode_printed(probe: str, platform: Path, expected: 
 
 
 def test_i2c_probe_prints_what_renode_printed(tmp_path: Path) -> None:
-    folder = tmp_path / "tests/conformance/i2c"  # its .repl names the models three folders up, and probe.elf beside itself
+    folder = tmp_path / "tests/conformance/i2c"  # its .repl names files relative to itself
     shutil.copytree(PROBES / "i2c", folder)
     shutil.copytree(HERE.parent / "platforms/peripherals", tmp_path / "platforms/peripherals")
     subprocess.run(["make", "-s", "-C", folder, "probe.elf"], check=True)

@@ -64,7 +64,8 @@ def overwrite(medium: RemovableMedium, offset: int, data: bytes, time_ns: int) -
     """Write over a range. Raises MediumError beyond the end."""
     before = medium.read(offset, min(len(data), 64))
     medium.write(offset, data)
-    return Evidence("overwrite", f"{medium.name}:{offset}", time_ns, f"{len(data)} bytes overwritten", before, data[:64])
+    return Evidence("overwrite", f"{medium.name}:{offset}", time_ns, f"{len(data)} bytes overwritten", before,
+                    data[:64])
 
 
 def noise(size: int) -> bytes:

@@ -1,4 +1,4 @@
-"""A server of the attacker's own: takes any client, never asks for a certificate, acknowledges and records everything."""
+"""The attacker's own server: takes any client, asks for no certificate, acknowledges and records everything."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def read_elf(path: Path) -> Firmware:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise FirmwareError(f"{path}: cannot read the firmware ({error.strerror}); build it or name another file.") from None
+        raise FirmwareError(f"{path}: cannot read the firmware ({error.strerror}); build it or name another.") from None
     try:
         with path.open("rb") as stream:
             return _parse(path, ELFFile(stream), raw)
@@ -52,7 +52,7 @@ def read_elf(path: Path) -> Firmware:
         raise
     except (ELFError, ValueError, IndexError, KeyError, OverflowError, UnicodeError, EOFError, AttributeError,
             TypeError, AssertionError) as error:
-        raise FirmwareError(f"{path}: not a usable ELF ({error or type(error).__name__}); build the firmware again.") from None
+        raise FirmwareError(f"{path}: not a usable ELF ({error or type(error).__name__}); build it again.") from None
 
 
 def _parse(path: Path, elf: ELFFile, raw: bytes) -> Firmware:
@@ -81,8 +81,9 @@ def _parse(path: Path, elf: ELFFile, raw: bytes) -> Firmware:
     for section in elf.iter_sections():
         if isinstance(section, SymbolTableSection):
             for symbol in section.iter_symbols():
-                if symbol["st_info"]["type"] in ("STT_FUNC", "STT_OBJECT") and symbol.name:
-                    symbols[symbol.name] = symbol["st_value"] & ~1 if symbol["st_info"]["type"] == "STT_FUNC" else symbol["st_value"]
+                kind = symbol["st_info"]["type"]
+                if kind in ("STT_FUNC", "STT_OBJECT") and symbol.name:
+                    symbols[symbol.name] = symbol["st_value"] & (~1 if kind == "STT_FUNC" else ~0)
     return Firmware(path, tuple(segments), tuple(code), symbols, entry, hashlib.sha256(raw).hexdigest())
 
 

@@ -62,13 +62,15 @@ def build_report(results: Path) -> dict[str, Any]:
     page = environment.get_template("index.html.j2").render(
         summary=summary, columns=columns, matrix=dict(sorted(matrix.items())), threats=threats, suites=_by_suite(rows))
     _replace(results / "index.html", page)
-    _replace(results / "summary.md", environment.get_template("summary.md.j2").render(summary=summary, suites=_by_suite(rows)))
+    markdown = environment.get_template("summary.md.j2").render(summary=summary, suites=_by_suite(rows))
+    _replace(results / "summary.md", markdown)
     return summary
 
 
 def _column(row: dict[str, Any]) -> str:
     defence = row["record"].get("defence", {})
-    return " / ".join(v for v in (defence.get("scheme"), defence.get("medium"), defence.get("other")) if v and v != "none")
+    parts = (defence.get("scheme"), defence.get("medium"), defence.get("other"))
+    return " / ".join(part for part in parts if part and part != "none")
 
 
 def _by_suite(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -1,6 +1,6 @@
 *** Settings ***
 Documentation       From power-on to an accepted message, for each place the credentials can live.
-Library             Offchip    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
+Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
 Test Tags           functional
 
 *** Test Cases ***

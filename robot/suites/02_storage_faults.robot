@@ -1,6 +1,6 @@
 *** Settings ***
 Documentation       A missing, unreadable or damaged medium: the device reports it in one line, lives on and retries.
-Library             Offchip    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
+Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
 Test Tags           A09    CWE-703
 Test Template       Device Reports And Lives On
 

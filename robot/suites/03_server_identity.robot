@@ -1,6 +1,6 @@
 *** Settings ***
 Documentation       The device talks to its own server only.
-Library             Offchip    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
+Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
 Test Template       Device Refuses The Server
 
 *** Test Cases ***                                                  CERTIFICATE      MEDIUM    ATTACK    REASON           ALERT

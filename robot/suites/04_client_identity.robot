@@ -1,6 +1,6 @@
 *** Settings ***
 Documentation       The server lets in registered, active certificates only, each for its own thing.
-Library             Offchip    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
+Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
 
 *** Test Cases ***
 Client Without A Certificate Is Refused With The Right Alert

@@ -1,6 +1,6 @@
 *** Settings ***
 Documentation       Two topics to publish on and one to listen to; anything else ends the session at once.
-Library             Offchip    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
+Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
 
 *** Test Cases ***
 Third Topic Ends The Session At Once

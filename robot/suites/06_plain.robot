@@ -1,6 +1,6 @@
 *** Settings ***
 Documentation       Credentials in clear on a medium anyone can reach: what an exploiter gets.
-Library             Offchip    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
+Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
 
 *** Test Cases ***
 Who Reads The SD Card Is The Device

@@ -1,6 +1,6 @@
 *** Settings ***
 Documentation       Credentials in internal flash: what SWD yields at each level of readout protection (RM0090 3.7.3).
-Library             Offchip    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
+Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}
 Test Tags           A13    CWE-1191
 
 *** Test Cases ***

@@ -169,7 +169,7 @@ class EmbeddedMachine:
 
     def _settle_stores(self) -> None:
         stores, self._stores = self._stores, []
-        for address, width, _, before in reversed(stores):
+        for address, _, _, before in reversed(stores):
             self._poke(address, before)
         for address, width, value, _ in stores:
             self.flash.store(address, width, value)

@@ -272,10 +272,11 @@ class Nvic(Peripheral):
         if offset == SHCSR:
             word = sum(1 << b for b, e in _SHCSR_ACTIVE.items() if e in self.active)
             word |= sum(1 << b for b, e in _SHCSR_PENDED.items() if e in self.pending)
-            return word | sum(1 << 16 + i for i, e in enumerate((MEM_MANAGE, BUS_FAULT, USAGE_FAULT)) if self.enabled[e])
+            faults = (MEM_MANAGE, BUS_FAULT, USAGE_FAULT)
+            return word | sum(1 << 16 + i for i, e in enumerate(faults) if self.enabled[e])
         simple = {ICTR: 2, ACTLR: self.actlr, CPUID: 0x410FC241, VTOR: self.vtor,
-                  AIRCR: 0xFA050000 | self.prigroup << 8, SCR: self.scr, CCR: self.ccr, CFSR: self.cfsr, HFSR: self.hfsr,
-                  DFSR: self.dfsr, MMFAR: self.mmfar, BFAR: self.bfar, AFSR: 0, CPACR: self.cpacr, MPU_TYPE: 0x800,
+                  AIRCR: 0xFA050000 | self.prigroup << 8, SCR: self.scr, CCR: self.ccr, CFSR: self.cfsr,
+                  HFSR: self.hfsr, DFSR: self.dfsr, MMFAR: self.mmfar, BFAR: self.bfar, AFSR: 0, CPACR: self.cpacr, MPU_TYPE: 0x800,
                   DHCSR: 0, DEMCR: self.demcr, FPCCR: self.fpccr, FPCAR: self.fpcar, FPDSCR: self.fpdscr}
         if offset in simple:
             return simple[offset]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from offchip.broker.world import ENDPOINT, PORT
 from robot.api.deco import keyword
 
-from Offchip.lab import Lab
-from Offchip.owner import Medium
 from offchip.attacks import bus, debug, medium, network
 from offchip.attacks.evidence import Evidence
 from offchip.attacks.rogue import RogueBroker
-from offchip.broker.world import ENDPOINT, PORT
+from OffchipLibrary.lab import Lab
+from OffchipLibrary.owner import Medium
 
 
 class AttackerKeywords:
@@ -43,7 +43,8 @@ class AttackerKeywords:
         """Damage the medium's content.
 
         | =Argument= | =Description= |
-        | how | ``wipe``: all erased; ``bit``: one bit at ``offset``; ``noise``: the whole medium; ``file``: delete the device key (SD); ``boot-sector``: the FAT boot sector overwritten; ``pem``: the certificate is no PEM any more (SD) |
+        | how | ``wipe``: all erased; ``bit``: one bit at ``offset``; ``noise``: the whole medium |
+        | | on SD also ``file``: the device key deleted; ``boot-sector`` overwritten; ``pem``: certificate cut short |
         """
         target, now = self._medium(which), self._now
         if how == "wipe":
@@ -74,7 +75,7 @@ class AttackerKeywords:
         board = self.lab.board
         self._take(bus.sniff_credentials([*board.spi_tap.drain(), *board.i2c_tap.drain()]))
 
-    # debug port --------------------------------------------------------------------------------------------------------
+    # debug port ------------------------------------------------------------------------------------------------------
     @keyword(tags=("attacker", "A13"))
     def dump_everything_through_the_debug_port(self) -> None:
         """Ask SWD for flash, SRAM and CCM; search what it gives for the device's key."""
@@ -92,7 +93,7 @@ class AttackerKeywords:
         """Ask the debug port for a lower readout protection."""
         self.lab.fired(debug.set_protection(self.lab.board.debug_port, level, self._now))
 
-    # network -----------------------------------------------------------------------------------------------------------
+    # network ---------------------------------------------------------------------------------------------------------
     @keyword(tags=("attacker", "A08"))
     def connect_as_the_device(self, client_id: str | None = None, publish: str | None = None,
                               payload: str = "forged", subscribe: str | None = None, identity: str = "stolen") -> None:

@@ -6,10 +6,11 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from offchip.broker.world import World
+
 from offchip.attacks.evidence import Evidence as Fired
 from offchip.attacks.evidence import Loot
 from offchip.board.board import Board
-from offchip.broker.world import World
 from offchip.errors import OffchipError
 from offchip.report.record import Evidence, Record
 

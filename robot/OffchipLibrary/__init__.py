@@ -1,4 +1,4 @@
-"""Robot Framework library of the lab: ``Library    Offchip``.
+"""Robot Framework library of the lab: ``Library    OffchipLibrary``.
 
 One class per topic. Keywords tagged *attacker* act and leave evidence, keywords tagged *oracle* judge, *owner* and
 *bench* keywords prepare; no keyword both acts and judges.
@@ -12,18 +12,18 @@ from robot.api import logger
 from robot.api.deco import library
 from robotlibcore import DynamicCore
 
-from Offchip.attacker import AttackerKeywords
-from Offchip.bench import BenchKeywords
-from Offchip.device_oracle import DeviceOracleKeywords
-from Offchip.lab import Lab
-from Offchip.owner import OwnerKeywords
-from Offchip.server_oracle import ServerOracleKeywords
-from Offchip.verdict import VerdictKeywords
 from offchip import __version__
+from OffchipLibrary.attacker import AttackerKeywords
+from OffchipLibrary.bench import BenchKeywords
+from OffchipLibrary.device_oracle import DeviceOracleKeywords
+from OffchipLibrary.lab import Lab
+from OffchipLibrary.owner import OwnerKeywords
+from OffchipLibrary.server_oracle import ServerOracleKeywords
+from OffchipLibrary.verdict import VerdictKeywords
 
 
 @library(scope="SUITE", version=__version__, doc_format="TEXT")
-class Offchip(DynamicCore):
+class OffchipLibrary(DynamicCore):
     """Keywords of the offchip lab.
 
     Arguments of the import:

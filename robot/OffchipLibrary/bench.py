@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from enum import Enum
 
+from offchip.broker.world import ENDPOINT, PORT, World
 from robot.api.deco import keyword
 
-from Offchip.lab import Lab
 from offchip.board.create import DEFAULT_SEED, create_board
 from offchip.board.factory import MediumKind, Provisioning, Scheme, provision
-from offchip.broker.world import ENDPOINT, PORT, World
 from offchip.engines.protocol import Engine
 from offchip.network.internet import Internet
+from OffchipLibrary.lab import Lab
 
 
 class TlsVersion(Enum):

@@ -6,7 +6,7 @@ from enum import Enum
 
 from robot.api.deco import keyword
 
-from Offchip.lab import Lab
+from OffchipLibrary.lab import Lab
 
 
 class Medium(Enum):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from robot.api.deco import keyword
 
-from Offchip.lab import Lab
 from offchip.broker import events
+from OffchipLibrary.lab import Lab
 
 
 class ServerOracleKeywords:
@@ -67,7 +67,8 @@ class ServerOracleKeywords:
         """A subscription to ``topic_filter`` met no policy that allows it."""
         found = [e for e in self._of(events.SubscribeForbidden) if e.topic_filter == topic_filter]
         if not found:
-            raise AssertionError(f"no subscription to {topic_filter} was forbidden: {self._of(events.SubscribeForbidden)}")
+            seen = self._of(events.SubscribeForbidden)
+            raise AssertionError(f"no subscription to {topic_filter} was forbidden: {seen}")
         self.lab.saw(f"broker: {found[-1]}")
 
     @keyword(tags=("oracle",))

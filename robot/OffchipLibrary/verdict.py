@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from robot.api.deco import keyword
 
-from Offchip.lab import Lab
 from offchip.report.record import Verdict
 from offchip.report.threats import THREATS
+from OffchipLibrary.lab import Lab
 
 
 class VerdictKeywords:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from robot.api.deco import keyword
 
-from Offchip.lab import Lab
 from offchip.board.console import ConsoleLine
+from OffchipLibrary.lab import Lab
 
 
 class DeviceOracleKeywords:
