@@ -1,8 +1,8 @@
 """Unicorn as a Cortex-M4F that stops exactly where it is told to.
 
 Unicorn counts instructions in C when ``emu_start`` gets a ``count``. The counter and its limit are two neighbouring
-words of Unicorn's own structure; they are found once by a self-test. Reading the counter inside a bus access gives the exact
-cycle of that access; lowering the limit there ends the slice right behind the running instruction, whereas
+words of Unicorn's own structure; they are found once by a self-test. Reading the counter inside a bus access gives
+the exact cycle of that access; lowering the limit there ends the slice right behind the running instruction, whereas
 ``uc_emu_stop`` inside an access would abandon the instruction half done.
 """
 
