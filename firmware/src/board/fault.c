@@ -20,6 +20,7 @@ void fault_init(void)
 
 static _Noreturn void stay(void)
 {
+    interrupts_restore(0);                  /* SysTick must wake WFI, even if the fault came inside a critical section */
     for (;;) {
         watchdog_kick();
         cpu_idle();
@@ -70,7 +71,7 @@ static _Noreturn void return_to_stay(void)
     static uint32_t frame[FRAME_WORDS] __attribute__((aligned(8)));
     frame[FRAME_PC] = (uint32_t)(uintptr_t)stay & ~1u;
     frame[FRAME_XPSR] = 1u << 24;           /* Thumb */
-    __asm volatile("mov sp, %0\n\tcpsie i\n\tbx %1" :: "r"(frame), "r"(0xFFFFFFF9u) : "memory");
+    __asm volatile("mov sp, %0\n\tbx %1" :: "r"(frame), "r"(0xFFFFFFF9u) : "memory");
     __builtin_unreachable();
 }
 

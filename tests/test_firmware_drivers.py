@@ -1,0 +1,254 @@
+"""The firmware's drivers on a whole board, through a probe program that prints what each of them says."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from offchip.engines.embedded.engine import EmbeddedEngine
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRMWARE = ROOT / "firmware"
+SCENARIOS = ("storage flash_write time serial hall random usage_fault bus_fault hang restart "
+             "bad_interrupt protect stop").split()
+SCENARIO_WORD = 0x0800C000
+MILLISECOND = 1_000_000
+END = "state: fault reason=finished"
+LENGTHS = (1, 2, 3, 4, 63, 64, 65, 200)
+EEPROM_GOOD = [f"eeprom: length={n} write=ok read=ok same=1" for n in LENGTHS]
+
+pytestmark = pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")
+
+
+@pytest.fixture(scope="session")
+def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("probe") / "probe.elf"
+    sources = [path for part in ("board", "drivers", "storage")
+               for path in sorted((FIRMWARE / "src" / part).glob("*.c"))]
+    command = ["arm-none-eabi-gcc", "-std=c11", "-O2", "-g", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft",
+               "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra", "-Werror", f"-I{FIRMWARE / 'include'}",
+               ROOT / "tests/firmware_drivers/probe.c", *sources, "-nostartfiles", f"-T{FIRMWARE / 'link.ld'}",
+               "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", "-o", program]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+class Bench:
+    """One board with the probe; ``lines`` and ``modem`` collect what it sends."""
+
+    def __init__(self, elf: Path, scenario: str, platform: Path = ROOT / "platforms/offchip-board.repl") -> None:
+        self.engine = EmbeddedEngine(platform)
+        self.engine.load_elf(elf)
+        self.engine.program(SCENARIO_WORD, SCENARIOS.index(scenario).to_bytes(4, "little"))
+        self.console = bytearray()
+        self.modem = bytearray()
+        self.engine.power_on()
+
+    @property
+    def lines(self) -> list[str]:
+        return self.console.decode().split("\r\n")[:-1]
+
+    def run(self, milliseconds: int, until: Callable[[], bool] | None = None) -> None:
+        for _ in range(milliseconds):
+            for byte in self.engine.run(MILLISECOND).uart:
+                (self.console if byte.uart == "usart1" else self.modem).append(byte.value)
+            if until is not None and until():
+                return
+        assert until is None, f"not within {milliseconds} ms; the console so far: {self.lines}"
+
+    def finish(self, milliseconds: int) -> list[str]:
+        """The lines between boot line and end; the drivers must not have broken any rule of the models."""
+        self.run(milliseconds, lambda: END.encode() + b"\r\n" in self.console)
+        assert self.engine.diagnostics() == []
+        assert self.lines[-2:] == ["end: ok", END]
+        return self.lines[1:-2]
+
+
+@pytest.fixture
+def bench(elf: Path) -> Callable[..., Bench]:
+    return lambda *words: Bench(elf, *words)
+
+
+SD_GOOD = ["sd: init=ok type=SDSC blocks=32768", "sd: read=ok first=41 last=5a", "sd: write=ok", "sd: back=ok same=1",
+           "sd: beyond=card-error"]
+
+
+class TestStorage:
+    def test_card_and_eeprom(self, bench: Callable[..., Bench]) -> None:
+        board = bench("storage")
+        card, chip = board.engine.medium("sdcard"), board.engine.medium("eeprom")
+        card.write(5 * 512, b"A" * 511 + b"Z")
+        assert board.finish(400) == [*SD_GOOD, "eeprom: init=ok", *EEPROM_GOOD, "eeprom: beyond=eeprom-timeout"]
+        assert board.lines[0] == "boot: reset=power-on clock=0"
+        assert card.read(32767 * 512, 512) == bytes(9 + i * 7 + (i >> 8) & 0xFF for i in range(512))
+        for i, length in enumerate(LENGTHS):
+            wanted = bytes(i + k * 7 + (k >> 8) & 0xFF for k in range(length)) + b"\xff"
+            assert chip.read(100 + 512 * i, length + 1) == wanted
+
+    def test_high_capacity_card(self, bench: Callable[..., Bench], tmp_path: Path) -> None:
+        platform = tmp_path / "sdhc.repl"
+        description = (ROOT / "platforms/offchip-board.repl").read_text()
+        assert description.count("capacity: 0x1000000") == 1
+        for name in ("stm32f405.repl", "peripherals"):
+            (tmp_path / name).symlink_to(ROOT / "platforms" / name)
+        platform.write_text(description.replace("capacity: 0x1000000", "capacity: 0x40000000\n    highCapacity: true"))
+        lines = bench("storage", platform).finish(400)
+        assert lines[0] == "sd: init=ok type=SDHC blocks=2097152"
+        assert lines[2:5] == SD_GOOD[2:]
+
+    def test_nothing_there(self, bench: Callable[..., Bench]) -> None:
+        board = bench("storage")
+        board.engine.medium("sdcard").present = False
+        board.engine.medium("eeprom").present = False
+        lines = board.finish(400)
+        assert lines[0] == "sd: init=no-card type=SDSC blocks=0"
+        assert lines[1] == "eeprom: init=eeprom-absent"
+
+    @pytest.mark.parametrize("level", [0x00, 0xFF])
+    def test_miso_stuck(self, bench: Callable[..., Bench], level: int) -> None:
+        board = bench("storage")
+        board.engine.spi_tap().stuck_miso(level)
+        assert board.finish(2000)[0] == "sd: init=no-card type=SDSC blocks=0"
+
+    def test_damage_on_the_wire_is_seen(self, bench: Callable[..., Bench]) -> None:
+        board = bench("storage")
+        board.engine.spi_tap().replace_on_read(5, 100, b"\xa5", fix_crc=False)
+        assert board.finish(400)[1].startswith("sd: read=read-crc")
+
+    def test_passing_damage_is_read_again(self, bench: Callable[..., Bench]) -> None:
+        board = bench("storage")
+        board.engine.medium("sdcard").write(5 * 512, b"A" * 511 + b"Z")
+        board.engine.spi_tap().replace_on_read(5, 100, b"\xa5", count=2, fix_crc=False)
+        assert board.finish(400)[1] == SD_GOOD[1]
+
+    def test_damaged_write_is_refused_by_the_card(self, bench: Callable[..., Bench]) -> None:
+        board = bench("storage")
+        board.engine.spi_tap().replace_on_write(32767, 100, b"\xa5", fix_crc=False)
+        lines = board.finish(400)
+        assert lines[2:4] == ["sd: write=card-error", "sd: back=ok same=0"]
+
+    def test_unreadable_block(self, bench: Callable[..., Bench]) -> None:
+        board = bench("storage")
+        board.engine.machine.find("sdcard").set_read_error(5, 0x04)
+        assert board.finish(400)[1].startswith("sd: read=card-error")
+
+    def test_card_that_programs_for_ever(self, bench: Callable[..., Bench]) -> None:
+        board = bench("storage")
+        board.engine.medium("sdcard").set("WriteBusyBytes", 1 << 30)
+        board.engine.medium("sdcard").set("BusyMicroseconds", 1 << 30)
+        assert board.finish(3000)[2] == "sd: write=timeout"
+
+    def test_eeprom_falls_silent(self, bench: Callable[..., Bench]) -> None:
+        board = bench("storage")
+        board.run(400, lambda: b"length=63" in board.console)
+        board.engine.i2c_tap().drop_address(0x50)
+        board.run(400, lambda: END.encode() in board.console)
+        assert any("=eeprom-absent" in line for line in board.lines)
+
+    @pytest.mark.parametrize("when", range(4, 90, 7))
+    def test_found_again_after_a_reset_at_any_time(self, bench: Callable[..., Bench], when: int) -> None:
+        board = bench("storage")
+        board.engine.medium("sdcard").write(5 * 512, b"A" * 511 + b"Z")
+        board.run(when)
+        board.engine.reset()
+        board.console.clear()
+        board.run(400, lambda: END.encode() in board.console)
+        assert "boot: reset=pin clock=0" in board.lines
+        start = board.lines.index("boot: reset=pin clock=0")
+        assert board.lines[start + 1:-3] == [*SD_GOOD, "eeprom: init=ok", *EEPROM_GOOD]
+
+
+@pytest.mark.parametrize("virtual_timing", [False, True])
+def test_flash(bench: Callable[..., Bench], virtual_timing: bool) -> None:
+    board = bench("flash_write")
+    board.engine.machine.flash.virtual_timing = virtual_timing
+    assert board.finish(3000) == ["flash: locked=1", "flash: unlock=0 erase=0", "flash: program=0", "flash: again=6",
+                                  "flash: unaligned=4 code=7 sector=7", "flash: relocked=1 rdp=aa"]
+    assert board.engine.read_memory(0x08008000, 16).hex() == "7856341200000000ffffffffffffffff"
+
+
+def test_readout_protection(bench: Callable[..., Bench]) -> None:
+    board = bench("protect")
+    assert board.finish(100) == ["rdp: 0", "rdp: 55 0"]
+
+
+def test_time(bench: Callable[..., Bench]) -> None:
+    board = bench("time")
+    board.run(4000, lambda: END.encode() + b"\r\n" in board.console)
+    assert board.engine.diagnostics() == []
+    times = (978307200, 1767225630, 1709164799, 1709251199, 4102444799, 1735689599)
+    assert board.lines[:3] == ["boot: reset=power-on clock=0", "time: ms=21 us=20",
+                               "rtc: init=1 kept=0 time=0 backup=00000000"]
+    assert board.lines[3:9] == [f"rtc: {time} set=1 get=1 off=0" for time in times]
+    assert board.lines[9:] == ["rtc: early=0 late=0", "rtc: later=1767225632", "boot: reset=software clock=0",
+                               "time: ms=21 us=20", "rtc: init=1 kept=1 time=1767225632 backup=c0ffee11", "end: ok",
+                               END]
+
+
+def test_serial(bench: Callable[..., Bench]) -> None:
+    """6000 bytes echoed, then 10000 nobody reads: the ring keeps 8192 and counts the rest."""
+    board = bench("serial")
+    board.run(50, lambda: board.modem == b"ready\n")
+    data = bytes(i * 13 + i // 256 & 0xFF for i in range(6000))
+    board.engine.feed_uart("usart2", data)
+    board.run(1000, lambda: len(board.modem) > 100)
+    board.engine.feed_uart("usart2", bytes(10000))
+    lines = board.finish(3000)
+    assert board.modem[6:] == data
+    assert lines == ["modem: echoed=6000 received=14192 full=1808 overrun=0 line=0 waiting=8192", "modem: waiting=0"]
+
+
+def test_hall(bench: Callable[..., Bench]) -> None:
+    board = bench("hall")
+    for near in (True, False, True):
+        board.run(50)
+        board.engine.set_hall(near)
+    assert board.finish(400) == ["hall: open event=0", "hall: closed", "hall: open", "hall: closed"]
+
+
+class TestRandom:
+    def test_good_source(self, bench: Callable[..., Bench]) -> None:
+        lines = bench("random").finish(200)
+        assert lines[0] == "rng: ok"
+        assert all(line.startswith("rng: fill=ok ") for line in lines[1:]) and len(set(lines)) == 4
+
+    @pytest.mark.parametrize(("fault", "word"), [("seed", "seed"), ("clock", "clock"), ("stuck", "repetition"),
+                                                 ("repeat", "repetition"), ("alternate", "proportion")])
+    def test_bad_source(self, bench: Callable[..., Bench], fault: str, word: str) -> None:
+        board = bench("random")
+        board.engine.machine.find("rng").fault = fault
+        assert board.finish(200) == [f"rng: {word}", *[f"rng: fill={word} {'00' * 7}"] * 3]
+
+    def test_source_that_fails_later(self, bench: Callable[..., Bench]) -> None:
+        """A failure is final until the next rng_init, even if the source recovers."""
+        board = bench("random")
+        board.run(100, lambda: b"fill=ok" in board.console)
+        board.engine.machine.find("rng").fault = "seed"
+        board.run(100, lambda: b"fill=seed" in board.console)
+        board.engine.machine.find("rng").fault = "none"
+        assert [line.split()[1] for line in board.finish(200)[1:]] == ["fill=ok", "fill=seed", "fill=seed"]
+
+
+class TestEnds:
+    """Defined ends stay, watchdog fed; anything else is ended by the watchdog."""
+
+    @pytest.mark.parametrize(("scenario", "line"), [
+        ("usage_fault", "state: fault reason=usage-fault pc="), ("bus_fault", "state: fault reason=bus-fault pc="),
+        ("bad_interrupt", "state: fault reason=unexpected-exception pc="), ("stop", "state: fault reason=asked")])
+    def test_stays(self, bench: Callable[..., Bench], scenario: str, line: str) -> None:
+        board = bench(scenario)
+        board.run(9000)
+        assert board.lines[0] == "boot: reset=power-on clock=0"
+        assert board.lines[1].startswith(line) and len(board.lines) == 2
+
+    def test_watchdog_ends_a_hang(self, bench: Callable[..., Bench]) -> None:
+        board = bench("hang")
+        board.run(15000, lambda: board.lines[1:] == ["hang: now", "boot: reset=watchdog clock=0"])
+        assert 13_900 * MILLISECOND < board.engine.now_ns < 14_200 * MILLISECOND
+
+    def test_software_reset(self, bench: Callable[..., Bench]) -> None:
+        board = bench("restart")
+        board.run(50, lambda: board.lines[1:2] == ["boot: reset=software clock=0"])
