@@ -1,0 +1,1 @@
+"""Real Renode behind the engine protocol, one worker process per board."""

@@ -1,0 +1,151 @@
+"""Real Renode behind :class:`offchip.engines.protocol.Engine`: the parent's side of one worker process."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from offchip.engines.elf import read_elf
+from offchip.engines.protocol import Capabilities, DebugPort, Diagnostic, I2cTap, Medium, RunResult, SpiTap
+from offchip.engines.renode.locate import need_renode, worker_environment
+from offchip.engines.renode.media import MEDIA, RenodeDebugPort, RenodeMedium
+from offchip.engines.renode.taps import RenodeI2cTap, RenodeSpiTap
+from offchip.engines.renode.worker import RefusedByEngine, Worker, board_command
+from offchip.errors import DebugAccessRefused, EngineError, FirmwareError, MediumError, OffchipError, PlatformError
+
+START_S = 180.0  # loading .NET and compiling the models takes 10 s on a slow machine
+REQUEST_S = 120.0
+#: host seconds per virtual second after which a run counts as hung; code that polls registers needs about 40
+RUN_FACTOR = 400.0
+#: memories of the STM32F405 that an ELF may be loaded to (RM0090 2.3)
+_LOADABLE = ((0x08000000, 0x100000), (0x20000000, 0x20000), (0x10000000, 0x10000))
+
+
+class RenodeEngine:
+    """One board on Renode.
+
+    Every request has a wall-clock limit. A worker that dies or hangs is ended, and every later call raises the same
+    reason.
+
+    Args:
+        platform: the board's ``.repl``. Parts are found by the names of ``platforms/offchip-board.repl``.
+        seed: seed of everything random on the chip (RNG stream, memory after a loss of supply).
+
+    Raises:
+        PlatformError: Renode does not accept the .repl.
+        EngineError: there is no usable Renode; the sentence says how to get one.
+    """
+
+    def __init__(self, platform: Path, seed: int = 1) -> None:
+        if not isinstance(platform, Path | str):
+            raise EngineError("Renode reads its platform from a .repl file; give its path.")
+        path = Path(platform).resolve()
+        if not path.is_file():
+            raise PlatformError(f"{path}: there is no such platform file")
+        renode = need_renode()
+        self._worker = Worker(board_command(path, seed), worker_environment(renode), START_S)
+        self.capabilities = Capabilities(
+            name="renode", version=self._worker.about["version"], exact_instructions=True,
+            polices_code_sectors=False,  # Stm32F4Flash.cs polices stores to sectors 1..3 only
+            reports_unmodelled_access=True, power_cut=True, instruction_skip=False, snapshot=False)
+        self._now_ns = 0
+        self._instructions = 0
+        self._media: dict[str, RenodeMedium] = {}
+        self._spi_tap: RenodeSpiTap | None = None
+        self._i2c_tap: RenodeI2cTap | None = None
+
+    def _ask(self, method: str, *arguments: Any, refused: type[OffchipError] = EngineError,
+             limit_s: float = REQUEST_S) -> Any:
+        try:
+            value, self._now_ns, self._instructions = self._worker.call(method, *arguments, limit_s=limit_s)
+        except RefusedByEngine as error:
+            raise refused(f"Renode: {error}") from None
+        return value
+
+    def _need(self, path: str, what: str) -> None:
+        if not self._ask("has", path):
+            raise EngineError(f"the platform has no {what} at {path}")
+
+    # life ------------------------------------------------------------------------------------------------------
+    def load_elf(self, path: Path) -> None:
+        firmware = read_elf(Path(path))
+        for address, data in firmware.segments:
+            if not any(start <= address and address + len(data) <= start + size for start, size in _LOADABLE):
+                raise FirmwareError(
+                    f"{path}: the segment at 0x{address:08X} ({len(data)} bytes) lies outside the memories of this "
+                    "platform; link it for the STM32F405 (flash 0x08000000, 1 MB).")
+        self._ask("load_elf", str(Path(path).resolve()), refused=FirmwareError)
+
+    def program(self, address: int, data: bytes) -> None:
+        self._ask("program", address, bytes(data))
+
+    def power_on(self) -> None:
+        self._ask("power_on")
+
+    def power_off(self) -> None:
+        self._ask("power_off")
+
+    def reset(self) -> None:
+        self._ask("reset")
+
+    def close(self) -> None:
+        self._worker.close()
+
+    # time ------------------------------------------------------------------------------------------------------
+    @property
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    @property
+    def instructions(self) -> int:
+        return self._instructions
+
+    def run(self, duration_ns: int) -> RunResult:
+        return self._ask("run", duration_ns, limit_s=REQUEST_S + RUN_FACTOR * duration_ns / 1e9)
+
+    # pins and wires --------------------------------------------------------------------------------------------
+    def feed_uart(self, uart: str, data: bytes) -> None:
+        self._ask("feed_uart", uart, bytes(data))
+
+    def set_hall(self, magnet_near: bool) -> None:
+        self._ask("set_hall", bool(magnet_near))
+
+    def medium(self, name: str) -> Medium:
+        if name not in self._media:
+            if name not in MEDIA:
+                raise EngineError(f'there is no medium "{name}"; Renode knows {" and ".join(MEDIA)}')
+            self._need(MEDIA[name][0], name)
+            self._media[name] = RenodeMedium(name, partial(self._ask, refused=MediumError))
+        return self._media[name]
+
+    def spi_tap(self) -> SpiTap:
+        if self._spi_tap is None:
+            self._need("sysbus.spi1.tap", "SPI tap")
+            self._spi_tap = RenodeSpiTap(partial(self._ask, refused=MediumError))
+        return self._spi_tap
+
+    def i2c_tap(self) -> I2cTap:
+        if self._i2c_tap is None:
+            self._need("sysbus.i2c1.i2ctap", "I2C tap")
+            self._i2c_tap = RenodeI2cTap(partial(self._ask, refused=MediumError))
+        return self._i2c_tap
+
+    def debug_port(self) -> DebugPort:
+        self._need("sysbus.flash", "Offchip.Stm32F4Flash, so no readout protection,")
+        return RenodeDebugPort(partial(self._ask, refused=DebugAccessRefused))
+
+    # memory ------------------------------------------------------------------------------------------------------
+    def read_memory(self, address: int, length: int) -> bytes:
+        return self._ask("read_memory", address, length)
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        self._ask("program", address, bytes(data))
+
+    def diagnostics(self) -> list[Diagnostic]:
+        return self._ask("diagnostics")
+
+    # a model's own knobs, by Renode's names ------------------------------------------------------------------------
+    def set_property(self, path: str, name: str, value: int | bool | str) -> None:
+        """Set a property of any model, e.g. ``("sysbus.rng", "Fault", "seed")``. Raises EngineError."""
+        self._ask("put", path, name, value)

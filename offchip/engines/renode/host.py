@@ -1,0 +1,497 @@
+"""One board on a Renode loaded into this process through pyrenode3. Runs in a worker process, on its main thread.
+
+Rules measured on Renode 1.16.1: time moves only in ``RunFor`` slices on the thread that built the board; nothing is
+assigned through pyrenode3's wrappers; an exception in a callback on the CPU's thread would end the process, so every
+callback is guarded; a reset clears VTOR; bytes wait here for their turn on the line, as a long queue inside the UART
+model is slow.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import re
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from offchip.engines.protocol import Diagnostic, RunResult, UartByte
+
+FLASH = 0x08000000
+NVM, NVM_SIZE = 0x08004000, 0xC000
+QUANTUM_US = 100
+UARTS = ("usart1", "usart2")
+_MACHINE = "offchip"
+_IDLE_SLICE_NS = 10_000_000
+_FEED_SLICE_NS = 1_000_000
+_BITS_PER_BYTE = 10
+_DEFAULT_BAUD = 115200
+_VOLATILE = (("sysbus.sram", 0x20000000), ("sysbus.ccm", 0x10000000))
+_HALL, _HALL_PORT, _HALL_PIN = "sysbus.gpioc.hall", "sysbus.gpioc", 13
+_CARD, _EEPROM, _I2C_TAP = "sysbus.spi1.tap.sdcard", "sysbus.i2c1.eeprom", "sysbus.i2c1.i2ctap"
+
+_LOG_LINE = re.compile(r"^\S+ \[(?P<level>WARNING|ERROR)\] (?:\(\d+\) )?(?P<where>[^:\s]+): (?P<text>.*)$")
+_NOBODY = re.compile(r"^\[\S+: 0x(?P<pc>[0-9A-Fa-f]+)\] (?P<text>(?:Read|Write)\w* (?:from|to) non existing "
+                     r"peripheral at 0x(?P<address>[0-9A-Fa-f]+).*)$")
+_UNHANDLED = re.compile(r"^(?:\[\S+: 0x(?P<pc>[0-9A-Fa-f]+)\] )?Unhandled (?:read from|write to) offset "
+                        r"0x(?P<offset>[0-9A-Fa-f]+)(?!.*Unhandled bits)")
+_ABORT = re.compile(r"CPU abort|PC does not lay in memory")
+#: size of the register block on the chip (RM0090). A warning of one of Renode's own models about an offset inside it is
+#: a gap of that model, not a mistake of the driver.
+_REGISTERS = {"rcc": 0x90, "pwr": 0x08, "rtc": 0xA0, "iwdg": 0x10, "syscfg": 0x24, "exti": 0x18, "usart1": 0x1C,
+              "usart2": 0x1C, "gpioa": 0x28, "gpiob": 0x28, "gpioc": 0x28, "gpiod": 0x28, "nvic": 0x1000, "dwt": 0x1000}
+
+
+class HostError(Exception):
+    """Renode cannot go on; one sentence."""
+
+
+class BadPlatform(HostError):
+    """Renode does not accept the .repl."""
+
+
+class Refused(Exception):
+    """A model or Renode refused one request and is as it was before."""
+
+
+class Host:
+    """The board.
+
+    Args:
+        platform: the ``.repl``.
+        seed: of the RNG model and of what volatile memory holds after a loss of supply.
+        log: file for Renode's log.
+
+    Raises:
+        BadPlatform: Renode does not accept the .repl.
+        HostError: Renode does not load.
+    """
+
+    def __init__(self, platform: Path, seed: int, log: Path) -> None:
+        pyrenode3 = _import_pyrenode3()
+        import System
+        from Antmicro.Renode.Exceptions import RecoverableException
+        from Antmicro.Renode.Logging import Logger
+        from Antmicro.Renode.Time import TimeInterval
+        from pyrenode3.wrappers import Emulation, Monitor
+
+        self._system, self._logger, self._interval = System, Logger, TimeInterval
+        self._recoverable = RecoverableException
+        self._to_class = pyrenode3.interface_to_class
+        self._emulations, self._monitor = Emulation(), Monitor()  # the monitor must exist before the machine
+        self._errors: list[str] = []
+        self._handles: dict[str, Any] = {}
+        self._log, self._log_read = log, 0
+        self._seed = seed
+        self.command(f"logFile @{log} true")
+        self.version = " ".join(self.command("version").split())
+        self._load(platform)
+
+        self.emulation = self._emulations.internal
+        self._wrapper = next(iter(self._emulations))
+        self.machine = self._wrapper.internal
+        source = self.emulation.MasterTimeSource
+        source.AdvanceImmediately = True
+        source.Quantum = TimeInterval.FromMicroseconds(QUANTUM_US)
+        self.bus = self.machine.SystemBus
+        self.cpu = self["sysbus.cpu"]
+        self.mips = int(self.cpu.PerformanceInMips)
+
+        self.powered = False
+        self._magnet_near: bool | None = None
+        self._resets = 0
+        self._counts_resets = False
+        self._instructions_before = 0
+        self._instructions_seen = 0
+        self._received: list[UartByte] = []
+        self._last_time_ns = 0
+        self._to_feed: dict[str, bytearray] = {}
+        self._line_free_ns: dict[str, int] = {}
+        self._diagnostics: list[Diagnostic] = []
+        self._known: set[tuple[str, str, str]] = set()
+        self._on_reset = self.guard(self._after_reset)
+        self.machine.MachineReset += self._on_reset
+        for name in UARTS:
+            if self.has(f"sysbus.{name}"):
+                self._to_feed[name] = bytearray()
+                self._line_free_ns[name] = 0
+                self._listen(name)
+        if self.has(_HALL):
+            hall = self[_HALL]
+            if hasattr(hall, "ReleaseOnReset"):
+                hall.ReleaseOnReset = False  # a reset of the chip does not move the magnet
+        if self.has("sysbus.rng"):
+            self.put("sysbus.rng", "Seed", seed)
+        if self.has(_I2C_TAP):
+            self.put(_I2C_TAP, "Record", False)
+            self.put(_I2C_TAP, "ExactTime", True)
+        self.cpu.IsHalted = True
+
+    # Renode ----------------------------------------------------------------------------------------------------
+    def command(self, line: str) -> str:
+        """One monitor command. Raises Refused with the monitor's text."""
+        out, err = self._monitor.execute(line)
+        if err and err.strip():
+            raise Refused(_one_line(err))
+        return (out or "").replace("\r", "").strip()
+
+    def __getitem__(self, path: str) -> Any:
+        """The .NET object of a peripheral. Raises Refused when there is none."""
+        if path not in self._handles:
+            try:
+                self._handles[path] = self._to_class(self.machine[path])
+            except Exception as error:
+                raise Refused(f'the platform has no peripheral "{path}" ({_text(error)})') from None
+        return self._handles[path]
+
+    def has(self, path: str) -> bool:
+        """Whether the platform has this peripheral."""
+        try:
+            self[path]
+        except Refused:
+            return False
+        return True
+
+    def guard(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function`` for use as a callback: what it raises is kept and raised by the next :meth:`run`."""
+        def guarded(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except BaseException:
+                self._errors.append(traceback.format_exc(limit=3))
+                return None
+        return guarded
+
+    # members of models by name -----------------------------------------------------------------------------------
+    def call(self, path: str, member: str, *arguments: Any) -> Any:
+        """Call a method of a model. Raises Refused."""
+        method = self._member(path, member)
+        return self._ask(lambda: method(*(self._to_net(a) for a in arguments)))
+
+    def get(self, path: str, member: str) -> Any:
+        """Read a property of a model. Raises Refused."""
+        self._member(path, member)
+        return self._ask(lambda: getattr(self[path], member))
+
+    def put(self, path: str, member: str, value: Any) -> None:
+        """Set a property of a model, or call its method of one argument. Raises Refused."""
+        if callable(self._member(path, member)):
+            self.call(path, member, value)
+        else:
+            self._ask(lambda: setattr(self[path], member, self._to_net(value)))
+
+    def _member(self, path: str, member: str) -> Any:
+        model = self[path]
+        if not member[:1].isupper() or not hasattr(model, member):
+            raise Refused(f"{path} has no {member}")
+        return getattr(model, member)
+
+    def _ask(self, action: Callable[[], Any]) -> Any:
+        try:
+            return _to_python(action())
+        except self._recoverable as error:
+            raise Refused(_text(error)) from None
+        except (TypeError, OverflowError, AttributeError) as error:  # the value does not convert, or is read-only
+            raise Refused(_one_line(str(error))) from None
+
+    def _to_net(self, value: Any) -> Any:
+        if isinstance(value, bytes | bytearray):
+            return self._system.Array[self._system.Byte](bytes(value))
+        return value
+
+    # life ------------------------------------------------------------------------------------------------------
+    def load_elf(self, path: str) -> None:
+        """Load an ELF that was checked before."""
+        self._ask(lambda: self._wrapper.load_elf(path))
+
+    def program(self, address: int, data: bytes) -> None:
+        """Write memory of any kind behind the back of every rule. Raises Refused when nothing keeps the bytes."""
+        start = max(address, NVM)
+        end = min(address + len(data), NVM + NVM_SIZE)
+        if start < end and self.has("sysbus.nvm"):
+            nvm = self["sysbus.nvm"]
+            for at in range(start, end):
+                nvm.Poke(at - NVM, data[at - address])
+            if address < start:
+                self.program(address, data[:start - address])
+            if end < address + len(data):
+                self.program(end, data[end - address:])
+            return
+        self._ask(lambda: self.bus.WriteBytes(self._to_net(data), address))
+        if self.read_memory(address, len(data)) != data:
+            for at, value in enumerate(data):
+                self.bus.WriteByte(address + at, value)
+            if self.read_memory(address, len(data)) != data:
+                raise Refused(f"nothing keeps {len(data)} bytes at 0x{address:08X}; the platform has no memory there")
+
+    def power_on(self) -> None:
+        """Supply comes back; everything starts from reset."""
+        if self.powered:
+            return
+        self.machine.Reset()
+        if self.has(_CARD):
+            self[_CARD].PowerOn()
+        if self.has(_EEPROM):
+            self[_EEPROM].Powered = True
+        self.cpu.IsHalted = False
+        self.powered = self._counts_resets = True
+        self._check()
+
+    def power_off(self) -> None:
+        """Supply goes: operations are torn, volatile memory is lost."""
+        if not self.powered:
+            return
+        self.powered = self._counts_resets = False
+        self.cpu.IsHalted = True
+        for path, member in ((_CARD, "PowerCut"), ("sysbus.flash", "PowerCut"), ("sysbus.i2c1", "PowerOffDevices")):
+            if self.has(path):
+                self.call(path, member)
+        self._note_instructions()
+        self.machine.Reset()  # so that no timer or watchdog goes on
+        self.cpu.IsHalted = True
+        for path, address in _VOLATILE:
+            if self.has(path):
+                noise = random.Random(f"{self._seed}/{path}").randbytes(int(self[path].Size))
+                self.bus.WriteBytes(self._to_net(noise), address)
+        for queue in self._to_feed.values():
+            queue.clear()
+        self._check()
+
+    def reset(self) -> None:
+        """Pull NRST."""
+        if self.powered:
+            self._note_instructions()
+            self.machine.Reset()
+            self.cpu.IsHalted = False  # a core that halted itself stays halted over a reset
+            self._check()
+
+    def close(self) -> None:
+        """Let Renode go; the process ends with ``os._exit`` after this."""
+        self._emulations.clear()
+        self._logger.Flush()
+
+    # time ------------------------------------------------------------------------------------------------------
+    @property
+    def now_ns(self) -> int:
+        return int(self.emulation.MasterTimeSource.ElapsedVirtualTime.Ticks)
+
+    @property
+    def instructions(self) -> int:
+        self._note_instructions()
+        return self._instructions_before + self._instructions_seen
+
+    def run(self, duration_ns: int) -> RunResult:
+        """Let virtual time pass, in slices."""
+        left = duration_ns
+        while left > 0:
+            feeding = any(self._to_feed.values())
+            duration = min(left, _FEED_SLICE_NS if feeding else _IDLE_SLICE_NS)
+            if feeding:
+                self._feed(duration)
+            self.run_for(duration)
+            left -= duration
+        result = RunResult(self._received, self._resets, not self.powered or bool(self.cpu.IsHalted))
+        self._received = []
+        self._resets = 0
+        return result
+
+    def run_for(self, duration_ns: int) -> None:
+        """One slice. Raises HostError when a callback failed."""
+        self.emulation.RunFor(self._interval.FromTicks(duration_ns))
+        self._note_instructions()
+        self._check()
+
+    def _check(self) -> None:
+        if self._errors:
+            raise HostError("a callback failed: " + _one_line(self._errors[0]))
+
+    def _note_instructions(self) -> None:
+        count = int(self.cpu.ExecutedInstructions)
+        if count < self._instructions_seen:  # a reset of the machine starts the counter again
+            self._instructions_before += self._instructions_seen
+        self._instructions_seen = count
+
+    def _after_reset(self, _machine: Any) -> None:
+        self.cpu.VectorTableOffset = FLASH
+        if self._counts_resets:
+            self._resets += 1
+        if self._magnet_near is not None:
+            # the port forgot the level of its pin; the switch itself drives it again only when time runs
+            self[_HALL_PORT].OnGPIO(_HALL_PIN, not self._magnet_near)
+
+    # pins and wires --------------------------------------------------------------------------------------------
+    def feed_uart(self, uart: str, data: bytes) -> None:
+        """Queue bytes for a receiver; they arrive at its line rate in :meth:`run`."""
+        if uart not in self._to_feed:
+            raise Refused(f'"{uart}" is not a USART of this platform')
+        self._to_feed[uart] += data
+
+    def set_hall(self, magnet_near: bool) -> None:
+        """Move the magnet."""
+        hall = self[_HALL]
+        self._magnet_near = magnet_near
+        if magnet_near:
+            hall.Press()
+        else:
+            hall.Release()
+
+    def _listen(self, name: str) -> None:
+        def received(value: Any) -> None:
+            time_ns = int(self.machine.ElapsedVirtualTime.TimeElapsed.Ticks)
+            # as fresh as the last synchronisation of core and clock, never backwards
+            self._last_time_ns = max(self._last_time_ns, time_ns)
+            self._received.append(UartByte(name, int(value), self._last_time_ns))
+
+        self[f"sysbus.{name}"].CharReceived += self.guard(received)
+
+    def _feed(self, duration_ns: int) -> None:
+        """Hand over the bytes whose start bit falls into the coming slice."""
+        now_ns = self.now_ns
+        for name, queue in self._to_feed.items():
+            if not queue:
+                continue
+            uart = self[f"sysbus.{name}"]
+            byte_ns = _BITS_PER_BYTE * 1_000_000_000 // _baud_rate(uart)
+            free_ns = max(self._line_free_ns[name], now_ns)
+            count = 0
+            while count < len(queue) and free_ns < now_ns + duration_ns:
+                uart.WriteChar(queue[count])
+                free_ns += byte_ns
+                count += 1
+            self._line_free_ns[name] = free_ns
+            del queue[:count]
+
+    # memory ------------------------------------------------------------------------------------------------------
+    def read_memory(self, address: int, length: int) -> bytes:
+        return bytes(self._ask(lambda: self.bus.ReadBytes(address, length)))
+
+    # debug port --------------------------------------------------------------------------------------------------
+    def debug(self, member: str, *arguments: Any) -> Any:
+        """A request of a probe on SWD, through the flash model's readout protection. Raises Refused."""
+        result = self.call("sysbus.flash", member, *arguments)
+        if self.powered and self.read_memory(FLASH, 8) == b"\xFF" * 8:
+            # Renode would never come back from executing erased flash; silicon locks up
+            self.cpu.IsHalted = True
+            self._report("lockup", "cpu", "the flash under the running core was erased", 0, 0)
+        return result
+
+    # what went wrong -----------------------------------------------------------------------------------------------
+    def diagnostics(self) -> list[Diagnostic]:
+        """What Renode's log says about the firmware, each once."""
+        self._logger.Flush()
+        if self._log.exists():
+            with self._log.open("rb") as stream:
+                stream.seek(self._log_read)
+                fresh = stream.read()
+            whole = fresh[:fresh.rfind(b"\n") + 1]
+            self._log_read += len(whole)
+            for line in whole.decode("utf-8", "replace").splitlines():
+                found = parse_log_line(line)
+                if found is not None:
+                    self._report(*found)
+        return list(self._diagnostics)
+
+    def _report(self, kind: str, where: str, message: str, pc: int, address: int) -> None:
+        key = (kind, where, f"{message} {pc:x}")
+        if key not in self._known:
+            self._known.add(key)
+            self._diagnostics.append(Diagnostic(kind, where, message, self.now_ns, pc, address))
+
+    # building ----------------------------------------------------------------------------------------------------
+    def _load(self, platform: Path) -> None:
+        platform = platform.resolve()
+        if re.search(r"\s", str(platform)):  # the monitor ends a path at a space
+            link = Path(tempfile.mkdtemp(prefix="offchip-")) / "platform"
+            link.symlink_to(platform.parent)
+            platform = link / platform.name
+        self._emulations.internal.SetSeed(self._seed & 0x7FFFFFFF)
+        self.command(f'mach create "{_MACHINE}"')
+        try:
+            self.command(f"machine LoadPlatformDescription @{platform}")
+        except Refused as refused:
+            text = str(refused)
+            if "E04" in text:  # a model that did not compile shows up as an unknown type only
+                text = self._compile_error(platform) or text
+            raise BadPlatform(f"{platform}: {text}") from None
+
+    def _compile_error(self, platform: Path) -> str | None:
+        """The first complaint of the compiler about the models a .repl and the files it uses include."""
+        pending, done = [platform], set()
+        while pending:
+            file = pending.pop(0)
+            if file in done or not file.is_file():
+                continue
+            done.add(file)
+            text = file.read_text(encoding="utf-8", errors="replace")
+            pending += [file.parent / name for name in re.findall(r'^using "([^"]+)"', text, re.MULTILINE)]
+            for name in re.findall(r"^\s*include @(\S+\.cs)\s*$", text, re.MULTILINE):
+                try:
+                    self.command(f"include @{(file.parent / name).resolve()}")
+                except Refused as refused:
+                    if "error CS" in str(refused):
+                        return str(refused)
+        return None
+
+
+def parse_log_line(line: str) -> tuple[str, str, str, int, int] | None:
+    """(kind, where, message, pc, address) of a line of Renode's log that concerns the firmware, else None."""
+    found = _LOG_LINE.match(line)
+    if found is None:
+        return None
+    where, text = found["where"].rsplit("/", 1)[-1], found["text"]
+    nobody = _NOBODY.match(text)
+    if nobody:
+        return "unmodelled", where, nobody["text"], int(nobody["pc"], 16), int(nobody["address"], 16)
+    unhandled = _UNHANDLED.match(text)
+    if unhandled:
+        offset = int(unhandled["offset"], 16)
+        if offset < _REGISTERS.get(where, 0):
+            return None
+        return "unmodelled", where, text, int(unhandled["pc"] or "0", 16), offset
+    if where == "cpu" and _ABORT.search(text):
+        return "lockup", where, text, 0, 0
+    if where == "i2c1" and found["level"] == "WARNING":  # Stm32F4I2c.cs: the rules of RM0090 chapter 27
+        return "violation", where, text, 0, 0
+    return None
+
+
+def _import_pyrenode3() -> Any:
+    # the loader writes files beside Renode's programs: parallel imports spoil each other
+    with open(os.path.join(tempfile.gettempdir(), f"offchip-pyrenode3-{os.getuid()}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            import pyrenode3
+            import pyrenode3.wrappers  # noqa: F401 - loads the rest while the lock is held
+        except Exception as error:
+            raise HostError(f"pyrenode3 cannot load Renode: {_text(error)}") from error
+    return pyrenode3
+
+
+def _baud_rate(uart: Any) -> int:
+    """What the firmware programmed, as far as the model knows it."""
+    try:
+        baud = int(uart.BaudRate)
+    except Exception:  # before BRR was written the model divides by zero
+        return _DEFAULT_BAUD
+    return baud if 300 <= baud <= 10_500_000 else _DEFAULT_BAUD
+
+
+def _to_python(value: Any) -> Any:
+    """.NET arrays of bytes as bytes; the rest converts itself or is left alone."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if hasattr(value, "Length"):
+        return bytes(value)
+    return None
+
+
+def _text(error: BaseException) -> str:
+    """The message of a .NET or Python exception without its trace."""
+    return _one_line(str(getattr(error, "Message", None) or error) or type(error).__name__)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.replace("\r", " ").split())

@@ -1,0 +1,131 @@
+"""Finding a Renode that pyrenode3 can load, without loading it.
+
+Looked for, in this order: what ``PYRENODE_BIN``, ``PYRENODE_PKG`` or ``PYRENODE_BUILD_DIR`` name; what
+``scripts/get-renode`` unpacked below ``.cache``; an installed ``renode``. pyrenode3 needs the .NET flavour: a portable
+single file, or a folder with ``Renode.runtimeconfig.json``; the Mono flavour does not fit.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from offchip.errors import EngineError
+
+ROOT = Path(__file__).resolve().parents[3]
+CACHE = ROOT / ".cache"
+#: folder names that scripts/get-renode makes
+_CACHED = "renode-*"
+_PACKAGED = Path("/opt/renode")
+_VARIABLES = ("PYRENODE_BIN", "PYRENODE_PKG", "PYRENODE_BUILD_DIR")
+_DEFAULT_BUILD_OUTPUT = "output/bin/Release"
+
+FIX_RENODE = "run scripts/get-renode, or set PYRENODE_BIN to the program of a portable .NET Renode"
+FIX_PYTHON = "run: pip install -r requirements-renode.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Renode:
+    """A Renode on this machine.
+
+    Attributes:
+        path: the program, the package or the build folder.
+        how: where it was found, in words.
+        variables: what pyrenode3 must find in its environment to load it.
+    """
+
+    path: Path
+    how: str
+    variables: Mapping[str, str]
+
+
+def find_renode(environment: Mapping[str, str] = os.environ, cache: Path = CACHE,
+                packaged: Path = _PACKAGED) -> Renode | None:
+    """The Renode to use, or None.
+
+    Raises:
+        EngineError: the environment names one that is not there, or several.
+    """
+    named = [name for name in _VARIABLES if environment.get(name)]
+    if len(named) > 1:
+        raise EngineError(f"{' and '.join(named)} are set, but pyrenode3 takes only one of them; unset the others.")
+    if named:
+        return _named(named[0], environment)
+    for folder in sorted(cache.glob(_CACHED), reverse=True):
+        program = folder / "renode"
+        if _is_portable(program):
+            return _portable(program, "scripts/get-renode")
+    installed = shutil.which("renode", path=environment.get("PATH"))
+    if installed and _is_portable(Path(installed).resolve()):
+        return _portable(Path(installed).resolve(), "renode on the PATH")
+    if (packaged / "bin/Renode.runtimeconfig.json").is_file():
+        return Renode(packaged, "installed package", {
+            "PYRENODE_BUILD_DIR": str(packaged), "PYRENODE_BUILD_OUTPUT": "bin", "PYRENODE_RUNTIME": "coreclr"})
+    return None
+
+
+def need_renode(environment: Mapping[str, str] = os.environ, cache: Path = CACHE,
+                packaged: Path = _PACKAGED) -> Renode:
+    """The Renode to use. Raises EngineError with the one line that fixes what is missing."""
+    found = find_renode(environment, cache, packaged)
+    if found is None:
+        raise EngineError(f"There is no Renode here; {FIX_RENODE}.")
+    missing = missing_packages()
+    if missing:
+        raise EngineError(f"Renode is at {found.path}, but Python lacks {' and '.join(missing)}; {FIX_PYTHON}.")
+    return found
+
+
+def missing_packages() -> list[str]:
+    """Which of the Python packages that load Renode are not installed; nothing is imported."""
+    return [name for name, module in (("pyrenode3", "pyrenode3"), ("pythonnet", "pythonnet")) if not find_spec(module)]
+
+
+def worker_environment(renode: Renode, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment a worker process needs to load ``renode``."""
+    result = {name: value for name, value in environment.items() if not name.startswith("PYRENODE_")}
+    result.update(renode.variables)
+    result["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH"))))
+    if "DOTNET_BUNDLE_EXTRACT_BASE_DIR" not in result and not _home_is_writable(environment):
+        # the single-file program unpacks itself below HOME and dies with status 159 when it cannot
+        place = Path(tempfile.gettempdir()) / f"offchip-dotnet-{os.getuid()}"
+        place.mkdir(mode=0o700, exist_ok=True)
+        result["DOTNET_BUNDLE_EXTRACT_BASE_DIR"] = str(place)
+    return result
+
+
+def _named(variable: str, environment: Mapping[str, str]) -> Renode:
+    path = Path(environment[variable]).expanduser()
+    if not path.is_absolute():
+        path = Path.cwd() / path
+    variables = {variable: str(path), "PYRENODE_RUNTIME": "coreclr"}
+    if variable == "PYRENODE_BUILD_DIR":
+        output = environment.get("PYRENODE_BUILD_OUTPUT", _DEFAULT_BUILD_OUTPUT)
+        if not (path / output).is_dir():
+            raise EngineError(f"PYRENODE_BUILD_DIR is {path}, but there is no folder {output} below it; "
+                              "set PYRENODE_BUILD_OUTPUT to the folder of the built .NET programs.")
+        variables["PYRENODE_BUILD_OUTPUT"] = output
+    elif not path.is_file():
+        raise EngineError(f"{variable} is {path}, but there is no such file; {FIX_RENODE}.")
+    elif variable == "PYRENODE_BIN" and not os.access(path, os.X_OK):
+        raise EngineError(f"PYRENODE_BIN is {path}, which is not a program; name the file 'renode' of a portable one.")
+    return Renode(path, variable, variables)
+
+
+def _portable(program: Path, how: str) -> Renode:
+    return Renode(program, how, {"PYRENODE_BIN": str(program), "PYRENODE_RUNTIME": "coreclr"})
+
+
+def _is_portable(program: Path) -> bool:
+    """A portable .NET Renode has the native libraries of the runtime beside its program."""
+    return program.is_file() and os.access(program, os.X_OK) and any(program.parent.glob("libhostfxr.*"))
+
+
+def _home_is_writable(environment: Mapping[str, str]) -> bool:
+    home = environment.get("HOME")
+    return bool(home) and Path(home).is_dir() and os.access(home, os.W_OK)

@@ -1,0 +1,230 @@
+"""A board in a process of its own: both ends of the pipe.
+
+Parent to worker: ``(method, arguments)``. Worker to parent: ``("ok", value)``, ``("refused", text)`` when the request
+was refused and everything is as before, ``("platform", text)`` when the .repl is wrong, ``("failed", text)`` when the
+board is lost. The parent limits the wall-clock time of every request; it kills a worker that does not answer.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from typing import Any
+
+from offchip.errors import EngineError, PlatformError
+
+_MODULE = "offchip.engines.renode.worker"
+_CLOSE = "close"
+_CLOSE_S = 10.0
+
+
+class RefusedByEngine(Exception):
+    """The worker refused one request; the board is as it was."""
+
+
+class Worker:
+    """The parent's end: one process, one board.
+
+    After the first failure every call raises the same reason: the state of the board is unknown, so nothing is retried.
+
+    Args:
+        command: what to start; ``{fd}`` and ``{log}`` in it become the worker's end of the pipe and the log file.
+        environment: of the worker.
+        start_s: wall-clock seconds until it must have said that the board is ready.
+
+    Raises:
+        EngineError: it did not start.
+        PlatformError: the engine does not accept the platform.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], start_s: float) -> None:
+        self._failure: str | None = None
+        self._folder = Path(tempfile.mkdtemp(prefix="offchip-renode-"))
+        self._log = self._folder / "renode.log"
+        self._output = self._folder / "output.txt"
+        self._pipe, theirs = Pipe()
+        with self._output.open("wb") as output, theirs:
+            words = [word.format(fd=theirs.fileno(), log=self._log) for word in command]
+            # a session of its own: Ctrl-C in the terminal is for the parent, which then ends the worker
+            self._process = subprocess.Popen(
+                words, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                pass_fds=[theirs.fileno()], start_new_session=True)
+        try:
+            self.about: dict[str, Any] = self._answer("start", start_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def call(self, method: str, *arguments: Any, limit_s: float) -> Any:
+        """Ask the worker.
+
+        Raises:
+            RefusedByEngine: it refused; the board is as it was.
+            EngineError: it died, hung or lost its board, now or before.
+        """
+        if self._failure is not None:
+            raise EngineError(self._failure)
+        try:
+            self._pipe.send((method, arguments))
+        except OSError:
+            raise self._lost(f"died before {method}") from None
+        return self._answer(method, limit_s)
+
+    def close(self) -> None:
+        """End the process; harmless when it has ended."""
+        if self._failure is None:
+            self._failure = "Renode: the board was closed."
+            try:
+                self._pipe.send((_CLOSE, ()))
+                self._process.wait(_CLOSE_S)
+            except (OSError, subprocess.TimeoutExpired):
+                pass
+        self._kill()
+        self._pipe.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _answer(self, method: str, limit_s: float) -> Any:
+        try:
+            if not self._pipe.poll(limit_s):
+                raise self._lost(f"did not finish {method} within {limit_s:g} s and was ended")
+            status, value = self._pipe.recv()
+        except (EOFError, OSError):
+            raise self._lost(f"died in {method}") from None
+        except EngineError:
+            raise
+        except BaseException:  # interrupted: the answer would come out of step
+            self._lost(f"was interrupted in {method}")
+            raise
+        if status == "ok":
+            return value
+        if status == "refused":
+            raise RefusedByEngine(value)
+        if status == "platform":
+            self._lost(value)
+            raise PlatformError(value)
+        raise self._lost(value)
+
+    def _lost(self, reason: str) -> EngineError:
+        ended = self._process.poll()
+        if ended is None and reason.startswith("died"):
+            try:  # the pipe closes a moment before the process is gone
+                ended = self._process.wait(2)
+            except subprocess.TimeoutExpired:
+                pass
+        self._kill()
+        status = "" if ended is None else f" ({_status(ended)})"
+        last = _last_line(self._output) or _last_line(self._log)
+        words = f"; its last words: {last}" if last and last not in reason else ""
+        self._failure = f"Renode {reason}{status}{words}" if _is_verb(reason) else f"Renode: {reason}{status}{words}"
+        return EngineError(self._failure)
+
+    def _kill(self) -> None:
+        if self._process.poll() is None:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)  # its own session: nobody else is in it
+            except ProcessLookupError:
+                pass
+            self._process.wait()
+
+
+def board_command(platform: Path, seed: int) -> list[str]:
+    """What starts a worker for one board."""
+    path = str(platform).replace("{", "{{").replace("}", "}}")
+    return [sys.executable, "-m", _MODULE, "{fd}", "{log}", path, str(seed)]
+
+
+def _is_verb(reason: str) -> bool:
+    return reason.startswith(("died", "did not", "failed", "was "))
+
+
+def _status(code: int) -> str:
+    if code < 0:
+        try:
+            return f"killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"killed by signal {-code}"
+    return f"exit status {code}"
+
+
+def _last_line(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            stream.seek(max(0, file.stat().st_size - 4096))
+            lines = stream.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+
+
+# the worker's end --------------------------------------------------------------------------------------------------
+#: what the parent may ask of a Host
+_METHODS = {"call", "get", "put", "has", "load_elf", "program", "power_on", "power_off", "reset", "run", "feed_uart",
+            "set_hall", "read_memory", "debug", "diagnostics"}
+
+
+def serve(pipe: Connection, log: Path, platform: Path, seed: int) -> int:
+    """Build the board, then answer until the parent says good-bye or is gone."""
+    requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(pipe, requests), daemon=True).start()
+    # imported here, on the main thread: Renode belongs to the thread that loads it
+    from offchip.engines.renode.host import BadPlatform, Host, Refused
+
+    try:
+        host = Host(platform, seed, log)
+    except BadPlatform as error:
+        pipe.send(("platform", str(error)))
+        return 1
+    except Exception as error:
+        pipe.send(("failed", f"did not start: {type(error).__name__}: {error}"))
+        return 1
+    pipe.send(("ok", {"version": host.version}))
+    while True:
+        method, arguments = requests.get()
+        if method == _CLOSE:
+            host.close()
+            return 0
+        try:
+            if method == "selftest":
+                from offchip.engines.renode.selftest import run_selftest
+                value: Any = run_selftest(host)
+            elif method in _METHODS:
+                value = getattr(host, method)(*arguments)
+            else:
+                value = getattr(host, {"now": "now_ns", "instructions": "instructions"}[method])
+            answer = ("ok", (value, host.now_ns, host.instructions))
+        except Refused as refused:
+            answer = ("refused", str(refused))
+        except Exception as error:
+            text = getattr(error, "Message", None) or error  # .NET keeps its text there, str() adds a trace
+            answer = ("failed", f"failed in {method}: {type(error).__name__}: {text}")
+        pipe.send(answer)
+
+
+def _receive(pipe: Connection, requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]]) -> None:
+    while True:
+        try:
+            requests.put(pipe.recv())
+        except (EOFError, OSError):  # the parent is gone, perhaps while Renode hangs: nobody else would end us
+            os._exit(1)
+
+
+def main() -> None:
+    """``python -m offchip.engines.renode.worker FD LOG PLATFORM SEED``"""
+    fd, log, platform, seed = sys.argv[1:]
+    code = serve(Connection(int(fd)), Path(log), Path(platform), int(seed))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a normal exit of the interpreter takes .NET seconds
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Choosing the engine by name; nothing of an engine is imported before it is chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from offchip.engines.protocol import Engine
+from offchip.errors import EngineError
+
+NAMES = ("embedded", "renode", "auto")
+
+
+def resolve_engine(name: str) -> str:
+    """``auto`` becomes ``renode`` where a Renode is ready to use, else ``embedded``. Raises EngineError."""
+    if name not in NAMES:
+        raise EngineError(f"there is no engine '{name}'; choose embedded, renode or auto.")
+    if name != "auto":
+        return name
+    from offchip.engines.renode.locate import find_renode, missing_packages
+
+    return "renode" if find_renode() is not None and not missing_packages() else "embedded"
+
+
+def make_engine(name: str, platform: Path, seed: int = 1) -> Engine:
+    """A board on the engine of that name (``embedded``, ``renode`` or ``auto``).
+
+    Raises:
+        EngineError: unknown name, or the engine is not ready to use; the sentence says what to do.
+        PlatformError: the .repl is wrong.
+    """
+    chosen = resolve_engine(name)
+    if chosen == "renode":
+        from offchip.engines.renode.engine import RenodeEngine
+
+        return RenodeEngine(platform, seed)
+    try:
+        from offchip.engines.embedded.engine import EmbeddedEngine
+    except ImportError as error:
+        raise EngineError(f"the embedded engine lacks a package ({error}); run: pip install -r requirements.txt") from error
+    return EmbeddedEngine(platform, seed)
