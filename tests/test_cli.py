@@ -1,0 +1,92 @@
+"""Bad input gives one sentence and exit code 2; never a traceback, and the previous report stays."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ELF = ROOT / "firmware/build/offchip.elf"
+
+
+def offchip(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "offchip", *map(str, arguments)], cwd=ROOT, text=True,
+                          capture_output=True, timeout=120)
+
+
+def one_sentence(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 2
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+def test_missing_elf_is_named() -> None:
+    one_sentence(offchip("run", "--elf", "/nowhere/firmware.elf"), "/nowhere/firmware.elf")
+
+
+def test_elf_for_another_machine_is_refused() -> None:
+    one_sentence(offchip("boot", sys.executable), "Cortex-M4")
+
+
+def test_elf_for_another_arm_core_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "a.c"
+    source.write_text("void _start(void) { for (;;) ; }\n")
+    for core in ("cortex-a7", "cortex-m33"):
+        elf = tmp_path / f"{core}.elf"
+        subprocess.run(["arm-none-eabi-gcc", f"-mcpu={core}", "-nostdlib", "-Ttext=0x08000000", "-o", elf, source],
+                       check=True)
+        one_sentence(offchip("boot", elf), str(elf), "another core")
+
+
+def test_truncated_elf_is_refused(tmp_path: Path) -> None:
+    raw = ELF.read_bytes()
+    for length in (0, 10, 60, 2000, len(raw) // 2):
+        damaged = tmp_path / f"{length}.elf"
+        damaged.write_bytes(raw[:length])
+        one_sentence(offchip("boot", damaged), str(damaged))
+
+
+def test_elf_outside_the_flash_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "a.c"
+    source.write_text("void _start(void) { for (;;) ; }\n")
+    elf = tmp_path / "a.elf"
+    subprocess.run(["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-nostdlib", "-Ttext=0x90000000", "-o", elf, source],
+                   check=True)
+    one_sentence(offchip("boot", elf), str(elf), "0x90000000")
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ("Offchip.SdCardSpi", "Offchip.SdCardSpj", ("E04", "SdCardSpi")),
+    ("capacity: 0x1000000", "capacty: 0x1000000", ("E25", "capac")),
+    ("@ i2c1 0x50", "@ i2c9 0x50", ("E20", "i2c9")),
+    ("    capacity: 0x1000000", "  capacity: 0x1000000", ("E32",)),
+    ("    capacity: 0x1000000", "    capacity: 12345", ("capacity",)),
+])
+def test_wrong_repl_is_named_with_line(tmp_path: Path, old: str, new: str, words: tuple[str, ...]) -> None:
+    shutil.copytree(ROOT / "platforms", tmp_path / "platforms")
+    board = tmp_path / "platforms/offchip-board.repl"
+    text = board.read_text()
+    assert old in text
+    board.write_text(text.replace(old, new))
+    one_sentence(offchip("boot", ELF, "--platform", board), f"{board}:", *words)
+
+
+def test_unknown_engine_and_option_are_one_sentence() -> None:
+    one_sentence(offchip("run", "--engine", "qemu"), "qemu")
+    one_sentence(offchip("run", "--engnie", "embedded"), "--engnie")
+
+
+def test_a_suite_that_does_not_exist_leaves_the_old_report(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "index.html").write_text("old")
+    one_sentence(offchip("run", "--suite", "99_nothing", "--results", results), "suite")
+    assert (results / "index.html").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [results]
