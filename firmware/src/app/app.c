@@ -29,6 +29,7 @@ static struct {
     struct mqtt_session session;
     struct backoff backoff;
     uint32_t seq;               /* of the last telemetry; counts on over reconnections */
+    bool publishing;            /* next_publish counts */
     deadline_t next_publish;
 } app;
 
@@ -218,6 +219,10 @@ static enum mqtt_result subscribe_all(void)
 /* Publishes on a fixed grid that reconnections do not shift: the receiver may judge a device by its rhythm. */
 static enum mqtt_result publish_forever(void)
 {
+    if (!app.publishing) {
+        app.publishing = true;
+        app.next_publish = time_ms();
+    }
     for (;;) {
         enum mqtt_result result = mqtt_serve(&app.session, app.next_publish);
         if (result == MQTT_OK) {
@@ -301,7 +306,6 @@ static void wait_after(stage_t failed)
 _Noreturn void app_run(const struct device_config *config)
 {
     app.config = config;
-    app.next_publish = time_ms();
     print_lid();
     for (;;) {
         wait_after(run_connection());
