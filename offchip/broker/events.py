@@ -1,0 +1,214 @@
+"""Everything the broker decided, as values a test can compare: ``TlsAlert("sent", 48, "unknown_ca") in broker.events``.
+
+Time and connection are there to be read, they take no part in comparisons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeVar
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class DisconnectReason(StrEnum):
+    """``disconnectReason`` of AWS IoT's lifecycle events."""
+
+    AUTH_ERROR = "AUTH_ERROR"
+    CLIENT_INITIATED_DISCONNECT = "CLIENT_INITIATED_DISCONNECT"
+    CLIENT_ERROR = "CLIENT_ERROR"
+    CONNECTION_LOST = "CONNECTION_LOST"
+    DUPLICATE_CLIENTID = "DUPLICATE_CLIENTID"
+    FORBIDDEN_ACCESS = "FORBIDDEN_ACCESS"
+    MQTT_KEEP_ALIVE_TIMEOUT = "MQTT_KEEP_ALIVE_TIMEOUT"
+    SERVER_INITIATED_DISCONNECT = "SERVER_INITIATED_DISCONNECT"
+
+
+@dataclass(frozen=True)
+class Event:
+    """``time``: the broker's clock; ``connection``: number of the connection, 0 for the broker itself."""
+
+    time: datetime = field(default=_NEVER, compare=False, repr=False, kw_only=True)
+    connection: int = field(default=0, compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class ConnectionOpened(Event):
+    """A TCP connection came in."""
+
+    peer_name: str
+
+
+@dataclass(frozen=True)
+class TlsAlert(Event):
+    """An alert record (RFC 8446, 6). ``direction``: ``sent`` or ``received`` by the broker; ``name`` as in the RFC."""
+
+    direction: str
+    number: int
+    name: str
+
+
+@dataclass(frozen=True)
+class TlsEstablished(Event):
+    """The handshake is complete on the broker's side; ``version`` is ``TLSv1.2`` or ``TLSv1.3``, ``sni`` may be ''."""
+
+    version: str
+    cipher: str
+    sni: str
+    certificate_id: str
+
+
+@dataclass(frozen=True)
+class TlsFailed(Event):
+    """TLS ended with an error; ``reason`` is the library's name for it, the alert is an event of its own."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class CertificateRefused(Event):
+    """TLS was fine, the registry was not: unknown, not ACTIVE, or outside its validity."""
+
+    reason: str
+    certificate_id: str
+
+
+@dataclass(frozen=True)
+class ConnectRefused(Event):
+    """``code``: CONNACK return code, None when the broker hung up without a CONNACK."""
+
+    code: int | None
+    reason: str
+    client_id: str
+
+
+@dataclass(frozen=True)
+class Connected(Event):
+    """CONNACK 0 went out. ``thing``: the thing the session speaks for, '' when there is none."""
+
+    client_id: str
+    certificate_id: str
+    thing: str
+    session_present: bool
+
+
+@dataclass(frozen=True)
+class PublishAccepted(Event):
+    """``receivers``: sessions the message was handed or queued to."""
+
+    client_id: str
+    topic: str
+    payload: bytes
+    qos: int
+    receivers: int
+
+
+@dataclass(frozen=True)
+class PublishForbidden(Event):
+    """No policy allows it; the connection is closed. ``action``: iot:Publish or iot:RetainPublish."""
+
+    client_id: str
+    topic: str
+    action: str
+
+
+@dataclass(frozen=True)
+class SubscribeAccepted(Event):
+    client_id: str
+    topic_filter: str
+    qos: int
+
+
+@dataclass(frozen=True)
+class SubscribeForbidden(Event):
+    """No policy allows it; the connection is closed."""
+
+    client_id: str
+    topic_filter: str
+
+
+@dataclass(frozen=True)
+class Unsubscribed(Event):
+    client_id: str
+    topic_filter: str
+
+
+@dataclass(frozen=True)
+class Delivered(Event):
+    """A message was written to a live connection."""
+
+    client_id: str
+    topic: str
+    qos: int
+
+
+@dataclass(frozen=True)
+class ReceiveForbidden(Event):
+    """iot:Receive is missing: the message is withheld from this subscriber, the connection stays."""
+
+    client_id: str
+    topic: str
+
+
+@dataclass(frozen=True)
+class QosUnsupported(Event):
+    """QoS 2: neither acknowledged nor acted upon. ``packet``: PUBLISH or SUBSCRIBE."""
+
+    client_id: str
+    packet: str
+    topic: str
+
+
+@dataclass(frozen=True)
+class ProtocolViolated(Event):
+    """A malformed packet, one out of order, or one beyond a limit: one sentence."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class WillSent(Event):
+    client_id: str
+    topic: str
+
+
+@dataclass(frozen=True)
+class Disconnected(Event):
+    """The broker has done with a connection; ``client_id`` is '' when no session had come about."""
+
+    reason: DisconnectReason
+    client_id: str
+
+
+_Kind = TypeVar("_Kind", bound=Event)
+
+
+class EventLog:
+    """Append-only."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+
+    def append(self, event: Event, time: datetime, connection: int) -> None:
+        self._events.append(replace(event, time=time, connection=connection))
+
+    def of(self, kind: type[_Kind], connection: int | None = None) -> list[_Kind]:
+        """All events of one type, in order; of one connection if given."""
+        return [each for each in self._events
+                if isinstance(each, kind) and connection in (None, each.connection)]
+
+    def since(self, position: int) -> list[Event]:
+        """Everything after the first ``position`` events (``len(log)`` taken earlier)."""
+        return self._events[position:]
+
+    def __contains__(self, event: object) -> bool:
+        return event in self._events
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(tuple(self._events))
+
+    def __len__(self) -> int:
+        return len(self._events)

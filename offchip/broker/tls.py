@@ -1,0 +1,180 @@
+"""TLS over memory buffers: contexts for broker and clients, and one stream that never touches a socket.
+
+Validity of certificates is not judged here: Python's ssl knows only the host's date, and nothing in the laboratory may
+depend on it. Who has a clock (the broker) checks validity itself.
+"""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from offchip.broker.profile import Profile
+from offchip.errors import BrokerError
+from offchip.pki import Identity
+
+#: X509_V_FLAG_NO_CHECK_TIME (OpenSSL, x509_vfy.h); the ssl module has no name for it
+_NO_CHECK_TIME = 0x200000
+
+#: called with (direction, number, name) of each alert record; direction is "sent" or "received"
+AlertSink = Callable[[str, int, str], None]
+
+#: RFC 8446 section 6 and, below TLS 1.3, RFC 5246 section 7.2
+_ALERTS = {
+    0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 21: "decryption_failed", 22: "record_overflow",
+    30: "decompression_failure", 40: "handshake_failure", 41: "no_certificate", 42: "bad_certificate",
+    43: "unsupported_certificate", 44: "certificate_revoked", 45: "certificate_expired", 46: "certificate_unknown",
+    47: "illegal_parameter", 48: "unknown_ca", 49: "access_denied", 50: "decode_error", 51: "decrypt_error",
+    60: "export_restriction", 70: "protocol_version", 71: "insufficient_security", 80: "internal_error",
+    86: "inappropriate_fallback", 90: "user_canceled", 100: "no_renegotiation", 109: "missing_extension",
+    110: "unsupported_extension", 112: "unrecognized_name", 113: "bad_certificate_status_response",
+    115: "unknown_psk_identity", 116: "certificate_required", 120: "no_application_protocol",
+}
+
+
+class _TracedObject(ssl.SSLObject):
+    """Carries the stream it belongs to into the context's callbacks."""
+
+    stream: TlsStream
+
+
+def server_context(identity: Identity, authorities: Iterable[x509.Certificate], profile: Profile,
+                   keylog_file: Path | None = None) -> ssl.SSLContext:
+    """Mutual TLS as ``profile`` has it. Raises BrokerError for unusable certificates, ciphers or key log."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
+    context.num_tickets = 0
+    versions = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
+    if not profile.tls_versions or not set(profile.tls_versions) <= set(versions):
+        raise BrokerError(f"profile {profile.name}: tls_versions must be of {', '.join(versions)}")
+    context.minimum_version = min(versions[each] for each in profile.tls_versions)
+    context.maximum_version = max(versions[each] for each in profile.tls_versions)
+    try:
+        context.set_ciphers(":".join(profile.tls12_ciphers))
+    except ssl.SSLError as error:
+        raise BrokerError(f"profile {profile.name}: none of tls12_ciphers is known to {ssl.OPENSSL_VERSION}") from error
+    require_sni = profile.require_sni
+
+    def on_server_name(tls: _TracedObject, name: str | None, context: ssl.SSLContext) -> int | None:
+        tls.stream.sni = name or ""
+        return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if require_sni and not name else None
+
+    context.sni_callback = on_server_name  # type: ignore[assignment]
+    _finish(context, identity, authorities)
+    if keylog_file is not None:
+        try:
+            context.keylog_filename = str(keylog_file)
+        except OSError as error:
+            raise BrokerError(f"{keylog_file}: the TLS key log cannot be written: {error.strerror}") from error
+    return context
+
+
+def client_context(identity: Identity | None, authorities: Iterable[x509.Certificate]) -> ssl.SSLContext:
+    """A client that trusts ``authorities`` alone and checks the host name. Raises BrokerError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _finish(context, identity, authorities)
+    return context
+
+
+class TlsStream:
+    """One TLS connection. ``sni``: what the client asked for, on the server's side."""
+
+    def __init__(self, context: ssl.SSLContext, on_alert: AlertSink, server_name: str | None = None) -> None:
+        """``server_name``: given by clients; None for a server."""
+        self.sni = ""
+        self.on_alert = on_alert
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server_name is None,
+                                     server_hostname=server_name)
+        self._tls.stream = self  # type: ignore[attr-defined]
+        self.established = False
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        self._incoming.write(data)
+
+    def take(self) -> bytes:
+        """Bytes for the peer."""
+        return self._outgoing.read()
+
+    def handshake(self) -> bool:
+        """Go on with the handshake; True when it is complete. Raises ssl.SSLError when it failed."""
+        if not self.established:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                return False
+            self.established = True
+        return True
+
+    def read(self) -> bytes | None:
+        """Plain text, b"" after the peer's close_notify, None when there is nothing yet. Raises ssl.SSLError."""
+        try:
+            return self._tls.read(65536)
+        except ssl.SSLWantReadError:
+            return None
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def write(self, data: bytes) -> None:
+        """Encrypt. Raises ssl.SSLError on a stream that is over."""
+        self._tls.write(data)
+
+    def close(self) -> None:
+        """Say close_notify; what the peer still sends does not matter any more."""
+        if self.established:
+            with suppress(ssl.SSLError):
+                self._tls.unwrap()
+
+    @property
+    def version(self) -> str:
+        """``TLSv1.2`` or ``TLSv1.3``; '' before the handshake."""
+        return self._tls.version() or ""
+
+    @property
+    def cipher(self) -> str:
+        """OpenSSL's name of the suite; '' before the handshake."""
+        cipher = self._tls.cipher()
+        return cipher[0] if cipher else ""
+
+    @property
+    def peer_certificate(self) -> bytes:
+        """DER of the peer's certificate; b"" before the handshake."""
+        return self._tls.getpeercert(binary_form=True) or b""
+
+
+def _finish(context: ssl.SSLContext, identity: Identity | None, authorities: Iterable[x509.Certificate]) -> None:
+    context.sslobject_class = _TracedObject
+    context.verify_flags = ssl.VerifyFlags(context.verify_flags | _NO_CHECK_TIME)
+    # the ssl module offers no public view of alert records; this hook shows them decrypted, with their exact numbers
+    context._msg_callback = _on_message  # type: ignore[attr-defined]
+    pem = b"".join(each.public_bytes(Encoding.PEM) for each in authorities)
+    if not pem:
+        raise BrokerError("TLS needs at least one certificate authority to trust")
+    context.load_verify_locations(cadata=pem.decode())
+    if identity is not None:
+        with tempfile.TemporaryDirectory(prefix="offchip-") as folder:
+            # the ssl module takes key material from files only
+            chain, key = Path(folder, "chain.pem"), Path(folder, "key.pem")
+            chain.write_bytes(identity.chain_pem)
+            key.touch(mode=0o600)
+            key.write_bytes(identity.key_pem)
+            try:
+                context.load_cert_chain(chain, key)
+            except ssl.SSLError as error:
+                raise BrokerError(f"certificate {identity.certificate_id[:8]}: OpenSSL refuses it: "
+                                  f"{error.reason}") from error
+
+
+def _on_message(tls: _TracedObject, direction: str, version: object, content: int, message: int, data: bytes) -> None:
+    if content == 21 and len(data) == 2:
+        number = data[1]
+        tls.stream.on_alert("sent" if direction == "write" else "received", number, _ALERTS.get(number, "unknown"))
