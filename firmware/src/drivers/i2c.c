@@ -61,7 +61,7 @@ void i2c_init(void)
     RCC->AHB1ENR |= RCC_AHB1ENR_GPIOBEN;
     RCC->APB1ENR |= RCC_APB1ENR_I2C1EN;
     (void)RCC->APB1ENR;
-    I2C1->CR1 = 0;
+    I2C1->CR1 = I2C_CR1_SWRST;              /* not PE = 0: that must not happen during a transfer (27.6.1) */
     bus_recover();
     peripheral_restart();
 }
