@@ -17,6 +17,7 @@ from OffchipLibrary.attacker import AttackerKeywords
 from OffchipLibrary.bench import BenchKeywords
 from OffchipLibrary.device_oracle import DeviceOracleKeywords
 from OffchipLibrary.lab import Lab
+from OffchipLibrary.loot_oracle import LootOracleKeywords
 from OffchipLibrary.owner import OwnerKeywords
 from OffchipLibrary.server_oracle import ServerOracleKeywords
 from OffchipLibrary.verdict import VerdictKeywords
@@ -40,7 +41,8 @@ class OffchipLibrary(DynamicCore):
         self._records = Path(records) if records else None
         super().__init__([
             BenchKeywords(self.lab), OwnerKeywords(self.lab), AttackerKeywords(self.lab),
-            DeviceOracleKeywords(self.lab), ServerOracleKeywords(self.lab), VerdictKeywords(self.lab),
+            DeviceOracleKeywords(self.lab), ServerOracleKeywords(self.lab), LootOracleKeywords(self.lab),
+            VerdictKeywords(self.lab),
         ])
 
     # listener: one record per test ---------------------------------------------------------------------------------

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from offchip.broker.world import ENDPOINT, PORT
 from robot.api.deco import keyword
 
 from offchip.attacks import bus, debug, medium, network
 from offchip.attacks.evidence import Evidence
-from offchip.attacks.rogue import RogueBroker
+from offchip.broker import events
 from OffchipLibrary.lab import Lab
 from OffchipLibrary.owner import Medium
+from OffchipLibrary.stage import HOST, PORT
 
 
 class AttackerKeywords:
@@ -17,7 +17,6 @@ class AttackerKeywords:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.rogue: RogueBroker | None = None
 
     @property
     def _now(self) -> int:
@@ -35,7 +34,7 @@ class AttackerKeywords:
     @keyword(tags=("attacker", "A04"))
     def replace_the_trust_anchor_on(self, which: Medium) -> None:
         """Put the rogue's CA certificate on the medium in place of the owner's."""
-        rogue_ca = self.lab.world.rogue_authority.root.certificate_der
+        rogue_ca = self.lab.stage.rogue_authority.root.certificate_der
         self.lab.fired(medium.replace_trust_anchor(self._medium(which), rogue_ca, self._now))
 
     @keyword(tags=("attacker", "A09"))
@@ -75,18 +74,18 @@ class AttackerKeywords:
         board = self.lab.board
         self._take(bus.sniff_credentials([*board.spi_tap.drain(), *board.i2c_tap.drain()]))
 
-    # debug port ------------------------------------------------------------------------------------------------------
+    # debug port ----------------------------------------------------------------------------------------------------
     @keyword(tags=("attacker", "A13"))
     def dump_everything_through_the_debug_port(self) -> None:
         """Ask SWD for flash, SRAM and CCM; search what it gives for the device's key."""
-        public = self.lab.world.device_public_key
+        public = self.lab.stage.device_public_key
         self._take(debug.steal_credentials(self.lab.board.debug_port, self._now, public))
 
     @keyword(tags=("attacker", "A13"))
     def dump_through_the_debug_port(self, region: str) -> None:
         """Ask SWD for one region (``flash``, ``sram``, ``ccm``) and search it for the device's key."""
         data, evidence = debug.dump(self.lab.board.debug_port, region, self._now)
-        self._take(debug.search(data, region, evidence, self.lab.world.device_public_key))
+        self._take(debug.search(data, region, evidence, self.lab.stage.device_public_key))
 
     @keyword(tags=("attacker", "A14"))
     def lower_the_readout_protection(self, level: int = 0) -> None:
@@ -104,25 +103,76 @@ class AttackerKeywords:
         | publish, subscribe | a topic to publish ``payload`` to with QoS 1, a filter to subscribe to |
         | identity | ``stolen``: what the attacker found; ``none``: no client certificate |
         """
-        world = self.lab.world
+        stage = self.lab.stage
         pair = self.lab.loot.identity if identity == "stolen" else None
-        host, port = world.listen()
+        host, port = stage.listen()
         outcome = network.impersonate(
-            host, port, world.authority.root.certificate_pem, client_id or world.thing,
+            host, port, stage.authority.root.certificate_pem, client_id or stage.thing,
             pair[1].pem if pair else None, pair[0].pem if pair else None,
             publish=[(publish, payload.encode())] if publish else None,
-            subscribe=[subscribe] if subscribe else None, server_name=ENDPOINT)
-        world.settle()
+            subscribe=[subscribe] if subscribe else None, server_name=HOST)
+        stage.hang_up()
         self.lab.fired(Evidence("connect over TCP", f"{host}:{port}", self._now,
-                                f"paho-mqtt as {client_id or world.thing}, identity {identity}: CONNACK "
+                                f"paho-mqtt as {client_id or stage.thing}, identity {identity}: CONNACK "
                                 f"{outcome.connack}, {outcome.error or 'no error'}"))
 
     @keyword(tags=("attacker", "A04"))
     def lead_the_name_to_a_rogue_broker(self) -> None:
         """Spoof DNS: the endpoint's name leads to the attacker's server, which shows a certificate of the rogue CA."""
-        world = self.lab.world
-        self.lab.world.rogue = RogueBroker(world.rogue_server)
-        self.lab.fired(network.spoof_name(self.lab.board.internet, ENDPOINT, PORT, world.rogue, self._now))
+        board = self.lab.board
+        self.lab.fired(network.spoof_name(board.internet, HOST, PORT, self.lab.stage.rogue, self._now))
+
+    @keyword(tags=("attacker", "A09"))
+    def drop_the_connection(self) -> None:
+        """Jam the radio for 100 ms of virtual time: the connection is gone, the network comes back."""
+        board = self.lab.board
+        start = self._now
+        board.modem.network_up = False
+        board.run(0.1)
+        board.modem.network_up = True
+        self.lab.fired(Evidence("jam the radio", "modem", start, "for 100 ms"))
+
+    @keyword(tags=("attacker", "A09"))
+    def pull(self, which: Medium) -> None:
+        """Take the medium out, at once; whatever it was doing is cut."""
+        self._medium(which).eject()
+        self.lab.fired(Evidence("pull", self._medium(which).name, self._now, "medium out of its socket"))
+
+    # a device whose configuration goes beyond its rights -------------------------------------------------------------
+    @keyword(tags=("attacker", "A21"))
+    def let_the_device_publish_on(self, topic: str) -> None:
+        """Run until a publish of the device on ``topic`` has reached the broker, whatever the broker makes of it."""
+        self._until_broker_saw(f"publish on {topic}", (events.PublishAccepted, events.PublishForbidden),
+                               lambda event: event.topic == topic)
+
+    @keyword(tags=("attacker", "A21"))
+    def let_the_device_subscribe_to(self, topic_filter: str) -> None:
+        """Run until a subscription of the device to ``topic_filter`` has reached the broker."""
+        self._until_broker_saw(f"subscribe to {topic_filter}", (events.SubscribeAccepted, events.SubscribeForbidden),
+                               lambda event: event.topic_filter == topic_filter)
+
+    @keyword(tags=("attacker", "A21"))
+    def present_the_client_id(self, client_id: str) -> None:
+        """Run until a CONNECT with this client id has reached the broker."""
+        self._until_broker_saw(f"CONNECT as {client_id}", (events.Connected, events.ConnectRefused),
+                               lambda event: event.client_id == client_id)
+
+    @keyword(tags=("attacker", "A19", "A21"))
+    def present_the_certificate(self) -> None:
+        """Power the device on and run until its certificate has reached the broker, in whatever state it is."""
+        if not self.lab.board.powered:
+            self.lab.board.power_on()
+        self._until_broker_saw("present the device certificate",
+                               (events.TlsEstablished, events.TlsFailed, events.CertificateRefused), lambda event: True)
+
+    def _until_broker_saw(self, what, kinds, matches) -> None:  # noqa: ANN001
+        log = self.lab.stage.broker.events
+
+        def seen() -> bool:
+            return any(isinstance(event, kinds) and matches(event) for event in log)
+
+        self.lab.board.run_until(seen, 60.0, what)
+        self.lab.fired(Evidence(what, f"{HOST}:{PORT}", self._now, "it reached the broker"))
 
     def _take(self, loot) -> None:  # noqa: ANN001
         self.lab.loot.keys += loot.keys

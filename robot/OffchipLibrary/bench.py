@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from enum import Enum
 
-from offchip.broker.world import ENDPOINT, PORT, World
 from robot.api.deco import keyword
 
 from offchip.board.create import DEFAULT_SEED, create_board
 from offchip.board.factory import MediumKind, Provisioning, Scheme, provision
-from offchip.engines.protocol import Engine
-from offchip.network.internet import Internet
 from OffchipLibrary.lab import Lab
+from OffchipLibrary.stage import HOST, PORT, Stage
 
 
 class TlsVersion(Enum):
@@ -46,26 +44,18 @@ class BenchKeywords:
         | interval_ms | virtual milliseconds between two rounds of telemetry |
         | certificate | ``unregistered``: signed by the owner's CA, unknown to the registry; ``foreign``: another CA's |
         """
-        world = World()
-        identity = {None: world.device, "unregistered": world.unregistered_device,
-                    "foreign": world.foreign_device}[certificate](thing)
-        internet = Internet()
-        internet.register(ENDPOINT, PORT, world.broker)
-        board = create_board(self.lab.engine, elf=self.lab.elf, seed=DEFAULT_SEED, internet=internet,
-                             clock=world.clock)
-        self.lab.install(world, board)
-        world.follow(board)
-        self._provision(board.engine, Provisioning(
-            thing_name=thing, endpoint_host=ENDPOINT, endpoint_port=PORT,
-            publish_topics=tuple(publish_topics or world.topics(thing)),
-            subscribe_filters=tuple(subscribe_filters or ()),
-            credentials=world.credentials(identity), scheme=scheme, medium=medium, client_id=client_id,
+        stage = Stage(thing, others=("thing-2",) if thing != "thing-2" else (), interval_s=interval_ms / 1000)
+        if certificate is not None:
+            stage.use_identity(certificate)
+        board = create_board(self.lab.engine, elf=self.lab.elf, seed=DEFAULT_SEED, clock=stage.clock)
+        self.lab.install(stage, board)
+        stage.follow(board)
+        provision(board.engine, Provisioning(
+            thing_name=thing, endpoint_host=HOST, endpoint_port=PORT, credentials=stage.credentials(),
+            publish_topics=tuple(publish_topics or stage.telemetry_topics),
+            subscribe_filters=tuple(subscribe_filters or ()), scheme=scheme, medium=medium, client_id=client_id,
             publish_interval_ms=interval_ms, tls_versions=tls.value, rdp_level=rdp_level))
         self.lab.record.seed = DEFAULT_SEED
         self.lab.record.defence = {"scheme": scheme.value, "medium": medium.value}
         if rdp_level:
             self.lab.record.defence["other"] = f"RDP {rdp_level}"
-
-    @staticmethod
-    def _provision(engine: Engine, provisioning: Provisioning) -> None:
-        provision(engine, provisioning)

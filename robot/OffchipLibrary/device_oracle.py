@@ -32,10 +32,10 @@ class DeviceOracleKeywords:
     @keyword(tags=("oracle",))
     def device_should_publish(self, topic: str, rounds: int = 1, timeout: float = 60.0) -> None:
         """The device says it published on ``topic`` so many times, and the broker has accepted as many from it."""
-        broker = self.lab.world.broker
+        broker = self.lab.stage.broker
         for _ in range(rounds):
             self.console_should_show(rf"^mqtt: published topic={topic} ", timeout)
-        accepted = self.lab.world.accepted_publishes(topic)
+        accepted = self.lab.stage.accepted_publishes(topic)
         if len(accepted) < rounds:
             raise AssertionError(f"the broker accepted {len(accepted)} messages on {topic}, not {rounds}: "
                                  f"{[str(e) for e in broker.events][-5:]}")

@@ -6,13 +6,12 @@ import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from offchip.broker.world import World
-
 from offchip.attacks.evidence import Evidence as Fired
 from offchip.attacks.evidence import Loot
 from offchip.board.board import Board
 from offchip.errors import OffchipError
 from offchip.report.record import Evidence, Record
+from OffchipLibrary.stage import Stage
 
 
 @dataclass
@@ -24,7 +23,7 @@ class Lab:
     record: Record = field(default_factory=lambda: Record("", ""))
     loot: Loot = field(default_factory=Loot)
     _board: Board | None = None
-    _world: World | None = None
+    _stage: Stage | None = None
 
     def start(self, suite: str, test: str) -> None:
         self.record = Record(f"{suite}.{test}", test)
@@ -37,13 +36,13 @@ class Lab:
         return self._board
 
     @property
-    def world(self) -> World:
-        if self._world is None:
+    def stage(self) -> Stage:
+        if self._stage is None:
             raise OffchipError("there is no lab yet; call a keyword such as `Given A Device` first.")
-        return self._world
+        return self._stage
 
-    def install(self, world: World, board: Board) -> None:
-        self._world, self._board = world, board
+    def install(self, stage: Stage, board: Board) -> None:
+        self._stage, self._board = stage, board
 
     def fired(self, *evidence: Fired) -> None:
         """Note that an attack really did something."""
@@ -60,7 +59,7 @@ class Lab:
         if self._board is None:
             return []
         lines = [f"{line.time_ns / 1e9:9.3f} s  {line.text}" for line in self._board.console.lines]
-        lines += [f"broker: {event}" for event in self.world.broker.events]
+        lines += [f"broker: {event}" for event in self.stage.broker.events]
         return lines + [f"diagnostic: {each}" for each in self._board.diagnostics()]
 
     def finish(self, passed: bool) -> Record:
@@ -77,6 +76,6 @@ class Lab:
     def close(self) -> None:
         if self._board is not None:
             self._board.close()
-        if self._world is not None:
-            self._world.close()
-        self._board = self._world = None
+        if self._stage is not None:
+            self._stage.close()
+        self._board = self._stage = None

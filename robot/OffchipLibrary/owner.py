@@ -53,11 +53,6 @@ class OwnerKeywords:
         self.lab.board.run(seconds)
 
     @keyword(tags=("owner",))
-    def remove(self, medium: Medium) -> None:
-        """Take the medium out, at once."""
-        self._medium(medium).eject()
-
-    @keyword(tags=("owner",))
     def insert(self, medium: Medium) -> None:
         """Put the medium back in."""
         self._medium(medium).insert()
@@ -70,16 +65,19 @@ class OwnerKeywords:
     @keyword(tags=("owner",))
     def deactivate_the_device_certificate(self) -> None:
         """UpdateCertificate INACTIVE at the server, as a fleet owner does when a device is stolen."""
-        self.lab.world.deactivate()
+        self.lab.stage.deactivate()
 
     @keyword(tags=("owner",))
     def use_server_certificate(self, kind: ServerCertificate) -> None:
         """Let the endpoint present another certificate from its next connection on."""
-        world, board = self.lab.world, self.lab.board
-        service, evidence = world.server_with(kind.value, board.now_ns)
-        world.serve(board.internet, service)
+        evidence = self.lab.stage.serve_with(kind.value, self.lab.board)
         if kind is not ServerCertificate.GOOD:
             self.lab.fired(evidence)
+
+    @keyword(tags=("owner",))
+    def publish_to_the_device(self, topic: str, payload: str) -> None:
+        """Publish from the cloud's side with QoS 1."""
+        self.lab.stage.broker.publish(topic, payload.encode(), qos=1)
 
     def _medium(self, medium: Medium):  # noqa: ANN202
         return self.lab.board.sd if medium is Medium.SD else self.lab.board.eeprom

@@ -15,13 +15,13 @@ class ServerOracleKeywords:
         self.lab = lab
 
     def _expect(self, wanted: events.Event) -> None:
-        if wanted not in self.lab.world.broker.events:
-            seen = [str(e) for e in self.lab.world.broker.events if type(e) is type(wanted)]
+        if wanted not in self.lab.stage.broker.events:
+            seen = [str(e) for e in self.lab.stage.broker.events if type(e) is type(wanted)]
             raise AssertionError(f"the broker did not record {wanted}; of this kind it has {seen or 'nothing'}")
         self.lab.saw(f"broker: {wanted}")
 
     def _of(self, kind: type[events.Event]) -> list:
-        return self.lab.world.broker.events.of(kind)
+        return self.lab.stage.broker.events.of(kind)
 
     @keyword(tags=("oracle",))
     def broker_should_have_sent_alert(self, number: int, name: str) -> None:
@@ -90,16 +90,16 @@ class ServerOracleKeywords:
     @keyword(tags=("oracle",))
     def processor_should_have_accepted(self, thing: str, at_least: int = 1) -> None:
         """The data processor took at least so many packets of this thing as genuine."""
-        accepted = self.lab.world.processor.accepted_of(thing)
+        accepted = sum(each.thing == thing for each in self.lab.stage.processor.accepted)
         if accepted < at_least:
             raise AssertionError(f"the processor accepted {accepted} packets of {thing}, not {at_least}; "
-                                 f"rogue: {self.lab.world.processor.rogue}")
+                                 f"rogue: {self.lab.stage.processor.rogue}")
         self.lab.saw(f"processor accepted {accepted} packets of {thing}")
 
     @keyword(tags=("oracle",))
     def processor_should_have_counted_rogue_packets(self, at_least: int = 1) -> None:
         """The data processor threw away at least so many packets."""
-        rogue = self.lab.world.processor.rogue
+        rogue = self.lab.stage.processor.rogue
         if len(rogue) < at_least:
             raise AssertionError(f"the processor counted {len(rogue)} rogue packets, not {at_least}")
-        self.lab.saw(f"processor counted rogue packets: {rogue[:3]}")
+        self.lab.saw(f"processor counted rogue packets: {[f'{r.topic}: {r.reason}, {r.detail}' for r in rogue[:3]]}")

@@ -38,7 +38,7 @@ Client Id Of Another Thing Is Refused
     Given A Device    client_id=thing-2
     The Attack Is    A21
     Power On
-    Present The Client Id Of Another Thing    thing-2
+    Present The Client Id    thing-2
     Broker Should Have Refused The Connect    thing-2
     Broker Should Never Have Connected    thing-2
     Models Should Have No Complaints
@@ -64,7 +64,7 @@ Device With Certificate Is Refused
     The Attack Is    A21
     Present The Certificate
     Device Should Wait With Reason    \\S+
-    Broker Should Have Refused The Certificate    unknown
+    Broker Should Have Refused The Certificate    not registered
     Broker Should Never Have Connected    thing-1
     Models Should Have No Complaints
     Verdict Should Be    held    an unregistered certificate gets no session

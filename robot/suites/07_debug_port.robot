@@ -31,7 +31,7 @@ Level 1 Leaves The Running Device's RAM Open
     Dump Through The Debug Port    sram
     Dump Through The Debug Port    ccm
     Debug Port Should Have Given    sram
-    Attacker Should Have The Device Key In RAM
+    Attacker Should Have The Device Key
     Verdict Should Be    broken    the key lies in RAM while the device uses it
 
 Going Back From Level 1 To 0 Erases The Flash First
