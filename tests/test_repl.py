@@ -48,6 +48,12 @@ def test_board_declares_every_part(board: PlatformDescription) -> None:
         "rng": "Offchip.Stm32F4Rng", "tap": "Offchip.SpiTap", "sdcard": "Offchip.SdCardSpi",
         "hall": "Miscellaneous.Button", "i2c1": "Offchip.Stm32F4I2c", "eeprom": "Offchip.Eeprom24xx256",
         "i2ctap": "Offchip.I2cTap",
+        **{f"gpio{port}": "GPIOPort.STM32_GPIOPort" for port in "efghi"},
+        **{name: "UART.STM32_UART" for name in ("usart3", "uart4", "uart5", "usart6")},
+        **{f"timer{n}": "Timers.STM32_Timer" for n in range(1, 15)},
+        "timer1_up_timer10": "Miscellaneous.CombinedInput", "timer8_up_timer13": "Miscellaneous.CombinedInput",
+        "spi2": "Offchip.Stm32F4Spi", "spi3": "Offchip.Stm32F4Spi", "i2c2": "Offchip.Stm32F4I2c",
+        "i2c3": "Offchip.Stm32F4I2c", "crc": "CRC.STM32_CRC", "dbgmcu": "Memory.ArrayMemory",
     }
     assert [f.name for f in board.files] == ["stm32f405.repl", "offchip-board.repl"]
 

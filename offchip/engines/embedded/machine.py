@@ -22,7 +22,7 @@ from offchip.errors import EngineError, FirmwareError, PlatformError
 from offchip.platform.model import PlatformDescription
 from offchip.platform.reader import read_platform
 
-GRANULE = 0x10  # the smallest block a .repl may register
+GRANULE = 4  # the smallest block a .repl may register
 Reader = Callable[[int, int], int]
 Writer = Callable[[int, int, int], None]
 

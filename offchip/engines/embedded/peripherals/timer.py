@@ -1,0 +1,255 @@
+"""Timers TIM1..TIM14 as time bases with compare flags (RM0090 17.3, 18.3, 19.3, 20.3).
+
+The counter is not stepped: its value follows from virtual time when somebody looks. An event exists only for an enabled
+interrupt.
+"""
+
+from __future__ import annotations
+
+from offchip.engines.embedded.clock import Event
+from offchip.engines.embedded.peripheral import Line, Machine, model
+from offchip.engines.embedded.peripherals.registers import WordRegisters
+
+CR1, CR2, SMCR, DIER, SR, EGR, CCMR1, CCMR2, CCER = range(0x00, 0x24, 4)
+CNT, PSC, ARR, RCR, CCR1, CCR2, CCR3, CCR4, BDTR = range(0x24, 0x48, 4)
+OR = 0x50
+
+CR1_CEN, CR1_UDIS, CR1_URS, CR1_OPM, CR1_DIR, CR1_CMS, CR1_ARPE = 0x01, 0x02, 0x04, 0x08, 0x10, 0x60, 0x80
+DIER_UIE, DIER_CCIE, DIER_BIE, DIER_DMA = 0x01, 0x1E, 0x80, 0x7F00
+SR_UIF, SR_CCIF, SR_TIF, SR_BIF = 0x01, 0x1E, 0x40, 0x80
+SR_FLAGS = 0x1EFF
+EGR_UG, EGR_CCG, EGR_TG, EGR_BG = 0x01, 0x1E, 0x40, 0x80
+CCMR_CAPTURE = 0x0303  # CCxS: not 0 = the channel is an input
+SMCR_SMS, SMCR_ECE = 0x7, 0x4000
+CHANNELS = range(4)
+
+#: registers that only store: offset -> writable bits
+STORAGE = {CR1: 0x3FF, CR2: 0x7FFF, SMCR: 0xFFFF, DIER: 0x7FFF, CCMR1: 0xFFFF, CCMR2: 0xFFFF, CCER: 0xFFFF,
+           RCR: 0xFF, BDTR: 0xFFFF, OR: 0xCC0}
+
+
+@model("Timers.STM32_Timer")
+class Timer(WordRegisters):
+    """One timer.
+
+    Args:
+        frequency: clock of the counter before the prescaler (CK_INT), Hz.
+        initial_limit: ARR after reset: 0xFFFF for a 16-bit timer, 0xFFFFFFFF for TIM2 and TIM5.
+
+    Not modelled, and reported when asked for: centre-aligned counting, external clocks and triggers, input capture,
+    DMA, break. Outputs drive no pin.
+    """
+
+    def __init__(self, machine: Machine, frequency: int, initial_limit: int) -> None:
+        super().__init__(machine)
+        if frequency <= 0:
+            raise ValueError(f"frequency must be positive, not {frequency}")
+        if initial_limit not in (0xFFFF, 0xFFFFFFFF):
+            raise ValueError(f"initialLimit is 0xFFFF or 0xFFFFFFFF on this family, not 0x{initial_limit:X}")
+        self.frequency = frequency
+        self.initial_limit = initial_limit
+        self.update_interrupt = Line()
+        self.capture_compare_interrupt = Line()
+        self.break_interrupt = Line()
+        self.trigger_interrupt = Line()
+        self.commutation_interrupt = Line()
+        self._event: Event | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        self._stored = dict.fromkeys(STORAGE, 0)
+        self._compare = [0] * len(CHANNELS)
+        self._sr = 0
+        self._count = 0
+        self._prescaler = self._prescaler_preload = 0
+        self._limit = self._limit_preload = self.initial_limit
+        self._repeat = 0  # overflows left before one becomes an update event
+        self._origin = 0  # when the counter took the value _count, in units of 1 / (CPU clock * frequency)
+        self._settle()
+
+    # time ------------------------------------------------------------------------------------------------------
+    @property
+    def _now(self) -> int:
+        return self.machine.clock.cycles * self.frequency
+
+    @property
+    def _tick(self) -> int:
+        return (self._prescaler + 1) * self.machine.clock.frequency
+
+    @property
+    def _counting(self) -> bool:
+        return bool(self._stored[CR1] & CR1_CEN) and self._limit != 0  # ARR = 0 blocks the counter (18.4.12)
+
+    @property
+    def _down(self) -> bool:
+        return bool(self._stored[CR1] & CR1_DIR)
+
+    def _ticks_to_wrap(self) -> int:
+        if self._down:
+            return self._count + 1
+        top = self._limit if self._count <= self._limit else self.initial_limit
+        return top - self._count + 1
+
+    def _ticks_to_match(self, channel: int) -> int | None:
+        """Ticks until CNT equals CCRx in this pass, None when it does not any more."""
+        distance = self._compare[channel] - self._count
+        if self._down:
+            distance = -distance
+        return distance if 0 < distance < self._ticks_to_wrap() else None
+
+    def _follow(self) -> None:
+        """Bring counter and flags to the present."""
+        if not self._counting:
+            return
+        while self._counting:
+            ticks = (self._now - self._origin) // self._tick
+            wrap = self._ticks_to_wrap()
+            if ticks < wrap:
+                self._pass(ticks)
+                return
+            period = self._limit + 1
+            settled = self._limit == self._limit_preload and self._prescaler == self._prescaler_preload
+            if settled and ticks >= wrap + 2 * period and not self._stored[CR1] & CR1_OPM:
+                self._skip((ticks - wrap) // period - 1)
+            self._pass(wrap - 1)
+            self._origin += self._tick
+            self._wrap()
+
+    def _skip(self, periods: int) -> None:
+        """Leap over whole periods that all look alike; at least one more is walked through and raises the flags."""
+        self._origin += periods * (self._limit + 1) * self._tick
+        cycle = self._stored[RCR] + 1
+        if periods > self._repeat:
+            self._sr |= 0 if self._stored[CR1] & CR1_UDIS else SR_UIF
+        self._repeat = (self._repeat - periods) % cycle
+
+    def _pass(self, ticks: int) -> None:
+        for channel in CHANNELS:
+            match = self._ticks_to_match(channel)
+            if match is not None and match <= ticks:
+                self._sr |= 2 << channel
+        self._count += -ticks if self._down else ticks
+        self._origin += ticks * self._tick
+
+    def _wrap(self) -> None:
+        genuine = self._down or self._count == self._limit  # not a counter that was set beyond ARR
+        self._count = self._limit if self._down else 0
+        if genuine:
+            if self._repeat:
+                self._repeat -= 1
+            else:
+                self._update()
+                if self._stored[CR1] & CR1_OPM:
+                    self._stored[CR1] &= ~CR1_CEN
+        for channel in CHANNELS:
+            if self._compare[channel] == self._count:
+                self._sr |= 2 << channel
+
+    def _update(self) -> None:
+        """An update event: preload registers take effect (18.3.2)."""
+        if self._stored[CR1] & CR1_UDIS:
+            return
+        self._sr |= SR_UIF
+        self._load()
+
+    def _load(self) -> None:
+        self._prescaler = self._prescaler_preload
+        self._limit = self._limit_preload
+        self._repeat = self._stored[RCR]
+        if self._down:
+            self._count = self._limit
+
+    def _settle(self) -> None:
+        """Interrupt lines, and an event for the next flag that would raise one."""
+        if self._event is not None:
+            self._event.cancel()
+            self._event = None
+        enabled = self._stored[DIER]
+        update, compare = bool(self._sr & enabled & SR_UIF), bool(self._sr & enabled & SR_CCIF)
+        self.update_interrupt.set(update)
+        self.capture_compare_interrupt.set(compare)
+        self.irq.set(update or compare)
+        wanted = enabled & ~self._sr & (DIER_UIE | DIER_CCIE)
+        if not wanted or not self._counting:
+            return
+        ticks = self._ticks_to_wrap()
+        for channel in CHANNELS:
+            if wanted >> 1 + channel & 1:
+                match = self._ticks_to_match(channel)
+                ticks = ticks if match is None else min(ticks, match)
+        due = self._origin + ticks * self._tick - self._now
+        self._event = self.machine.clock.after_cycles(max(1, -(-due // self.frequency)), self._due)
+
+    def _due(self) -> None:
+        self._event = None
+        self._follow()
+        self._settle()
+
+    # registers -------------------------------------------------------------------------------------------------
+    def read_word(self, offset: int) -> int:
+        if offset in (CNT, SR, CR1):
+            self._follow()
+        if offset == CNT:
+            return self._count
+        if offset == SR:
+            return self._sr
+        if offset in self._stored:
+            return self._stored[offset]
+        if offset == PSC:
+            return self._prescaler_preload
+        if offset == ARR:
+            return self._limit_preload
+        if CCR1 <= offset <= CCR4:
+            return self._compare[(offset - CCR1) // 4]
+        return 0 if offset == EGR else self.unmodelled(offset, 4)
+
+    def peek_word(self, offset: int) -> int:
+        return SR_FLAGS if offset == SR else self.read_word(offset)
+
+    def write_word(self, offset: int, value: int) -> None:
+        self._follow()
+        if offset == SR:
+            self._sr &= value
+        elif offset == EGR:
+            self._generate(value)
+        elif offset == CNT:
+            self._count = value & self.initial_limit
+            self._origin = self._now
+        elif offset == PSC:
+            self._prescaler_preload = value & 0xFFFF
+        elif offset == ARR:
+            self._limit_preload = value & self.initial_limit
+            if not self._stored[CR1] & CR1_ARPE:
+                self._start_counting_if(self._limit == 0)
+                self._limit = self._limit_preload
+        elif CCR1 <= offset <= CCR4:
+            self._compare[(offset - CCR1) // 4] = value & self.initial_limit
+        elif offset in STORAGE:
+            self._configure(offset, value & STORAGE[offset])
+        else:
+            self.unmodelled(offset, 4, value)
+        self._settle()
+
+    def _configure(self, offset: int, value: int) -> None:
+        beyond = {CR1: CR1_CMS, DIER: DIER_DMA | DIER_BIE, SMCR: SMCR_SMS | SMCR_ECE, CCMR1: CCMR_CAPTURE,
+                  CCMR2: CCMR_CAPTURE}
+        if value & beyond.get(offset, 0):
+            self.unmodelled(offset, 4, value)
+        if offset == CR1:
+            self._start_counting_if(not self._stored[CR1] & CR1_CEN)
+        self._stored[offset] = value
+
+    def _start_counting_if(self, stopped: bool) -> None:
+        if stopped:
+            self._origin = self._now
+
+    def _generate(self, value: int) -> None:
+        if value & EGR_UG and not self._stored[CR1] & CR1_UDIS:
+            self._count = 0
+            self._origin = self._now
+            self._load()
+            if not self._stored[CR1] & CR1_URS:
+                self._sr |= SR_UIF
+        self._sr |= value & EGR_CCG
+        if value & (EGR_TG | EGR_BG):
+            self.unmodelled(EGR, 4, value)
