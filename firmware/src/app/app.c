@@ -1,5 +1,6 @@
 #include "app.h"
 #include <stdbool.h>
+#include <string.h>
 #include "backoff.h"
 #include "clock.h"
 #include "console.h"
@@ -173,7 +174,7 @@ static stage_t explain_mqtt(enum mqtt_result result)
     } else if (result != MQTT_STREAM_FAILED) {
         console_line("mqtt", "error %s", mqtt_result_word(result));
     } else {
-        bool plain_end = app.stream.outcome == TLS_ERROR;
+        bool plain_end = app.stream.outcome == TLS_ERROR && strcmp(app.stream.word, "closed") == 0;
         if (!plain_end) {
             print_tls_failure(app.stream);
         }

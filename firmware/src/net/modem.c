@@ -8,7 +8,7 @@
 #include "modem_uart.h"
 
 enum {
-    COMMAND_MS = 2000,
+    COMMAND_MS = 5000,      /* 24 KB of the stream may stand before the answer on the line */
     SYNC_MS = 500,
     SYNC_TRIES = 12,        /* together longer than the module takes to start */
     SYNC_PADDING_TRY = 3,
@@ -19,7 +19,7 @@ enum {
     SNTP_MS = 10000,
     SNTP_POLL_MS = 300,
     SEND_MAX = 2048,        /* AT+CIPSEND takes no more on older modules */
-    RING_SIZE = 8192        /* stream bytes that arrive while a command waits for its answer */
+    RING_SIZE = 24 * 1024   /* stream bytes that arrive while a command waits for its answer */
 };
 
 static struct {
