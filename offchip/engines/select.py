@@ -36,5 +36,6 @@ def make_engine(name: str, platform: Path, seed: int = 1) -> Engine:
     try:
         from offchip.engines.embedded.engine import EmbeddedEngine
     except ImportError as error:
-        raise EngineError(f"the embedded engine lacks a package ({error}); run: pip install -r requirements.txt") from error
+        raise EngineError(f"the embedded engine lacks a package ({error}); "
+                          "run: pip install -r requirements.txt") from error
     return EmbeddedEngine(platform, seed)

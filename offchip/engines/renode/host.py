@@ -247,7 +247,7 @@ class Host:
         self.powered = self._counts_resets = False
         self.cpu.IsHalted = True
         for path, member in ((_CARD, "PowerCut"), ("sysbus.flash", "PowerCut"), ("sysbus.i2c1", "PowerOffDevices")):
-            if self.has(path):
+            if self.has(path) and hasattr(self[path], member):
                 self.call(path, member)
         self._note_instructions()
         self.machine.Reset()  # so that no timer or watchdog goes on
@@ -309,13 +309,13 @@ class Host:
             raise HostError("a callback failed: " + _one_line(self._errors[0]))
 
     def _note_instructions(self) -> None:
-        count = int(self.cpu.ExecutedInstructions)
-        if count < self._instructions_seen:  # a reset of the machine starts the counter again
-            self._instructions_before += self._instructions_seen
-        self._instructions_seen = count
+        self._instructions_seen = int(self.cpu.ExecutedInstructions)
 
     def _after_reset(self, _machine: Any) -> None:
         self.cpu.VectorTableOffset = FLASH
+        # the counter starts again; when the firmware reset itself, what it executed since the last slice is not counted
+        self._instructions_before += self._instructions_seen
+        self._instructions_seen = 0
         if self._counts_resets:
             self._resets += 1
         if self._magnet_near is not None:
@@ -402,11 +402,7 @@ class Host:
 
     # building ----------------------------------------------------------------------------------------------------
     def _load(self, platform: Path) -> None:
-        platform = platform.resolve()
-        if re.search(r"\s", str(platform)):  # the monitor ends a path at a space
-            link = Path(tempfile.mkdtemp(prefix="offchip-")) / "platform"
-            link.symlink_to(platform.parent)
-            platform = link / platform.name
+        file, platform = platform, _without_spaces(platform.resolve())
         self._emulations.internal.SetSeed(self._seed & 0x7FFFFFFF)
         self.command(f'mach create "{_MACHINE}"')
         try:
@@ -415,7 +411,7 @@ class Host:
             text = str(refused)
             if "E04" in text:  # a model that did not compile shows up as an unknown type only
                 text = self._compile_error(platform) or text
-            raise BadPlatform(f"{platform}: {text}") from None
+            raise BadPlatform(f"{file}: {text}") from None
 
     def _compile_error(self, platform: Path) -> str | None:
         """The first complaint of the compiler about the models a .repl and the files it uses include."""
@@ -468,6 +464,16 @@ def _import_pyrenode3() -> Any:
         except Exception as error:
             raise HostError(f"pyrenode3 cannot load Renode: {_text(error)}") from error
     return pyrenode3
+
+
+def _without_spaces(path: Path) -> Path:
+    """The same file by a name the monitor can read: it ends a path at the first space."""
+    for folder in path.parents:  # the deepest first, so that "../" below it stays what it is
+        if re.search(r"\s", folder.name):
+            link = Path(tempfile.mkdtemp(prefix="offchip-")) / "folder"
+            link.symlink_to(folder)
+            return link / path.relative_to(folder)
+    return path
 
 
 def _baud_rate(uart: Any) -> int:

@@ -1,0 +1,814 @@
+"""The engine on real Renode: finding one, the worker process, the host's rules on a fake .NET, and, marked ``renode``,
+the probes and the start-up self-test on the real thing."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offchip.engines import select
+from offchip.engines.protocol import DebugPort, Engine, I2cTap, Medium, SpiTap, UartByte
+from offchip.engines.renode import engine as engine_module
+from offchip.engines.renode import locate
+from offchip.engines.renode.engine import RenodeEngine
+from offchip.engines.renode.host import BadPlatform, Host, HostError, Refused, parse_log_line
+from offchip.engines.renode.taps import I2cRecord, parse_fired, parse_spi
+from offchip.engines.renode.worker import RefusedByEngine, Worker, board_command
+from offchip.errors import DebugAccessRefused, EngineError, FirmwareError, MediumError, PlatformError
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+BOARD = ROOT / "platforms/offchip-board.repl"
+PROBES = HERE / "conformance"
+
+
+# finding Renode ------------------------------------------------------------------------------------------------------
+def portable(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    program = folder / "renode"
+    program.write_bytes(b"\x7fELF")
+    program.chmod(0o755)
+    (folder / "libhostfxr.so").touch()
+    return program
+
+
+def find(environment: dict[str, str], tmp_path: Path) -> locate.Renode | None:
+    return locate.find_renode(environment, tmp_path / "cache", tmp_path / "opt")
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    assert find({"PATH": str(tmp_path)}, tmp_path) is None
+    with pytest.raises(EngineError, match="scripts/get-renode"):
+        locate.need_renode({"PATH": ""}, tmp_path / "cache", tmp_path / "opt")
+
+
+def test_environment_comes_before_cache_and_path(tmp_path: Path) -> None:
+    cached = portable(tmp_path / "cache/renode-1.16.1")
+    on_path = portable(tmp_path / "bin")
+    named = portable(tmp_path / "named")
+    path = {"PATH": str(on_path.parent)}
+    found = find({**path, "PYRENODE_BIN": str(named)}, tmp_path)
+    assert found and found.path == named and found.how == "PYRENODE_BIN"
+    assert found.variables == {"PYRENODE_BIN": str(named), "PYRENODE_RUNTIME": "coreclr"}
+    found = find(path, tmp_path)
+    assert found and found.path == cached
+    cached.unlink()
+    found = find(path, tmp_path)
+    assert found and found.path == on_path and found.variables["PYRENODE_BIN"] == str(on_path)
+
+
+def test_mono_renode_on_the_path_is_not_taken(tmp_path: Path) -> None:
+    program = portable(tmp_path / "bin")
+    (program.parent / "libhostfxr.so").unlink()
+    assert find({"PATH": str(program.parent)}, tmp_path) is None
+
+
+def test_installed_package_of_the_net_flavour(tmp_path: Path) -> None:
+    (tmp_path / "opt/bin").mkdir(parents=True)
+    (tmp_path / "opt/bin/Renode.runtimeconfig.json").touch()
+    found = find({"PATH": ""}, tmp_path)
+    assert found and found.variables["PYRENODE_BUILD_OUTPUT"] == "bin"
+
+
+def test_build_folder_keeps_its_output(tmp_path: Path) -> None:
+    (tmp_path / "tree/out").mkdir(parents=True)
+    found = find({"PYRENODE_BUILD_DIR": str(tmp_path / "tree"), "PYRENODE_BUILD_OUTPUT": "out"}, tmp_path)
+    assert found and found.variables == {
+        "PYRENODE_BUILD_DIR": str(tmp_path / "tree"), "PYRENODE_BUILD_OUTPUT": "out", "PYRENODE_RUNTIME": "coreclr"}
+    with pytest.raises(EngineError, match="PYRENODE_BUILD_OUTPUT"):
+        find({"PYRENODE_BUILD_DIR": str(tmp_path / "tree")}, tmp_path)
+
+
+def test_wrong_environment_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="PYRENODE_PKG is .*no such file"):
+        find({"PYRENODE_PKG": str(tmp_path / "none.tar.gz")}, tmp_path)
+    with pytest.raises(EngineError, match="PYRENODE_BIN and PYRENODE_PKG are set"):
+        find({"PYRENODE_BIN": "a", "PYRENODE_PKG": "b"}, tmp_path)
+    plain = tmp_path / "plain"
+    plain.touch(mode=stat.S_IRUSR)
+    with pytest.raises(EngineError, match="not a program"):
+        find({"PYRENODE_BIN": str(plain)}, tmp_path)
+
+
+def test_worker_environment(tmp_path: Path) -> None:
+    renode = locate.Renode(tmp_path, "test", {"PYRENODE_BIN": "x", "PYRENODE_RUNTIME": "coreclr"})
+    made = locate.worker_environment(renode, {"HOME": "/nonexistent", "PYRENODE_PKG": "old", "A": "b"})
+    assert "PYRENODE_PKG" not in made and made["PYRENODE_BIN"] == "x" and made["A"] == "b"
+    assert os.access(made["DOTNET_BUNDLE_EXTRACT_BASE_DIR"], os.W_OK)
+    assert str(ROOT) in made["PYTHONPATH"].split(os.pathsep)
+    assert "DOTNET_BUNDLE_EXTRACT_BASE_DIR" not in locate.worker_environment(renode, {"HOME": str(tmp_path)})
+
+
+def test_auto_takes_renode_only_when_it_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    renode = locate.Renode(Path("x"), "test", {})
+    for found, missing, wanted in ((renode, [], "renode"), (renode, ["pyrenode3"], "embedded"), (None, [], "embedded")):
+        monkeypatch.setattr(locate, "find_renode", lambda found=found: found)
+        monkeypatch.setattr(locate, "missing_packages", lambda missing=missing: missing)
+        assert select.resolve_engine("auto") == wanted
+    with pytest.raises(EngineError, match="choose embedded, renode or auto"):
+        select.make_engine("qemu", BOARD)
+
+
+def test_choosing_imports_no_engine() -> None:
+    code = ("import sys; from offchip.engines.select import resolve_engine; resolve_engine('embedded'); "
+            "sys.exit(any(m in sys.modules for m in ('unicorn', 'offchip.engines.renode.engine')))")
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+
+
+# a worker that is not Renode -----------------------------------------------------------------------------------------
+_FAKE_WORKER = '''
+import os, sys, time
+from multiprocessing.connection import Connection
+pipe = Connection(int(sys.argv[1]))
+behaviour = sys.argv[2]
+if behaviour == "dies at start":
+    print("cannot find libcoreclr.so", flush=True)
+    os._exit(159)
+if behaviour == "bad platform":
+    pipe.send(("platform", "b.repl: Error E04: Could not resolve type"))
+    pipe.recv()
+pipe.send(("ok", {"version": "fake"}))
+while True:
+    method, arguments = pipe.recv()
+    if method == "close":
+        os._exit(0)
+    elif method == "die":
+        print("Unhandled exception. System.InvalidOperationException", flush=True)
+        os._exit(134)
+    elif method == "hang":
+        time.sleep(600)
+    elif method == "refuse":
+        pipe.send(("refused", "outside the card"))
+    elif method == "fail":
+        pipe.send(("failed", "failed in run: a callback failed"))
+    else:
+        pipe.send(("ok", (arguments, 0, 0)))
+'''
+
+
+@pytest.fixture
+def start(tmp_path: Path):
+    script = tmp_path / "fake_worker.py"
+    script.write_text(_FAKE_WORKER)
+    started: list[Worker] = []
+
+    def make(behaviour: str = "works") -> Worker:
+        worker = Worker([sys.executable, str(script), "{fd}", behaviour], os.environ, start_s=60)
+        started.append(worker)
+        return worker
+
+    yield make
+    for worker in started:
+        worker.close()
+
+
+def test_worker_answers_and_closes(start) -> None:
+    worker = start()
+    assert worker.about == {"version": "fake"}
+    assert worker.call("echo", 1, b"\0\xFF", limit_s=60)[0] == (1, b"\0\xFF")
+    worker.close()
+    assert worker._process.returncode == 0
+    with pytest.raises(EngineError, match="closed"):
+        worker.call("echo", limit_s=60)
+
+
+def test_refusal_leaves_the_board_alive(start) -> None:
+    worker = start()
+    with pytest.raises(RefusedByEngine, match="outside the card"):
+        worker.call("refuse", limit_s=60)
+    assert worker.call("echo", 2, limit_s=60)[0] == (2,)
+
+
+@pytest.mark.parametrize(("method", "limit_s", "reason"), [
+    ("die", 60, r"Renode died in die \(exit status 134\); its last words: Unhandled exception"),
+    ("hang", 0.2, r"Renode did not finish hang within 0.2 s and was ended"),
+    ("fail", 60, r"Renode failed in run: a callback failed"),
+])
+def test_a_lost_worker_is_ended_and_its_reason_stays(method: str, limit_s: float, reason: str, start) -> None:
+    worker = start()
+    with pytest.raises(EngineError, match=reason) as first:
+        worker.call(method, limit_s=limit_s)
+    assert worker._process.poll() is not None
+    with pytest.raises(EngineError) as again:
+        worker.call("echo", limit_s=60)
+    assert str(again.value) == str(first.value)
+
+
+def test_a_worker_that_does_not_start(start) -> None:
+    with pytest.raises(EngineError, match=r"died in start \(exit status 159\); its last words: cannot find libcoreclr"):
+        start("dies at start")
+    with pytest.raises(PlatformError, match="Error E04"):
+        start("bad platform")
+
+
+def test_killed_worker_is_reported(start) -> None:
+    worker = start()
+    os.kill(worker._process.pid, signal.SIGKILL)
+    with pytest.raises(EngineError, match="killed by SIGKILL"):
+        worker.call("echo", limit_s=60)
+
+
+# the host on a fake .NET ---------------------------------------------------------------------------------------------
+class DotNetError(Exception):
+    """A .NET exception as pythonnet shows it."""
+
+    @property
+    def Message(self) -> str:
+        return str(self.args[0])
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}\n   at Antmicro.Renode.Something()"
+
+
+class NetBytes(bytes):
+    """A .NET array of bytes as pythonnet shows it."""
+
+    Length = property(len)
+
+
+class Event:
+    def __init__(self) -> None:
+        self.handlers: list[Any] = []
+
+    def __iadd__(self, handler: Any) -> Event:
+        self.handlers.append(handler)
+        return self
+
+    def __isub__(self, handler: Any) -> Event:
+        self.handlers.remove(handler)
+        return self
+
+    def fire(self, *arguments: Any) -> None:
+        for handler in list(self.handlers):
+            handler(*arguments)
+
+
+class Part:
+    """Any model: its members are what the test gives; calls are noted."""
+
+    def __init__(self, **members: Any) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.__dict__.update(members)
+
+    def note(self, name: str, result: Any = None) -> Any:
+        def called(*arguments: Any) -> Any:
+            self.calls.append((name, *arguments))
+            return result() if callable(result) else result
+        return called
+
+
+class FakeDotNet:
+    """The corner of Renode that Host uses, as observed on 1.16.1."""
+
+    def __init__(self) -> None:
+        self.time = 0
+        self.commands: list[str] = []
+        self.memory = {0x08000000: bytearray(b"\xFF" * 0x100), 0x20000000: bytearray(0x20000)}
+        self.program: Any = lambda: None  # what the firmware does in each RunFor
+        self.log: Path | None = None
+        cpu = Part(PerformanceInMips=168, ExecutedInstructions=0, IsHalted=False, VectorTableOffset=0)
+        flash = Part(RdpLevel=0)
+        flash.PowerCut = flash.note("PowerCut")
+        flash.DebugRead = self.refuse("flash access refused by RDP level 1")
+        flash.DebugMassErase = flash.note("DebugMassErase")
+        card = Part(Capacity=1 << 20, Present=True, TornBytes=256, BlocksRead=7)
+        card.ReadRaw = lambda offset, count: NetBytes(count)
+        card.WriteRaw = self.refuse("outside the card")
+        card.PowerCut, card.PowerOn = card.note("PowerCut"), card.note("PowerOn")
+        i2c = Part()
+        i2c.PowerOffDevices = i2c.note("PowerOffDevices")
+        hall = Part(ReleaseOnReset=True)
+        hall.Press, hall.Release = hall.note("Press"), hall.note("Release")
+        port = Part()
+        port.OnGPIO = port.note("OnGPIO")
+        tap = Part(Record=True, ExactTime=False, Fired="", StuckMiso=-1)
+        tap.Forget, tap.Drain = tap.note("Forget"), lambda: "5;FF00;01FE\n"
+        nvm = Part(data=bytearray(b"\xFF" * 0xC000))
+        nvm.Poke = nvm.data.__setitem__
+        self.parts = {
+            "sysbus.cpu": cpu, "sysbus.flash": flash, "sysbus.spi1.tap.sdcard": card, "sysbus.spi1.tap": tap,
+            "sysbus.i2c1.i2ctap": tap, "sysbus.i2c1": i2c, "sysbus.i2c1.eeprom": Part(Powered=True, Length=32768),
+            "sysbus.gpioc.hall": hall, "sysbus.gpioc": port, "sysbus.nvm": nvm, "sysbus.rng": Part(Seed=0),
+            "sysbus.sram": Part(Size=0x20000),
+        }
+        for name in ("usart1", "usart2"):
+            uart = Part(CharReceived=Event(), BaudRate=115200)
+            uart.WriteChar = uart.note("WriteChar")
+            self.parts[f"sysbus.{name}"] = uart
+        self.cpu = cpu
+
+    @staticmethod
+    def refuse(text: str) -> Any:
+        def refused(*_: Any) -> None:
+            raise DotNetError(text)
+        return refused
+
+    # machine
+    MachineReset = None
+
+    def __getitem__(self, path: str) -> Part:
+        if path not in self.parts:
+            raise DotNetError(f"Peripheral {path} not found")
+        return self.parts[path]
+
+    def Reset(self) -> None:
+        self.cpu.ExecutedInstructions = self.cpu.VectorTableOffset = 0
+        self.MachineReset.fire(self)
+
+    @property
+    def SystemBus(self) -> FakeDotNet:
+        return self
+
+    def ReadBytes(self, address: int, count: int) -> bytes:
+        if 0x08004000 <= address < 0x08010000:
+            return NetBytes(self.parts["sysbus.nvm"].data[address - 0x08004000:][:count])
+        for start, data in self.memory.items():
+            if start <= address < start + len(data):
+                return NetBytes(data[address - start:address - start + count])
+        return NetBytes(count)
+
+    def WriteBytes(self, data: bytes, address: int) -> None:
+        for at, value in enumerate(data):
+            self.WriteByte(address + at, value)
+
+    def WriteByte(self, address: int, value: int) -> None:
+        for start, data in self.memory.items():
+            if start <= address < start + len(data):
+                data[address - start] = value
+
+    @property
+    def ElapsedVirtualTime(self) -> Part:
+        return Part(TimeElapsed=Part(Ticks=self.time), Ticks=self.time)
+
+    # emulation
+    def SetSeed(self, seed: int) -> None:
+        assert 0 <= seed < 1 << 31
+
+    @property
+    def MasterTimeSource(self) -> FakeDotNet:
+        return self
+
+    def RunFor(self, ticks: int) -> None:
+        self.time += ticks
+        if not self.cpu.IsHalted:
+            self.cpu.ExecutedInstructions += ticks * 168 // 1000
+            self.program()
+
+    # monitor
+    def execute(self, line: str) -> tuple[str, str]:
+        self.commands.append(line)
+        if line == "version":
+            return "Renode, version 1.16.1\r\n\r", ""
+        if line.endswith("/bad.repl"):
+            return "", "There was an error executing command\r\nError E32: indentation\r\n"
+        return "", ""
+
+
+def install_fakes() -> FakeDotNet:
+    """Put the fake where ``import pyrenode3``, ``System`` and ``Antmicro`` find it."""
+    net = FakeDotNet()
+    net.MachineReset = Event()
+
+    class Emulation:
+        internal = net
+
+        def __iter__(self):
+            return iter([types.SimpleNamespace(internal=net, load_elf=net.commands.append)])
+
+        def clear(self) -> None:
+            net.commands.append("clear")
+
+    def module(name: str, **members: Any) -> None:
+        made = types.ModuleType(name)
+        made.__dict__.update(members)
+        made.__path__ = []
+        sys.modules[name] = made
+
+    module("pyrenode3", interface_to_class=lambda each: each)
+    module("pyrenode3.wrappers", Emulation=Emulation, Monitor=lambda: net)
+    sys.modules["pyrenode3"].wrappers = sys.modules["pyrenode3.wrappers"]
+    module("System", Array={"byte": NetBytes}, Byte="byte")
+    module("Antmicro")
+    module("Antmicro.Renode")
+    module("Antmicro.Renode.Exceptions", RecoverableException=DotNetError)
+    module("Antmicro.Renode.Logging", Logger=types.SimpleNamespace(Flush=lambda: None))
+    module("Antmicro.Renode.Time", TimeInterval=types.SimpleNamespace(
+        FromTicks=lambda n: n, FromMicroseconds=lambda n: n * 1000))
+    return net
+
+
+@pytest.fixture
+def net(monkeypatch: pytest.MonkeyPatch):
+    before = set(sys.modules)
+    yield install_fakes()
+    for name in set(sys.modules) - before:
+        if name.split(".")[0] in ("pyrenode3", "System", "Antmicro"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def host(net: FakeDotNet, tmp_path: Path) -> Host:
+    return Host(BOARD, 0x0FFC, tmp_path / "renode.log")
+
+
+def test_board_is_built_as_measured(host: Host, net: FakeDotNet) -> None:
+    assert host.version == "Renode, version 1.16.1"
+    assert f"machine LoadPlatformDescription @{BOARD}" in net.commands
+    assert net.AdvanceImmediately is True and net.Quantum == 100_000
+    assert net["sysbus.rng"].Seed == 0x0FFC
+    assert net["sysbus.gpioc.hall"].ReleaseOnReset is False and net["sysbus.spi1.tap"].Record is False
+    assert net.cpu.IsHalted and not host.powered
+
+
+def test_platform_with_a_space_in_its_path(net: FakeDotNet, tmp_path: Path) -> None:
+    folder = tmp_path / "my board"
+    folder.mkdir()
+    (folder / "b.repl").touch()
+    Host(folder / "b.repl", 1, tmp_path / "log")
+    (line,) = [c for c in net.commands if "LoadPlatformDescription" in c]
+    path = Path(line.partition("@")[2])
+    assert " " not in str(path) and path.resolve() == (folder / "b.repl").resolve()
+
+
+def test_bad_platform_is_one_sentence(net: FakeDotNet, tmp_path: Path) -> None:
+    with pytest.raises(BadPlatform, match="bad.repl: There was an error executing command Error E32: indentation$"):
+        Host(tmp_path / "bad.repl", 1, tmp_path / "log")
+
+
+def test_reset_restores_vtor_and_the_magnet(host: Host, net: FakeDotNet) -> None:
+    host.set_hall(True)
+    host.power_on()
+    host.run(1_000_000)
+    host.reset()
+    assert net.cpu.VectorTableOffset == 0x08000000
+    assert net["sysbus.gpioc"].calls[-1] == ("OnGPIO", 13, False)
+    assert host.run(1000).resets == 1
+    assert host.run(1000).resets == 0
+
+
+def test_instructions_go_on_over_resets(host: Host, net: FakeDotNet) -> None:
+    host.power_on()
+    host.run(1_000_000)
+    host.reset()
+    host.run(1_000_000)
+    assert host.instructions == 2 * 168_000
+    net.program = lambda: net.Reset() if net.time == 3_000_000 else None  # the firmware resets itself
+    host.run(1_000_000)
+    host.run(1_000_000)
+    assert host.instructions >= 3 * 168_000
+
+
+def test_bytes_arrive_at_line_rate(host: Host, net: FakeDotNet) -> None:
+    host.power_on()
+    arrived: list[int] = []
+    uart = net["sysbus.usart2"]
+    net.program = lambda: arrived.append(len(uart.calls))
+    host.feed_uart("usart2", bytes(range(30)))
+    for _ in range(6):
+        host.run(500_000)
+    assert [c[1] for c in uart.calls] == list(range(30))
+    assert arrived[:4] == [6, 12, 18, 24]  # 5.76 bytes in 500 us at 115200 baud, the start bit counts
+    host.feed_uart("usart2", b"lost")
+    host.power_off()
+    host.run(1_000_000)
+    assert len(uart.calls) == 30
+    with pytest.raises(Refused, match="not a USART"):
+        host.feed_uart("usart6", b"")
+
+
+def test_sent_bytes_carry_time_and_name(host: Host, net: FakeDotNet) -> None:
+    host.power_on()
+    net.program = lambda: net["sysbus.usart1"].CharReceived.fire(0x41)
+    assert host.run(20_000_000).uart == [UartByte("usart1", 0x41, 10_000_000), UartByte("usart1", 0x41, 20_000_000)]
+    assert host.run(0).uart == []
+
+
+def test_power_off_tears_and_forgets(host: Host, net: FakeDotNet) -> None:
+    host.power_on()
+    host.power_off()
+    for path, call in (("sysbus.spi1.tap.sdcard", "PowerCut"), ("sysbus.flash", "PowerCut"),
+                       ("sysbus.i2c1", "PowerOffDevices")):
+        assert (call,) in net[path].calls
+    assert host.read_memory(0x20000000, 0x20000) == random.Random("4092/sysbus.sram").randbytes(0x20000)
+    assert net.cpu.IsHalted and host.run(1_000_000).halted
+    net["sysbus.i2c1.eeprom"].Powered = False
+    host.power_on()
+    assert net["sysbus.i2c1.eeprom"].Powered and not net.cpu.IsHalted
+    assert host.run(1000).resets == 0  # coming up is not a reset of the running chip
+
+
+def test_programming_crosses_from_code_into_the_policed_sectors(host: Host, net: FakeDotNet) -> None:
+    host.program(0x08004000, b"\1\2\3")
+    assert host.read_memory(0x08004000, 4) == b"\1\2\3\xFF"
+    host.program(0x20000010, b"abc")
+    assert host.read_memory(0x20000010, 3) == b"abc"
+    with pytest.raises(Refused, match="nothing keeps 2 bytes at 0x40000000"):
+        host.program(0x40000000, b"xy")
+
+
+def test_members_by_name(host: Host, net: FakeDotNet) -> None:
+    host.put("sysbus.spi1.tap.sdcard", "TornBytes", 5)
+    assert host.get("sysbus.spi1.tap.sdcard", "TornBytes") == 5
+    for path, member in (("sysbus.spi1.tap.sdcard", "TornByte"), ("sysbus.nothing", "X"), ("sysbus.cpu", "__class__")):
+        with pytest.raises(Refused):
+            host.put(path, member, 1)
+    with pytest.raises(Refused, match="^outside the card$"):
+        host.call("sysbus.spi1.tap.sdcard", "WriteRaw", 1 << 40, b"x")
+
+
+def test_a_failing_callback_surfaces(host: Host, net: FakeDotNet) -> None:
+    host.power_on()
+    net["sysbus.usart1"].CharReceived += host.guard(lambda value: 1 // 0)
+    net.program = lambda: net["sysbus.usart1"].CharReceived.fire(1)
+    with pytest.raises(HostError, match="ZeroDivisionError"):
+        host.run(1000)
+
+
+def test_core_stops_when_its_flash_is_erased(host: Host, net: FakeDotNet) -> None:
+    net.memory[0x08000000][:8] = b"\0" * 8
+    host.power_on()
+    host.debug("DebugMassErase")
+    assert not net.cpu.IsHalted
+    net.memory[0x08000000][:8] = b"\xFF" * 8
+    host.debug("DebugMassErase")
+    assert net.cpu.IsHalted and [d.kind for d in host.diagnostics()] == ["lockup"]
+
+
+@pytest.mark.parametrize(("line", "wanted"), [
+    ("sysbus: [cpu: 0x8000420] ReadDoubleWord from non existing peripheral at 0x40001234.",
+     ("unmodelled", "sysbus", "ReadDoubleWord from non existing peripheral at 0x40001234.", 0x8000420, 0x40001234)),
+    ("sysbus: [cpu: 0x8000420] WriteByte to non existing peripheral at 0x50000000, value 0x1. (12)",
+     ("unmodelled", "sysbus", "WriteByte to non existing peripheral at 0x50000000, value 0x1. (12)", 0x8000420,
+      0x50000000)),
+    ("sysbus: ReadDoubleWord from non existing peripheral at 0x40001234.", None),  # the lab itself looked there
+    ("sysbus: [cpu: 0x8] (tag: 'DBGMCU_IDCODE') ReadDoubleWord from non existing peripheral at 0xE0042000", None),
+    ("rcc: Unhandled read from offset 0xC.", None),  # RCC_CIR exists; Renode's model lacks it
+    ("rcc: Unhandled read from offset 0x200.", ("unmodelled", "rcc", "Unhandled read from offset 0x200.", 0, 0x200)),
+    ("usart1: Unhandled write to offset 0x20. Unhandled bits: [3] when writing value 0x8.", None),
+    ("i2c1: PE cleared during a transfer", ("violation", "i2c1", "PE cleared during a transfer", 0, 0)),
+    ("cpu: CPU abort [PC=0x50000000]: Trying to execute code outside RAM",
+     ("lockup", "cpu", "CPU abort [PC=0x50000000]: Trying to execute code outside RAM", 0, 0)),
+])
+def test_log_lines(line: str, wanted: tuple[Any, ...] | None) -> None:
+    assert parse_log_line("12:34:56.7890 [WARNING] " + line) == wanted
+    assert parse_log_line("12:34:56.7890 [INFO] " + line) is None
+
+
+def test_diagnostics_come_once(host: Host, tmp_path: Path) -> None:
+    log = tmp_path / "renode.log"
+    line = "12:34:56.7890 [WARNING] sysbus: [cpu: 0x8000420] ReadByte from non existing peripheral at 0x4000.\n"
+    log.write_text("12:34:56.7 [INFO] cpu: Setting initial values\n" + line + line + "12:34:57.0 [WARN")
+    assert [d.kind for d in host.diagnostics()] == ["unmodelled"]
+    with log.open("a") as stream:
+        stream.write("ING] i2c1: STOP requested while not master\n")
+    assert [d.kind for d in host.diagnostics()] == ["unmodelled", "violation"]
+    assert len(host.diagnostics()) == 2
+
+
+# texts of the taps ---------------------------------------------------------------------------------------------------
+def test_texts_of_the_taps() -> None:
+    (fired,) = parse_fired("spi1", "12;replace_on_read;block 7 offset 3 read 2;0304;BAD1\n")
+    assert (fired.time_ns, fired.place) == (12, "block 7 offset 3 read 2")
+    assert (fired.before, fired.after) == (b"\3\4", b"\xBA\xD1")
+    (transfer,) = parse_spi("7;4000;FF01\n")
+    assert (transfer.mosi, transfer.miso) == (b"\x40\0", b"\xFF\1")
+    record = I2cRecord()
+    assert record.feed("1 P\n2 S\n3 A 50 A0 ACK\n4 W 50 12 ACK\n") == []
+    (transfer,) = record.feed("5 s\n6 A 50 A1 ACK\n7 R 50 5A NACK\n8 P\n")
+    assert transfer.text == "S A0+ 12+ Sr A1+ 5A- P" and transfer.time_ns == 2
+    assert (transfer.mosi, transfer.miso) == (b"\x12", b"\x5A")
+
+
+# the engine through its pipe, on the fake .NET -----------------------------------------------------------------------
+_FAKED_WORKER = '''
+import sys, time
+sys.path[:0] = [{tests!r}, {root!r}]
+import test_renode_engine, offchip.engines.renode.worker as worker
+net = test_renode_engine.install_fakes()
+def program():
+    if net.time >= 1_000_000_000_000:
+        time.sleep(600)
+    net["sysbus.usart1"].CharReceived.fire(0x41)
+net.program = program
+worker.main()
+'''
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    script = tmp_path / "faked_worker.py"
+    script.write_text(_FAKED_WORKER.format(tests=str(HERE), root=str(ROOT)))
+    monkeypatch.setattr(engine_module, "need_renode", lambda: locate.Renode(tmp_path, "test", {}))
+    monkeypatch.setattr(engine_module, "board_command",
+                        lambda path, seed: [sys.executable, str(script), *board_command(path, seed)[3:]])
+    made = RenodeEngine(BOARD, 0x0FFC)
+    yield made
+    made.close()
+
+
+def members(protocol: type) -> set[str]:
+    return {name for kind in protocol.__mro__ for name in (*vars(kind), *getattr(kind, "__annotations__", {}))
+            if not name.startswith("_")}
+
+
+def test_engine_has_every_member_of_the_protocol(engine: RenodeEngine) -> None:
+    for protocol, made in ((Engine, engine), (Medium, engine.medium("sdcard")), (SpiTap, engine.spi_tap()),
+                           (I2cTap, engine.i2c_tap()), (DebugPort, engine.debug_port())):
+        wanted = members(protocol)
+        assert wanted and not {name for name in wanted if not hasattr(made, name)}
+    assert members(Engine) >= {"run", "capabilities", "now_ns", "debug_port"}
+
+
+def test_engine_end_to_end(engine: RenodeEngine) -> None:
+    assert engine.capabilities.name == "renode" and "1.16.1" in engine.capabilities.version
+    engine.power_on()
+    result = engine.run(1_000_000)
+    assert [b.value for b in result.uart] == [0x41] and not result.halted
+    assert engine.now_ns == 1_000_000 and engine.instructions == 168_000
+    card = engine.medium("sdcard")
+    assert card.size == 1 << 20 and card.counter("BlocksRead") == 7 and card.read(0, 4) == bytes(4)
+    card.present = False
+    assert card.present is False
+    with pytest.raises(MediumError, match="Renode: outside the card"):
+        card.write(0, b"x")
+    with pytest.raises(DebugAccessRefused, match="RDP level 1"):
+        engine.debug_port().read(0x08000000, 4)
+    with pytest.raises(EngineError, match='no medium "floppy"'):
+        engine.medium("floppy")
+    with pytest.raises(FirmwareError):
+        engine.load_elf(BOARD)
+    (transfer,) = engine.spi_tap().drain()
+    assert transfer.mosi == b"\xFF\0"
+    for rule in (lambda t: t.stuck_miso(256), lambda t: t.cut_power_at_block_write(0), lambda t: t.redirect_read(1, 2),
+                 lambda t: t.replace_on_read(7, 511, b"ab")):
+        with pytest.raises(MediumError):
+            rule(engine.spi_tap())
+    assert engine.diagnostics() == []
+
+
+def test_a_hanging_run_is_ended(engine: RenodeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.power_on()
+    monkeypatch.setattr(engine_module, "REQUEST_S", 0.5)
+    monkeypatch.setattr(engine_module, "RUN_FACTOR", 0.0)
+    engine._worker.call("run", 0, limit_s=60)
+    with pytest.raises(EngineError, match="did not finish run within 0.5 s"):
+        engine.run(1_000_000_000_000)
+    with pytest.raises(EngineError, match="did not finish run within 0.5 s"):
+        engine.power_off()
+
+
+def test_missing_platform_is_one_sentence() -> None:
+    with pytest.raises(PlatformError, match="no such platform file"):
+        RenodeEngine(ROOT / "nowhere.repl")
+
+
+# on the real thing ---------------------------------------------------------------------------------------------------
+def _why_not() -> str:
+    try:
+        locate.need_renode()
+    except EngineError as error:
+        return str(error)
+    return ""
+
+
+needs_renode = pytest.mark.skipif(bool(_why_not()), reason=_why_not() or "Renode is here")
+#: what the sd and rng probes ask the host to do, by the line they print
+ANSWERS = {
+    "ask=remove": ("sysbus.spi1.tap.sdcard", "Present", False),
+    "ask=insert": ("sysbus.spi1.tap.sdcard", "Present", True),
+    "ask=seed_fault": ("sysbus.rng", "Fault", "seed"), "ask=clock_fault": ("sysbus.rng", "Fault", "clock"),
+    "ask=stuck_fault": ("sysbus.rng", "Fault", "stuck"), "ask=repeat_fault": ("sysbus.rng", "Fault", "repeat"),
+    "ask=no_fault": ("sysbus.rng", "Fault", "none"),
+}
+
+
+def run_until(engine: RenodeEngine, end: str, limit_s: float) -> str:
+    text, seen, deadline_ns = "", 0, engine.now_ns + limit_s * 1e9
+    while engine.now_ns < deadline_ns and end not in text and "FAULT" not in text:
+        text += bytes(b.value for b in engine.run(5_000_000).uart).decode("latin-1")
+        lines = text.split("\n")
+        for line in lines[seen:-1]:
+            if line in ANSWERS:
+                engine.set_property(*ANSWERS[line])
+        seen = len(lines) - 1
+    return text
+
+
+def boot(probe: str, tmp_path: Path, platform: Path = BOARD) -> RenodeEngine:
+    elf = tmp_path / f"{probe}_probe.elf"
+    subprocess.run(["make", "-s", "-C", PROBES / probe, f"OUT={tmp_path}", str(elf)], check=True)
+    engine = RenodeEngine(platform, 0x0FFC)
+    engine.load_elf(elf)
+    engine.power_on()
+    return engine
+
+
+@pytest.mark.renode
+@needs_renode
+def test_selftest_on_renode() -> None:
+    engine = RenodeEngine(BOARD)
+    try:
+        outcomes, *_ = engine._worker.call("selftest", limit_s=120)
+    finally:
+        engine.close()
+    assert len(outcomes) == 4 and all(good for _, good, _ in outcomes), outcomes
+
+
+@pytest.mark.renode
+@needs_renode
+@pytest.mark.parametrize(("probe", "platform", "expected"), [
+    ("sd", BOARD, "expected.txt"),
+    ("sd", PROBES / "sd/sdhc.repl", "expected-sdhc.txt"),
+    ("flash", BOARD, "expected.txt"),
+    ("rng", BOARD, "expected.txt"),
+])
+def test_probe_on_renode(probe: str, platform: Path, expected: str, tmp_path: Path) -> None:
+    engine = boot(probe, tmp_path, platform)
+    try:
+        assert run_until(engine, "end=probe\n", 4.0) == (PROBES / probe / expected).read_text()
+    finally:
+        engine.close()
+
+
+@pytest.mark.renode
+@needs_renode
+def test_i2c_probe_on_renode(tmp_path: Path) -> None:
+    folder = tmp_path / "tests/conformance/i2c"  # its .repl names the models by relative paths and loads its own ELF
+    shutil.copytree(PROBES / "i2c", folder)
+    shutil.copytree(ROOT / "platforms", tmp_path / "platforms")
+    subprocess.run(["make", "-s", "-C", folder, "probe.elf"], check=True)
+    engine = RenodeEngine(folder / "probe-i2c.repl")
+    try:
+        engine.power_on()
+        assert run_until(engine, "\nend=", 4.0) == (PROBES / "i2c/expected.txt").read_text()
+    finally:
+        engine.close()
+
+
+@pytest.mark.renode
+@needs_renode
+def test_rule_on_the_spi_tap_on_renode(tmp_path: Path) -> None:
+    engine = boot("attack", tmp_path)
+    try:
+        assert run_until(engine, "start=00000000\n", 0.2) == "start=00000000\n"
+        engine.medium("sdcard").write(7 * 512, bytes.fromhex("C0FFEE0102030405"))
+        engine.spi_tap().replace_on_read(7, 3, b"\xBA\xD1", nth=2, count=1)
+        read = []
+        for _ in range(3):
+            engine.feed_uart("usart1", b"r")
+            read.append(run_until(engine, "\n", 0.5))
+        assert read == ["read=000 c0ffee0102030405\n", "read=000 c0ffeebad1030405\n", "read=000 c0ffee0102030405\n"]
+        (fired,) = engine.spi_tap().fired()
+        assert (fired.before, fired.after) == (b"\1\2", b"\xBA\xD1")
+    finally:
+        engine.close()
+
+
+@pytest.mark.renode
+@needs_renode
+def test_power_cut_in_a_block_write_on_renode(tmp_path: Path) -> None:
+    engine = boot("attack", tmp_path)
+    try:
+        run_until(engine, "start=00000000\n", 0.2)
+        card = engine.medium("sdcard")
+        card.write(100 * 512, b"\x11" * 2048)
+        card.set("TornBytes", 37)
+        engine.spi_tap().cut_power_at_block_write(2)
+        engine.feed_uart("usart1", b"w")
+        engine.run(200_000_000)
+        new = bytes((i ^ 0xA5) & 255 for i in range(512))
+        assert card.read(100 * 512, 2048) == new + new[:37] + b"\x11" * (512 - 37 + 1024)
+        assert len(engine.spi_tap().fired()) == 1
+        engine.power_off()
+        engine.run(10_000_000)
+        engine.power_on()
+        assert run_until(engine, "\n", 0.5) == "start=00000000\n"
+    finally:
+        engine.close()
+
+
+@pytest.mark.renode
+@needs_renode
+def test_readout_protection_on_renode() -> None:
+    engine = RenodeEngine(BOARD)
+    try:
+        engine.program(0x08004010, b"\x42")
+        port = engine.debug_port()
+        assert port.read(0x08004010, 1) == b"\x42"
+        port.set_rdp(1)
+        with pytest.raises(DebugAccessRefused):
+            port.read(0x08004010, 1)
+        port.set_rdp(0)
+        assert port.read(0x08004010, 1) == b"\xFF"
+    finally:
+        engine.close()
