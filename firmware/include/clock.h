@@ -19,6 +19,7 @@ void delay_ms(uint32_t ms);         /* at least ms milliseconds, asleep; not fro
 
 /* A point in time; right across the wrap of time_ms for spans below 24 days. */
 typedef uint32_t deadline_t;
-static inline deadline_t deadline_in(uint32_t ms) { return time_ms() + ms + 1u; }   /* +1: the current ms is partly over */
+/* one more, because the current millisecond is partly over */
+static inline deadline_t deadline_in(uint32_t ms) { return time_ms() + ms + 1u; }
 static inline bool deadline_passed(deadline_t d) { return (int32_t)(time_ms() - d) >= 0; }
 #endif

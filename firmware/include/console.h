@@ -1,4 +1,5 @@
-/* Console lines on USART1 (115200 8N1), SPEC section 6. Sent by interrupt from a ring; a full ring makes the caller sleep. */
+/* Console lines on USART1 (115200 8N1), SPEC section 6. Sent by interrupt from a ring; a full ring makes
+ * the caller sleep. */
 #ifndef CONSOLE_H
 #define CONSOLE_H
 #include <stddef.h>

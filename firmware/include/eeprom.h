@@ -1,4 +1,5 @@
-/* 24xx256 EEPROM at address 0x50 of I2C1 (PB6 SCL, PB7 SDA, 400 kHz), write protect pin WP on PB5 (high = protected). */
+/* 24xx256 EEPROM at address 0x50 of I2C1 (PB6 SCL, PB7 SDA, 400 kHz), write protect pin WP on PB5 (high =
+ * protected). */
 #ifndef EEPROM_H
 #define EEPROM_H
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* Reading files of a FAT16 or FAT32 volume by 8.3 path. Trusts nothing on the medium: every number is checked against the
- * volume, every chain is bounded by its cluster count. Layout: Microsoft FAT32 File System Specification 1.03 ("FAT spec"). */
+/* Reading files of a FAT16 or FAT32 volume by 8.3 path. Trusts nothing on the medium: every number is checked
+ * against the volume, every chain is bounded. Layout: Microsoft FAT32 File System Specification 1.03 ("FAT spec"). */
 #ifndef FAT_H
 #define FAT_H
 #include <stddef.h>
@@ -30,5 +30,6 @@ enum storage_error fat_mount(struct fat_volume *volume, fat_read_block *read_blo
 
 /* Reads the whole file "/DIR/NAME.EXT" (case does not matter). STORAGE_FILE_MISSING, STORAGE_FILE_TOO_LARGE (does not
  * fit `capacity`), STORAGE_NO_FILESYSTEM (a damaged chain), or what read_block returns. */
-enum storage_error fat_read_file(struct fat_volume *volume, const char *path, uint8_t *to, size_t capacity, size_t *length);
+enum storage_error fat_read_file(struct fat_volume *volume, const char *path, uint8_t *to, size_t capacity,
+    size_t *length);
 #endif

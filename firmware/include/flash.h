@@ -1,4 +1,4 @@
-/* Internal flash: erase, program, option bytes (RM0090 3.6, 3.7). The caller keeps out of the sectors code runs from. */
+/* Internal flash: erase, program, option bytes (RM0090 3.6, 3.7). Only the data sectors can be changed. */
 #ifndef FLASH_H
 #define FLASH_H
 #include <stdbool.h>
@@ -19,8 +19,8 @@ enum flash_result {
 enum flash_result flash_unlock(void);
 void flash_lock(void);
 
-/* Data sectors only: 1..3, 16 KB each, 0x08004000..0x0800FFFF. The CPU stalls meanwhile (up to 0.8 s): kick the watchdog
- * before; bytes arriving at a USART may be lost. */
+/* Data sectors only: 1..3, 16 KB each, 0x08004000..0x0800FFFF. The CPU stalls meanwhile (up to 0.8 s): kick the
+ * watchdog before; bytes arriving at a USART may be lost. */
 enum flash_result flash_erase_sector(unsigned sector);
 
 /* Programs `count` words from address, 4-aligned, inside the data sectors; each word is read back. */

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-/* Like vsnprintf: always terminates (size > 0), returns the length the whole text would have. Formats: see console.h. */
+/* Like vsnprintf: always terminates (size > 0), returns the length the whole text would have. Formats:
+ * see console.h. */
 size_t format_text(char *to, size_t size, const char *format, va_list arguments);
 #endif

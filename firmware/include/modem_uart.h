@@ -14,7 +14,7 @@ struct modem_uart_counters {
 void modem_uart_init(void);
 size_t modem_uart_available(void);                      /* bytes waiting in the 8 KB receive ring */
 size_t modem_uart_read(void *to, size_t capacity);      /* never blocks; returns the bytes copied */
-void modem_uart_write(const void *from, size_t length); /* sleeps while the 2 KB transmit ring is full; returns when queued */
+void modem_uart_write(const void *from, size_t length); /* returns when queued; sleeps while the 2 KB ring is full */
 void modem_uart_discard(void);                          /* forget what has been received */
 struct modem_uart_counters modem_uart_counters(void);
 #endif

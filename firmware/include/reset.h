@@ -2,7 +2,8 @@
 #ifndef RESET_H
 #define RESET_H
 
-/* power-on, pin, software, watchdog or unknown (SPEC 6), from RCC_CSR; clears the flags for the next start. Call once. */
+/* power-on, pin, software, watchdog or unknown (SPEC 6), from RCC_CSR; clears the flags for the next start.
+ * Call once. */
 const char *reset_cause(void);
 
 /* Sends what the console still holds, then SYSRESETREQ. */

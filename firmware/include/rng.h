@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum rng_result { RNG_OK, RNG_ERROR_SEED, RNG_ERROR_CLOCK, RNG_ERROR_TIMEOUT, RNG_ERROR_REPETITION, RNG_ERROR_PROPORTION };
+enum rng_result {
+    RNG_OK, RNG_ERROR_SEED, RNG_ERROR_CLOCK, RNG_ERROR_TIMEOUT, RNG_ERROR_REPETITION, RNG_ERROR_PROPORTION
+};
 
 /* Starts the RNG and runs the start-up test (SP 800-90B 4.3: 1024 consecutive samples through the continuous tests). */
 enum rng_result rng_init(void);

@@ -10,7 +10,8 @@ enum tlv_tag {
     TLV_CERTIFICATE, TLV_KEY, TLV_SNTP_HOST, TLV_INTERVAL, TLV_KEEP_ALIVE, TLV_TLS_VERSIONS, TLV_SSID, TLV_PASSPHRASE
 };
 
-enum { TLV_RECORD_HEADER = 8, TLV_RECORD_OVERHEAD = 12 };      /* magic, version, length; and the CRC-32 behind the area */
+/* magic, version, length; with the CRC-32 behind the area */
+enum { TLV_RECORD_HEADER = 8, TLV_RECORD_OVERHEAD = 12 };
 
 enum tlv_record_error { TLV_RECORD_OK, TLV_RECORD_MAGIC, TLV_RECORD_VERSION, TLV_RECORD_LENGTH, TLV_RECORD_CRC };
 

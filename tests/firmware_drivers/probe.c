@@ -75,7 +75,8 @@ static void timing(void)
     uint32_t now = 0, before = time_ms();
     uint64_t us = time_us();
     delay_ms(20);
-    console_line("time", "ms=%lu us=%lu", (unsigned long)(time_ms() - before), (unsigned long)((time_us() - us) / 1000u));
+    console_line("time", "ms=%lu us=%lu", (unsigned long)(time_ms() - before),
+        (unsigned long)((time_us() - us) / 1000u));
     bool started = rtc_init(), kept = rtc_get(&now);
     console_line("rtc", "init=%d kept=%d time=%lu backup=%08lx", started, kept, (unsigned long)(kept ? now : 0),
         (unsigned long)rtc_backup_get(3));
@@ -128,8 +129,8 @@ static void random_numbers(void)
     console_line("rng", "%s", rng_result_word(rng_init()));
     for (unsigned i = 0; i < 3; i++) {
         enum rng_result result = rng_fill(bytes, 7);
-        console_line("rng", "fill=%s %02x%02x%02x%02x%02x%02x%02x", rng_result_word(result), bytes[0], bytes[1], bytes[2],
-            bytes[3], bytes[4], bytes[5], bytes[6]);
+        console_line("rng", "fill=%s %02x%02x%02x%02x%02x%02x%02x", rng_result_word(result), bytes[0], bytes[1],
+            bytes[2], bytes[3], bytes[4], bytes[5], bytes[6]);
         delay_ms(20);
     }
 }

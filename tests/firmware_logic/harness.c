@@ -127,7 +127,9 @@ static size_t metadata_blocks(uint32_t *list, size_t capacity)
 
 static void fuzz(const char *path, unsigned long count)
 {
-    static const uint32_t special[] = { 0, 1, 2, 0x7F, 0x80, 0xFF, 0xFFF7, 0xFFF8, 0xFFFF, 0x0FFFFFF7, 0x0FFFFFFF, 0xFFFFFFFF };
+    static const uint32_t special[] = {
+        0, 1, 2, 0x7F, 0x80, 0xFF, 0xFFF7, 0xFFF8, 0xFFFF, 0x0FFFFFF7, 0x0FFFFFFF, 0xFFFFFFFF
+    };
     uint32_t list[4096];
     size_t blocks = metadata_blocks(list, 4096);
     unsigned long results[16] = { 0 }, most = 0;
@@ -139,7 +141,8 @@ static void fuzz(const char *path, unsigned long count)
             /* half of the changes go to the first block of the volume, where one byte matters most */
             size_t lba = list[random32() % 2 ? random32() % blocks : random32() % (blocks < 3 ? blocks : 3)];
             size_t at = touched[i] = lba * 512 + random32() % 128 * 4;
-            uint32_t value = random32() % 2 ? special[random32() % (sizeof special / sizeof *special)] : random32() % 64;
+            uint32_t pick = random32() % (sizeof special / sizeof *special);
+            uint32_t value = random32() % 2 ? special[pick] : random32() % 64;
             size_t width = (size_t)1 << random32() % 3;
             memcpy(medium + at + random32() % (5 - width), &value, width);
         }
@@ -175,7 +178,8 @@ static void print_config(const uint8_t *page, size_t size)
     if (error)
         return;
     printf("scheme=%s medium=%s\n", config_scheme_word(config.scheme), config_medium_word(config.medium));
-    printf("thing=%s client=%s host=%s port=%u sntp=%s\n", config.thing, config.client_id, config.host, config.port, config.sntp_host);
+    printf("thing=%s client=%s host=%s port=%u sntp=%s\n", config.thing, config.client_id, config.host,
+        config.port, config.sntp_host);
     for (size_t i = 0; i < config.publish_count; i++)
         printf("publish=%s\n", config.publish[i]);
     for (size_t i = 0; i < config.subscribe_count; i++)

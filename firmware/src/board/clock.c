@@ -39,8 +39,9 @@ static bool pll_start(uint32_t input_mhz, uint32_t source)
     RCC->CR &= ~RCC_CR_PLLON;
     if (!await(&RCC->CR, RCC_CR_PLLRDY, 0, PLL_LOCK_MS))
         return false;
-    RCC->PLLCFGR = (RCC->PLLCFGR & ~RCC_PLLCFGR_FIELDS) | input_mhz << RCC_PLLCFGR_PLLM_Pos | 336u << RCC_PLLCFGR_PLLN_Pos
-        | 0u << RCC_PLLCFGR_PLLP_Pos | source | 7u << RCC_PLLCFGR_PLLQ_Pos;
+    RCC->PLLCFGR = (RCC->PLLCFGR & ~RCC_PLLCFGR_FIELDS) | source
+        | input_mhz << RCC_PLLCFGR_PLLM_Pos | 336u << RCC_PLLCFGR_PLLN_Pos
+        | 0u << RCC_PLLCFGR_PLLP_Pos | 7u << RCC_PLLCFGR_PLLQ_Pos;      /* PLLP 0 divides by 2 */
     RCC->CR |= RCC_CR_PLLON;
     return await(&RCC->CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY, PLL_LOCK_MS);
 }
@@ -64,10 +65,12 @@ enum clock_source clock_init(void)
     if (source == CLOCK_HSI)
         return source;
 
-    /* Prefetch stays off: errata sheet ES0182, not working on revision A; the instruction cache does most of its work. */
-    FLASH->ACR = 5u | FLASH_ACR_ICEN | FLASH_ACR_DCEN;     /* 5 wait states: 150..168 MHz at 2.7..3.6 V, before the switch */
+    /* 5 wait states for 150..168 MHz at 2.7..3.6 V, before the switch. Prefetch stays off: it is broken on revision A
+     * (errata sheet ES0182), and the instruction cache does most of its work. */
+    FLASH->ACR = 5u | FLASH_ACR_ICEN | FLASH_ACR_DCEN;
     (void)await(&FLASH->ACR, FLASH_ACR_LATENCY, 5u, SWITCH_MS);
-    RCC->CFGR = (RCC->CFGR & ~(RCC_CFGR_HPRE | RCC_CFGR_PPRE1 | RCC_CFGR_PPRE2)) | RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2;
+    RCC->CFGR = (RCC->CFGR & ~(RCC_CFGR_HPRE | RCC_CFGR_PPRE1 | RCC_CFGR_PPRE2))
+        | RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2;
     RCC->CFGR = (RCC->CFGR & ~RCC_CFGR_SW) | RCC_CFGR_SW_PLL;
     if (!await(&RCC->CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL, SWITCH_MS)) {
         RCC->CFGR = RCC->CFGR & ~(RCC_CFGR_SW | RCC_CFGR_PPRE1 | RCC_CFGR_PPRE2);

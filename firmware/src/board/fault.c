@@ -20,7 +20,7 @@ void fault_init(void)
 
 static _Noreturn void stay(void)
 {
-    interrupts_restore(0);                  /* SysTick must wake WFI, even if the fault came inside a critical section */
+    interrupts_restore(0);      /* SysTick must wake WFI, even if the fault came inside a critical section */
     for (;;) {
         watchdog_kick();
         cpu_idle();
@@ -65,7 +65,7 @@ static bool in_ram(const uint32_t *frame)
     return (at >= 0x10000000u && at <= 0x10010000u - size) || (at >= 0x20000000u && at <= 0x20020000u - size);
 }
 
-/* Leaves the exception for stay() in thread mode, where WFI wakes at SysTick; a frame of our own is what the return takes. */
+/* Leaves the exception for stay() in thread mode, where WFI wakes at SysTick; the return takes a frame of our own. */
 static _Noreturn void return_to_stay(void)
 {
     static uint32_t frame[FRAME_WORDS] __attribute__((aligned(8)));

@@ -25,7 +25,8 @@ static void put_field(struct sink *sink, const char *text, size_t length, size_t
             put(sink, ' ');
 }
 
-static void put_number(struct sink *sink, uint64_t value, bool negative, unsigned base, bool upper, size_t width, bool left, bool zeros)
+static void put_number(struct sink *sink, uint64_t value, bool negative, unsigned base, bool upper,
+                       size_t width, bool left, bool zeros)
 {
     char digits[24];
     size_t first = sizeof digits;
@@ -94,8 +95,10 @@ size_t format_text(char *to, size_t size, const char *format, va_list arguments)
             break;
         }
         case 'd': case 'i': {
-            int64_t value = longs > 1 ? va_arg(arguments, long long) : longs ? va_arg(arguments, long) : va_arg(arguments, int);
-            put_number(&sink, value < 0 ? 0 - (uint64_t)value : (uint64_t)value, value < 0, 10, false, width, left, zeros);
+            int64_t value = longs > 1 ? va_arg(arguments, long long)
+                : longs ? va_arg(arguments, long) : va_arg(arguments, int);
+            uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+            put_number(&sink, magnitude, value < 0, 10, false, width, left, zeros);
             break;
         }
         case 'u': case 'x': case 'X': {

@@ -1,4 +1,4 @@
-/* 24xx256 behind I2C1. Microchip 24LC256 data sheet DS20001203: 6 write operations, 7 acknowledge polling, 8 reading. */
+/* 24xx256 behind I2C1. Microchip 24LC256 data sheet DS20001203: 6 writing, 7 acknowledge polling, 8 reading. */
 #include <stdbool.h>
 #include "clock.h"
 #include "eeprom.h"

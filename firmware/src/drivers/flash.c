@@ -1,11 +1,11 @@
-/* Flash interface. RM0090 3.6 (erase, program), 3.7 (option bytes), 3.9. Runs from flash itself: while an operation is on,
- * every fetch from flash stalls the core, so the wait loop simply resumes at its end. */
+/* Flash interface. RM0090 3.6 (erase, program), 3.7 (option bytes), 3.9. Runs from flash itself: while an operation is
+ * on, every fetch from flash stalls the core, so the wait loop simply resumes at its end. */
 #include "clock.h"
 #include "flash.h"
 #include "stm32f405.h"
 
-enum { DATA_START = 0x08004000, DATA_END = 0x08010000, SECTOR_FIRST = 1, SECTOR_LAST = 3, ERASE_MS = 2000, PROGRAM_MS = 10,
-       QUICK_POLLS = 100 };
+enum { DATA_START = 0x08004000, DATA_END = 0x08010000, SECTOR_FIRST = 1, SECTOR_LAST = 3, ERASE_MS = 2000,
+       PROGRAM_MS = 10, QUICK_POLLS = 100 };
 #define KEY1 0x45670123u
 #define KEY2 0xCDEF89ABu
 #define OPTKEY1 0x08192A3Bu

@@ -32,6 +32,6 @@ bool hall_take_event(void)
 {
     if (!event)
         return false;
-    event = false;              /* an edge just before this line counts as seen: the caller reads the level afterwards */
+    event = false;      /* an edge just before this line counts as seen: the caller reads the level afterwards */
     return true;
 }

@@ -177,7 +177,7 @@ static enum i2c_result receive(uint8_t address, uint8_t *to, uint32_t length)
         return finish(result);
     }
     if (length == 2) {
-        mask = interrupts_disable();            /* POS: ACK now governs the byte to come, and must be 0 before it ends */
+        mask = interrupts_disable();        /* POS: ACK now governs the byte to come: 0 before it ends */
         (void)I2C1->SR2;
         I2C1->CR1 &= ~I2C_CR1_ACK;
         interrupts_restore(mask);

@@ -4,7 +4,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* `mask` + 1 bytes of data, a power of two. Both counters run freely; the producer writes only head, the consumer only tail. */
+/* `mask` + 1 bytes of data, a power of two. Both counters run freely; the producer writes only head, the
+ * consumer only tail. */
 struct ring { uint8_t *data; uint32_t mask; volatile uint32_t head, tail; };
 
 static inline uint32_t ring_used(const struct ring *ring) { return ring->head - ring->tail; }

@@ -1,4 +1,4 @@
-/* RNG of the STM32F405: RM0090 24.3 (operation, error management), with the continuous health tests of NIST SP 800-90B 4.4.
+/* RNG of the STM32F405: RM0090 24.3 (operation, error management), with the health tests of NIST SP 800-90B 4.4.
  *
  * Samples of the health tests are bytes of the output words. Assumed min-entropy H = 4 bit per byte, half of what the
  * conditioned output should have: a margin for a bad part without false alarms. With alpha = 2^-30:
@@ -42,7 +42,7 @@ static enum rng_result test_byte(uint8_t sample)
     return RNG_OK;
 }
 
-/* 24.3.2: after a seed error clear SEIS and restart by clearing and setting RNGEN; the first word is for comparison only. */
+/* 24.3.2: after a seed error clear SEIS, then clear and set RNGEN; the first word only serves comparison. */
 static void restart(void)
 {
     RNG->CR = 0;
@@ -79,7 +79,7 @@ static enum rng_result read_word(uint32_t *word)
     return last;
 }
 
-/* A tested word. The first one after a restart only serves comparison; a source that needs a restart each time fails. */
+/* A tested word. The first one after a restart only serves comparison; a source restarted each time fails. */
 static enum rng_result next_word(uint32_t *word)
 {
     for (unsigned attempt = 0; attempt <= RECOVERIES_MAX; attempt++) {

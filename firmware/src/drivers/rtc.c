@@ -34,7 +34,7 @@ bool rtc_init(void)
     (void)RCC->APB1ENR;
     PWR->CR |= PWR_CR_DBP;
     uint32_t source = RCC->BDCR & RCC_BDCR_RTCSEL;
-    if (source) {                       /* RTCSEL can only be changed by resetting the backup domain, which costs the time */
+    if (source) {       /* RTCSEL can only be changed by resetting the backup domain, which costs the time */
         running = start_source(source);
     } else {
         source = RCC_BDCR_RTCSEL_LSE;
@@ -71,7 +71,8 @@ bool rtc_get(uint32_t *unix_time)
     uint32_t time = RTC->TR, date = RTC->DR;
     uint32_t year = from_bcd(date >> 16 & 255u), month = from_bcd(date >> 8 & 31u), day = from_bcd(date & 63u);
     uint32_t hour = from_bcd(time >> 16 & 63u), minute = from_bcd(time >> 8 & 127u), second = from_bcd(time & 127u);
-    if (year > 99 || month < 1 || month > 12 || day < 1 || day > month_days(month, year) || hour > 23 || minute > 59 || second > 59)
+    if (year > 99 || month < 1 || month > 12 || day < 1 || day > month_days(month, year)
+        || hour > 23 || minute > 59 || second > 59)
         return false;
     uint32_t days = year * 365u + (year + 3u) / 4u + day - 1u;
     for (uint32_t m = 1; m < month; m++)
@@ -83,8 +84,8 @@ bool rtc_get(uint32_t *unix_time)
 /* 26.3.5: unlock, INIT, wait INITF, prescalers, time, date, leave, lock */
 bool rtc_set(uint32_t unix_time)
 {
-    if (!running || unix_time < EPOCH_2000 + 366u * DAY || unix_time >= UNIX_END)   /* year 00 would read as "never set" */
-        return false;
+    if (!running || unix_time < EPOCH_2000 + 366u * DAY || unix_time >= UNIX_END)
+        return false;                               /* year 00 would read as "never set" */
     uint32_t days = (unix_time - EPOCH_2000) / DAY, rest = unix_time % DAY;
     uint32_t weekday = (days + 5u) % 7u + 1u;       /* 2000-01-01 was a Saturday; 1 = Monday */
     uint32_t year = 0, month = 1;

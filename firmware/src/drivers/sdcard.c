@@ -1,4 +1,4 @@
-/* SD card in SPI mode. SD Physical Layer Simplified Specification ("SD"): 4.5 CRC, 5.3 CSD, 7.2 SPI protocol, 7.3 formats. */
+/* SD card in SPI mode. SD Physical Layer Simplified Spec ("SD"): 4.5 CRC, 5.3 CSD, 7.2 protocol, 7.3 formats. */
 #include "clock.h"
 #include "sdcard.h"
 #include "spi.h"
@@ -12,7 +12,8 @@ enum { TOKEN_START = 0xFE, DATA_RESPONSE_MASK = 0x1F, DATA_ACCEPTED = 0x05 };
 enum { CHECK_PATTERN = 0xA5, VOLTAGE_27_36 = 1 };
 #define HCS (1u << 30)
 enum {                          /* limits: SD 4.2.3 (1 s for ACMD41), 4.6.2 (100 ms read, 250 ms write, SDXC 500 ms) */
-    POWER_UP_MS = 1000, READ_MS = 150, BUSY_MS = 600, IDLE_TRIES = 10, CRC_TRIES = 3, RESPONSE_BYTES = 9, QUICK_POLLS = 64
+    POWER_UP_MS = 1000, READ_MS = 150, BUSY_MS = 600, IDLE_TRIES = 10, CRC_TRIES = 3, RESPONSE_BYTES = 9,
+    QUICK_POLLS = 64
 };
 enum { INIT_HZ = 400000, DATA_HZ = 25000000 };
 
@@ -45,7 +46,7 @@ static uint16_t crc16(const uint8_t *bytes, unsigned length)
     return (uint16_t)crc;
 }
 
-/* Every command ends with CS high and 8 clocks: the card needs them to let go of MISO (SD 7.2, timing figures of 7.5). */
+/* Every command ends with CS high and 8 clocks: the card needs them to let go of MISO (SD 7.2, 7.5). */
 static void finish(void)
 {
     spi_select(false);
@@ -164,7 +165,7 @@ static enum storage_error wake(void)
     finish();
     if (!free)
         return STORAGE_NO_CARD;
-    for (unsigned i = 0; i < IDLE_TRIES && r1 != R1_IDLE; i++)      /* a bus stuck at 0 reads as R1 = 0, which is no card */
+    for (unsigned i = 0; i < IDLE_TRIES && r1 != R1_IDLE; i++)      /* a bus stuck at 0 reads R1 = 0: no card */
         r1 = command_alone(GO_IDLE_STATE, 0);
     if (r1 != R1_IDLE)
         return STORAGE_NO_CARD;

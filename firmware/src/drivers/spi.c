@@ -33,7 +33,7 @@ void spi_speed(uint32_t max_hz)
     uint32_t divider = 0;                                                       /* BR: fPCLK / 2^(BR+1) */
     while (divider < 7 && clock_apb2_hz() >> (divider + 1) > max_hz)
         divider++;
-    (void)await(SPI_SR_BSY, 0);                                                 /* BR may not change during a transfer */
+    (void)await(SPI_SR_BSY, 0);     /* BR may not change during a transfer */
     SPI1->CR1 = 0;
     /* SSM with SSI: the NSS input must read high or the master falls back to slave (MODF, 28.3.10) */
     SPI1->CR1 = SPI_CR1_MSTR | SPI_CR1_SSM | SPI_CR1_SSI | divider << SPI_CR1_BR_Pos;

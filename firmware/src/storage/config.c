@@ -1,4 +1,4 @@
-/* The configuration page, SPEC sections 1 and 2: reads it into a struct and refuses what a device could not work with. */
+/* The configuration page, SPEC sections 1 and 2: reads it and refuses what a device could not work with. */
 #include <stdbool.h>
 #include <string.h>
 #include "config.h"

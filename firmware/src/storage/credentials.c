@@ -55,7 +55,8 @@ static enum storage_error load_sd(struct credentials *out)
     enum storage_error error = sd_init(&card);
     out->source = "sd";
     if (!error) {
-        console_line("storage", "sd type=%s blocks=%lu", card.high_capacity ? "SDHC" : "SDSC", (unsigned long)card.blocks);
+        console_line("storage", "sd type=%s blocks=%lu", card.high_capacity ? "SDHC" : "SDSC",
+            (unsigned long)card.blocks);
         error = fat_mount(&volume, read_card_block, NULL, card.blocks);
     }
     if (error) {

@@ -4,7 +4,8 @@
 #include <string.h>
 #include "fat.h"
 
-enum { BLOCK = 512, ENTRY = 32, NAME = 11, PARTITIONS = 4, PARTITION_TABLE = 446, PARTITION_ENTRY = 16, SIGNATURE = 510 };
+enum { BLOCK = 512, ENTRY = 32, NAME = 11, PARTITIONS = 4, PARTITION_TABLE = 446, PARTITION_ENTRY = 16,
+       SIGNATURE = 510 };
 enum { ATTRIBUTE_VOLUME = 0x08, ATTRIBUTE_DIRECTORY = 0x10, FREE_LAST = 0x00, FREE = 0xE5 };
 enum { FAT16_CLUSTERS_MIN = 4085, FAT16_CLUSTERS_MAX = 65524, FAT32_CLUSTERS_MAX = 0x0FFFFFF5, FAT32_MASK = 0x0FFFFFFF,
        CLUSTER_FIRST = 2 };
@@ -39,7 +40,7 @@ static bool take_layout(struct fat_volume *volume, uint32_t start, uint32_t avai
         return false;
     if (cluster_blocks == 0 || (cluster_blocks & (cluster_blocks - 1)) || reserved == 0 || copies < 1 || copies > 2)
         return false;
-    /* the FAT spec decides by cluster count alone; formatters also make FAT32 on small cards, told by BPB_FATSz16 = 0 */
+    /* the FAT spec decides by cluster count alone; formatters also make small FAT32 volumes, with BPB_FATSz16 = 0 */
     bool fat32 = small == 0;
     if (fat32 != (root_entries == 0) || fat_blocks == 0)
         return false;
@@ -130,7 +131,8 @@ struct found { bool directory; uint32_t cluster, size; };
 
 enum scan { SCAN_ON, SCAN_FOUND, SCAN_END };
 
-static enum scan scan_block(const struct fat_volume *volume, const uint8_t name[NAME], unsigned entries, struct found *found)
+static enum scan scan_block(const struct fat_volume *volume, const uint8_t name[NAME], unsigned entries,
+                            struct found *found)
 {
     for (unsigned i = 0; i < entries; i++) {
         const uint8_t *entry = volume->block + i * ENTRY;
@@ -162,7 +164,8 @@ static enum storage_error search_fixed_root(struct fat_volume *volume, const uin
     return STORAGE_FILE_MISSING;
 }
 
-static enum storage_error search_chain(struct fat_volume *volume, uint32_t cluster, const uint8_t name[NAME], struct found *found)
+static enum storage_error search_chain(struct fat_volume *volume, uint32_t cluster, const uint8_t name[NAME],
+                                       struct found *found)
 {
     uint32_t end_mark = is_fat32(volume) ? 0x0FFFFFF8u : 0xFFF8u;
     uint32_t blocks = 0;
@@ -223,7 +226,8 @@ static enum storage_error find(struct fat_volume *volume, const char *path, stru
 }
 
 /* A chain is followed for as many blocks as the size tells, and the size is bounded by `capacity`: loops end, too. */
-enum storage_error fat_read_file(struct fat_volume *volume, const char *path, uint8_t *to, size_t capacity, size_t *length)
+enum storage_error fat_read_file(struct fat_volume *volume, const char *path, uint8_t *to, size_t capacity,
+    size_t *length)
 {
     struct found file;
     enum storage_error error = find(volume, path, &file);
