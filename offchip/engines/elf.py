@@ -8,7 +8,7 @@ from pathlib import Path
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import ARMAttributesSection, SymbolTableSection
+from elftools.elf.sections import ARMAttributesSection
 
 from offchip.errors import FirmwareError
 
@@ -23,14 +23,12 @@ class Firmware:
     Attributes:
         segments: (load address, bytes) of every loadable segment with file content.
         code: (address, bytes) of the executable ones, at the address where they run.
-        symbols: function and object addresses (thumb bit cleared) by name.
         sha256: of the file, hex.
     """
 
     path: Path
     segments: tuple[tuple[int, bytes], ...]
     code: tuple[tuple[int, bytes], ...]
-    symbols: dict[str, int]
     entry: int
     sha256: str
 
@@ -77,14 +75,7 @@ def _parse(path: Path, elf: ELFFile, raw: bytes) -> Firmware:
                 code.append((segment["p_vaddr"], data))
     if not segments:
         raise FirmwareError(f"{path}: holds nothing to load; give the linked ELF.")
-    symbols = {}
-    for section in elf.iter_sections():
-        if isinstance(section, SymbolTableSection):
-            for symbol in section.iter_symbols():
-                kind = symbol["st_info"]["type"]
-                if kind in ("STT_FUNC", "STT_OBJECT") and symbol.name:
-                    symbols[symbol.name] = symbol["st_value"] & (~1 if kind == "STT_FUNC" else ~0)
-    return Firmware(path, tuple(segments), tuple(code), symbols, entry, hashlib.sha256(raw).hexdigest())
+    return Firmware(path, tuple(segments), tuple(code), elf["e_entry"], hashlib.sha256(raw).hexdigest())
 
 
 def _check_attributes(path: Path, section: ARMAttributesSection) -> None:

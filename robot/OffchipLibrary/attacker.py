@@ -159,17 +159,18 @@ class AttackerKeywords:
 
     @keyword(tags=("attacker", "A19", "A21"))
     def present_the_certificate(self) -> None:
-        """Power the device on and run until its certificate has reached the broker, in whatever state it is."""
+        """Run (powered on if it is off) until the device has shown its certificate to the broker from now on."""
         if not self.lab.board.powered:
             self.lab.board.power_on()
         self._until_broker_saw("present the device certificate",
-                               (events.TlsEstablished, events.TlsFailed, events.CertificateRefused), lambda event: True)
+                               (events.TlsEstablished, events.TlsFailed, events.CertificateRefused), lambda event: True,
+                               since=len(self.lab.stage.broker.events))
 
-    def _until_broker_saw(self, what, kinds, matches) -> None:  # noqa: ANN001
+    def _until_broker_saw(self, what, kinds, matches, since=0) -> None:  # noqa: ANN001
         log = self.lab.stage.broker.events
 
         def seen() -> bool:
-            return any(isinstance(event, kinds) and matches(event) for event in log)
+            return any(isinstance(event, kinds) and matches(event) for event in log.since(since))
 
         self.lab.board.run_until(seen, 60.0, what)
         self.lab.fired(Evidence(what, f"{HOST}:{PORT}", self._now, "it reached the broker"))

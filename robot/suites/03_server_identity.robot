@@ -13,7 +13,7 @@ Server With Another Host Name Is Refused With Credentials In EEPROM    wrong-hos
 Server With An Expired Certificate Is Refused                       expired          none      A18       expired          45 certificate_expired
 Server With An Expired Certificate Is Refused With Credentials On SD    expired      sd        A18       expired          45 certificate_expired
 Server With An Expired Certificate Is Refused With Credentials In EEPROM    expired    eeprom    A18     expired          45 certificate_expired
-Server With A Certificate From The Future Is Refused                not-yet-valid    none      A18       not-yet-valid    42 bad_certificate
+Server With A Certificate From The Future Is Refused                not-yet-valid    none      A18       not-yet-valid    46 certificate_unknown
 
 *** Keywords ***
 Device Refuses The Server

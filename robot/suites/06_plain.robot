@@ -81,16 +81,18 @@ Key Crosses The I2C Bus In Clear While Booting
     [Tags]    A02    CWE-319
     Sniffer Finds The Key    eeprom
 
-Nothing Of The Key Crosses The Buses With Internal Credentials
-    [Tags]    A02    CWE-319
+Nothing Of The Key Is On Buses Or Media With Internal Credentials
+    [Tags]    A01    A02    CWE-319
     Given A Device    scheme=internal
-    The Attack Is    A02
+    The Attack Is    A01    A02
     Clip Probes On The Buses
     Power On
     Device Should Publish    offchip/feed
     Search The Recorded Traffic
+    Read The Credentials From    sd
+    Read The Credentials From    eeprom
     Attacker Should Not Have The Device Key
-    Verdict Should Be    held    the buses carry nothing
+    Verdict Should Be    held    neither buses nor media carry anything of the key
 
 *** Keywords ***
 Reader Of The Medium Is The Device

@@ -56,7 +56,7 @@ class CortexM(Peripheral):
         self.performance_in_mips = performance_in_mips
         machine.clock.frequency = performance_in_mips * 1_000_000
         self.core = UnicornCore()
-        self.core.on_unmask = lambda: bool(nvic.pending)
+        self.core.on_unmask = self._could_preempt
         machine.clock.slice_position = self.core.position
         machine.clock.on_earlier = self._event_scheduled
         nvic.on_change = self._look_at_exceptions
@@ -192,6 +192,10 @@ class CortexM(Peripheral):
             mask = -1
         return min(handler, mask), mask < handler
 
+    def _could_preempt(self) -> bool:
+        best = self.nvic.best_pending()
+        return best is not None and self.nvic.group(self.nvic.priority[best]) < self._execution_priority()[0]
+
     def _take_exceptions(self) -> None:
         nvic = self.nvic
         best = nvic.best_pending()
@@ -234,13 +238,12 @@ class CortexM(Peripheral):
         try:
             core.uc.mem_write(sp, frame)
         except UcError:
-            nvic.cfsr |= STKERR
             self.machine.report("fault", self.path, f"stacking at 0x{sp:08X} failed")
-            if exception == HARD_FAULT or HARD_FAULT in nvic.active:
+            nvic.cfsr |= STKERR
+            if exception == HARD_FAULT or nvic.active_priority() < 0:
                 self._lockup("stack unusable while entering HardFault")
                 return
-            nvic.hfsr |= HFSR_FORCED
-            nvic.pend(HARD_FAULT)
+            exception = self._derived(exception)
         exc_return = 0xFFFFFFE1 if extended else 0xFFFFFFF1
         if not ipsr:
             exc_return |= 8 | (4 if on_psp else 0)
@@ -263,6 +266,16 @@ class CortexM(Peripheral):
         self._attention = True
         if not vector & 1:
             self._raise(USAGE_FAULT, INVSTATE, f"vector {exception} (0x{vector:08X}) without the thumb bit")
+
+    def _derived(self, original: int) -> int:
+        """The exception that takes the place of ``original``, whose stacking failed; nothing is stacked again (B1.5.11)."""
+        nvic = self.nvic
+        nvic.pending.add(original)
+        if nvic.enabled[BUS_FAULT] and original != BUS_FAULT and (
+                nvic.group(nvic.priority[BUS_FAULT]) < nvic.group(nvic.priority[original])):
+            return BUS_FAULT
+        nvic.hfsr |= HFSR_FORCED
+        return HARD_FAULT
 
     def _to_handler(self, exception: int, control: int, on_psp: bool) -> None:
         """Handler mode on MSP: CONTROL.SPSEL and FPCA read 0 there; only privileged thread mode can clear SPSEL."""

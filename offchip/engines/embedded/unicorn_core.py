@@ -234,7 +234,8 @@ class UnicornCore:
         return True
 
     def _unmasked(self, uc: Uc, address: int, size: int, data: object) -> None:
-        if self.running and self.on_unmask():
+        # at the start of a slice (counter 0) the core has just looked at the exceptions itself
+        if self.running and self._counter.value and self.on_unmask():
             self._limit.value = self._counter.value  # everything counted so far is done: stop before this block
 
     # registers -------------------------------------------------------------------------------------------------
