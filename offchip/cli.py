@@ -47,12 +47,15 @@ def run(
     fresh = results.with_name(results.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    code = _run_suites(fresh, engine, elf.resolve(), suite or [], test or [], max(1, jobs))
-    if not (fresh / "output.xml").exists():
-        raise OffchipError(f"the suites did not start (exit code {code}); see {fresh / 'pabot.log'}.")
-    outcome = build_report(fresh)
-    shutil.rmtree(results, ignore_errors=True)
-    fresh.rename(results)
+    try:
+        code = _run_suites(fresh, engine, elf.resolve(), suite or [], test or [], max(1, jobs))
+        if not (fresh / "output.xml").exists():
+            raise OffchipError(f"no suite was run: {_last_error(fresh / 'pabot.log')}")
+        outcome = build_report(fresh)
+        shutil.rmtree(results, ignore_errors=True)
+        fresh.rename(results)
+    finally:  # a report is whole or it is the old one
+        shutil.rmtree(fresh, ignore_errors=True)
     if summary:
         _print(outcome)
     failed = outcome["refuted"] + outcome["not_run"] or code
@@ -116,6 +119,12 @@ def _run_suites(results: Path, engine: str, elf: Path, suites: list[str], tests:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
+
+
+def _last_error(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    said = [line for line in lines if "ERROR" in line] or lines or ["pabot said nothing"]
+    return said[-1].replace("[ ERROR ]", "").strip()
 
 
 def _print(outcome: dict) -> None:

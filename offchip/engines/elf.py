@@ -62,7 +62,6 @@ def _parse(path: Path, elf: ELFFile, raw: bytes) -> Firmware:
     for section in elf.iter_sections():
         if isinstance(section, ARMAttributesSection):
             _check_attributes(path, section)
-    entry = elf["e_entry"]
     segments, code = [], []
     for segment in elf.iter_segments("PT_LOAD"):
         if segment["p_filesz"]:

@@ -277,7 +277,8 @@ class Nvic(Peripheral):
         simple = {ICTR: 2, ACTLR: self.actlr, CPUID: 0x410FC241, VTOR: self.vtor,
                   AIRCR: 0xFA050000 | self.prigroup << 8, SCR: self.scr, CCR: self.ccr, CFSR: self.cfsr,
                   HFSR: self.hfsr, DFSR: self.dfsr, MMFAR: self.mmfar, BFAR: self.bfar, AFSR: 0,
-                  CPACR: self.cpacr, MPU_TYPE: 0x800, DHCSR: 0, DEMCR: self.demcr, FPCCR: self.fpccr, FPCAR: self.fpcar, FPDSCR: self.fpdscr}
+                  CPACR: self.cpacr, MPU_TYPE: 0x800, DHCSR: 0, DEMCR: self.demcr,
+                  FPCCR: self.fpccr, FPCAR: self.fpcar, FPDSCR: self.fpdscr}
         if offset in simple:
             return simple[offset]
         if offset in _IDENTITY:
