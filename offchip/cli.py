@@ -18,6 +18,7 @@ from offchip.errors import OffchipError
 from offchip.report.build import build_report
 
 ROOT = Path(__file__).resolve().parent.parent
+SUITES = ROOT / "robot/suites"
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 console = Console(stderr=True, highlight=False)
 
@@ -43,6 +44,10 @@ def run(
     if engine not in ("embedded", "renode", "auto"):
         raise OffchipError(f'there is no engine "{engine}"; use embedded, renode or auto.')
     read_elf(elf)
+    known = sorted(path.stem for path in SUITES.glob("*.robot"))
+    for name in suite or []:
+        if not any(name in stem for stem in known):
+            raise OffchipError(f'there is no suite "{name}"; there are {", ".join(known)}.')
     results = results.resolve()
     fresh = results.with_name(results.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -95,17 +100,17 @@ def boot(
 
 
 def _run_suites(results: Path, engine: str, elf: Path, suites: list[str], tests: list[str], jobs: int) -> int:
-    command = [sys.executable, "-m", "pabot.pabot", "--processes", str(jobs)]
+    command = [sys.executable, "-m", "pabot.pabot", "--processes", str(jobs), "--no-pabotlib"]
     command += ["--outputdir", str(results), "--pythonpath", str(ROOT / "robot"), "--pythonpath", str(ROOT),
                 "--variable", f"ENGINE:{engine}", "--variable", f"ELF:{elf}",
                 "--variable", f"RECORDS:{results / 'records'}",
                 "--tagstatlink", "CWE-*:https://cwe.mitre.org/data/definitions/%1.html:CWE-%1",
                 "--name", "offchip"]
     for name in suites:
-        command += ["--suite", f"*{name}*"]
+        command += ["--suite", "*" + name.replace("_", "?") + "*"]
     for name in tests:
         command += ["--test", name]
-    command.append(str(ROOT / "robot/suites"))
+    command.append(str(SUITES))
     with (results / "pabot.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, cwd=results, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                    stdin=subprocess.DEVNULL, start_new_session=True)
@@ -123,7 +128,7 @@ def _run_suites(results: Path, engine: str, elf: Path, suites: list[str], tests:
 
 def _last_error(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    said = [line for line in lines if "ERROR" in line] or lines or ["pabot said nothing"]
+    said = [line for line in lines if "ERROR" in line or "contains no tests" in line] or lines or ["pabot said nothing"]
     return said[-1].replace("[ ERROR ]", "").strip()
 
 

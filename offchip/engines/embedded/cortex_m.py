@@ -268,7 +268,7 @@ class CortexM(Peripheral):
             self._raise(USAGE_FAULT, INVSTATE, f"vector {exception} (0x{vector:08X}) without the thumb bit")
 
     def _derived(self, original: int) -> int:
-        """The exception that takes the place of ``original``, whose stacking failed; nothing is stacked again (B1.5.11)."""
+        """The exception that takes the place of ``original``, whose stacking failed; nothing is stacked again."""
         nvic = self.nvic
         nvic.pending.add(original)
         if nvic.enabled[BUS_FAULT] and original != BUS_FAULT and (
