@@ -200,8 +200,13 @@ static enum modem_result synchronise(void)
                 idle();
             }
         }
+        /* a module that is still busy says so at once, and needs the time all the same */
+        deadline_t deadline = deadline_in(SYNC_MS);
+        enum at_event answer;
         write_texts("AT", NULL);
-        enum at_event answer = wait_answer(SYNC_MS);
+        do {
+            answer = wait_answer(QUIET_MS);
+        } while (answer != AT_OK && !deadline_passed(deadline));
         if (answer == AT_OK) {
             while (wait_answer(QUIET_MS) != AT_NOTHING) {
             }

@@ -144,6 +144,9 @@ static enum mqtt_result serve(struct mqtt_session *session, deadline_t until)
         } else if (session->connected && session->keep_alive_s > 0) {
             next = earlier(next, session->ping_due);
         }
+        if (session->input_length == sizeof session->input) {
+            return MQTT_BAD_PACKET;     /* what failed an earlier call still lies there */
+        }
         size_t length;
         if (!session->stream.receive(session->stream.context, session->input + session->input_length,
                                      sizeof session->input - session->input_length, left_of(next), &length)) {
