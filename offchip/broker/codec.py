@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from amqtt.adapters import BufferReader
-from amqtt.errors import AMQTTError
+from amqtt.errors import AMQTTError, CodecError, MQTTError, NoDataError, ZeroLengthReadError
 from amqtt.mqtt import MQTTPacket, packet_class
 from amqtt.mqtt.connect import ConnectPacket, ConnectVariableHeader
 from amqtt.mqtt.packet import CONNECT, PUBLISH, PUBREL, SUBSCRIBE, UNSUBSCRIBE, MQTTFixedHeader
@@ -21,6 +21,10 @@ _T = TypeVar("_T")
 
 #: flags every packet but PUBLISH must carry (MQTT 3.1.1, table 2.2)
 _FLAGS = {PUBREL: 2, SUBSCRIBE: 2, UNSUBSCRIBE: 2}
+
+#: amqtt has no common base for what it raises on bad input, and lets the interpreter's own errors through
+_AMQTT_COMPLAINTS = (AMQTTError, CodecError, MQTTError, NoDataError, ZeroLengthReadError, struct.error, ValueError,
+                     TypeError, AttributeError, IndexError)
 
 
 class Malformed(Exception):
@@ -76,7 +80,7 @@ def _decode(first: int, body: bytes) -> Packet:
         if isinstance(packet, ConnectPacket):
             _check_connect(packet)
         encoded = _body(packet)
-    except (AMQTTError, ValueError, TypeError, AttributeError, IndexError, struct.error) as error:
+    except _AMQTT_COMPLAINTS as error:
         raise Malformed(f"packet type {header.packet_type}: {error}") from error
     # amqtt forgives missing and surplus fields and text that is not UTF-8; what it understood then differs
     if encoded != body:

@@ -32,7 +32,9 @@ class Listener:
         self._connections: set[_TcpConnection] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=f"broker {host}:{self.port}", daemon=True)
+        self._serving = threading.Event()
         self._thread.start()
+        self._serving.wait()
 
     def __enter__(self) -> Listener:
         return self
@@ -53,16 +55,22 @@ class Listener:
         server = loop.run_until_complete(loop.create_server(lambda: _TcpConnection(self.broker, self._connections),
                                                             sock=self._socket))
         self._tick()
+        loop.call_soon(self._serving.set)
         try:
             loop.run_forever()
         finally:
-            server.close()
-            for connection in tuple(self._connections):
-                connection.abandon()
-            # lets the transports close their sockets
-            loop.run_until_complete(server.wait_closed())
-            loop.run_until_complete(asyncio.sleep(0))
+            loop.run_until_complete(self._hang_up(server))
             loop.close()
+
+    async def _hang_up(self, server: asyncio.Server) -> None:
+        # asyncio forgets to close a socket whose acceptance is under way when the server closes
+        while accepting := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*accepting, return_exceptions=True)
+        server.close()
+        for connection in tuple(self._connections):
+            connection.abandon()
+        while self._connections:
+            await asyncio.sleep(0)  # each transport closes its socket in the loop's next turn
 
     def _tick(self) -> None:
         self.broker.tick()
@@ -98,7 +106,10 @@ class _TcpConnection(asyncio.Protocol):
         self._connection.on_output = None
         self._connection.peer_closed()
         self._flush()
-        self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()  # the peer does not read
+        else:
+            self._transport.close()
 
     def _flush(self) -> None:
         data = self._connection.take()

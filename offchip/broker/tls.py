@@ -88,12 +88,12 @@ class TlsStream:
     """One TLS connection. ``sni``: what the client asked for, on the server's side."""
 
     def __init__(self, context: ssl.SSLContext, on_alert: AlertSink, server_name: str | None = None) -> None:
-        """``server_name``: given by clients; None for a server."""
+        """``server_name``: what a client asks for; None for a server."""
         self.sni = ""
         self.on_alert = on_alert
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server_name is None,
-                                     server_hostname=server_name)
+        serving = context.protocol is ssl.PROTOCOL_TLS_SERVER
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, serving, server_name)
         self._tls.stream = self  # type: ignore[attr-defined]
         self.established = False
 
