@@ -3,6 +3,7 @@ the probes and the start-up self-test on the real thing."""
 
 from __future__ import annotations
 
+import base64
 import os
 import random
 import shutil
@@ -253,12 +254,18 @@ class Event:
             handler(*arguments)
 
 
+READ_ONLY = {"BlocksRead"}
+
+
 class Part:
     """Any model: its members are what the test gives; calls are noted."""
 
     def __init__(self, **members: Any) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.__dict__.update(members)
+
+    def GetType(self) -> Part:
+        return Part(GetProperty=lambda name: Part(GetSetMethod=lambda: None if name in READ_ONLY else name))
 
     def note(self, name: str, result: Any = None) -> Any:
         def called(*arguments: Any) -> Any:
@@ -397,7 +404,7 @@ def install_fakes() -> FakeDotNet:
     module("pyrenode3", interface_to_class=lambda each: each)
     module("pyrenode3.wrappers", Emulation=Emulation, Monitor=lambda: net)
     sys.modules["pyrenode3"].wrappers = sys.modules["pyrenode3.wrappers"]
-    module("System", Array={"byte": NetBytes}, Byte="byte")
+    module("System", Convert=types.SimpleNamespace(FromBase64String=lambda text: NetBytes(base64.b64decode(text))))
     module("Antmicro")
     module("Antmicro.Renode")
     module("Antmicro.Renode.Exceptions", RecoverableException=DotNetError)
@@ -522,6 +529,8 @@ def test_members_by_name(host: Host, net: FakeDotNet) -> None:
     for path, member in (("sysbus.spi1.tap.sdcard", "TornByte"), ("sysbus.nothing", "X"), ("sysbus.cpu", "__class__")):
         with pytest.raises(Refused):
             host.put(path, member, 1)
+    with pytest.raises(Refused, match="can only be read"):
+        host.put("sysbus.spi1.tap.sdcard", "BlocksRead", 0)
     with pytest.raises(Refused, match="^outside the card$"):
         host.call("sysbus.spi1.tap.sdcard", "WriteRaw", 1 << 40, b"x")
 
