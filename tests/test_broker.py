@@ -30,6 +30,7 @@ from offchip.broker.tls import TlsStream, client_context
 from offchip.broker.topics import matches
 from offchip.broker.world import HOST, NARROW, WIDE, World, build_world, commands_topic, enrol
 from offchip.errors import BrokerError, PkiError
+from offchip.network.proxy import Direction, Proxy
 from offchip.pki import EXPIRED, Authority, Identity, certificate_id
 
 START = datetime(2026, 6, 1, tzinfo=UTC)
@@ -258,6 +259,30 @@ def test_garbage_instead_of_tls(lab: Lab) -> None:
     assert half_open.closed and len(lab.new(events.TlsFailed)) == 2
 
 
+def test_versions_and_ciphers_follow_the_profile() -> None:
+    lab = Lab(profile="aws-2018")
+    assert lab.client().connected
+    established = lab.new(events.TlsEstablished)[0]
+    assert (established.version, established.cipher) == ("TLSv1.2", "ECDHE-ECDSA-AES128-GCM-SHA256")
+    modern = MqttClient(THING, lab.world.devices[THING], lab.world.authority.certificates, HOST)
+    modern._context.minimum_version = ssl.TLSVersion.TLSv1_3
+    assert not modern.connect(lab.broker)
+    assert lab.new(events.TlsAlert)[-1] == events.TlsAlert("sent", 70, "protocol_version")
+
+
+def test_a_proxy_sees_nothing_and_breaks_what_it_touches(lab: Lab) -> None:
+    device = MqttClient(THING, lab.world.devices[THING], lab.world.authority.certificates, HOST)
+    proxy = Proxy(lab.broker)
+    assert device.connect(proxy) and device.publish(OWN, telemetry(1, START))
+    for direction in Direction:
+        recorded = proxy.recorded(direction)
+        assert recorded and OWN.encode() not in recorded and b"thing-1" not in recorded
+    proxy.rule = lambda direction, data: data[:-1] + bytes([data[-1] ^ 1])
+    assert not device.publish(OWN, telemetry(2, START))
+    assert events.TlsAlert("sent", 20, "bad_record_mac") in lab.broker.events
+    assert lab.reasons() == [DisconnectReason.CONNECTION_LOST]
+
+
 # the registry's word -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("status", ["INACTIVE", "REVOKED", "REGISTER_INACTIVE"])
 def test_only_active_certificates_authenticate(lab: Lab, status: str) -> None:
@@ -277,8 +302,11 @@ def test_unknown_and_outdated_certificates(lab: Lab) -> None:
     registry.register_certificate(young)
     for identity in (unknown, old, young):
         assert not lab.client(identity=identity).connected
-    assert [each.reason for each in lab.new(events.CertificateRefused)] == ["not registered", "expired",
-                                                                           "not yet valid"]
+    reasons = [each.reason for each in lab.new(events.CertificateRefused)]
+    assert reasons == ["not registered", "expired", "not yet valid"]
+    lab.clock.now = EXPIRED.not_before + timedelta(days=1)  # the broker's clock counts, not the host's
+    lab.client(identity=old)
+    assert len(lab.new(events.CertificateRefused)) == 3 and lab.new(events.ConnectRefused)
 
 
 def test_deactivation_drops_live_sessions_by_profile() -> None:
@@ -316,6 +344,22 @@ def test_the_second_of_a_client_id_wins(lab: Lab) -> None:
     assert not first.connected and second.connected
     assert events.Disconnected(DisconnectReason.DUPLICATE_CLIENTID, THING) in lab.broker.events
     assert second.publish(OWN, telemetry(1, START))
+
+
+def test_answers_from_within_a_callback(wide: Lab) -> None:
+    echo = wide.client("echo", "thing-2", on_message=lambda message: echo.publish("answer", message.payload))
+    echo.subscribe("question")
+    asker = wide.client()
+    asker.subscribe("answer")
+    assert asker.publish("question", b"42") and asker.messages == [Message("answer", b"42", 1)]
+    assert wide.broker.publish("question", b"43") == 1 and len(asker.messages) == 2
+
+
+def test_unsubscribing(wide: Lab) -> None:
+    raw = Raw(wide)
+    raw.send(SESSION + packet(0x82, b"\x00\x01" + text(b"a") + b"\x01"))
+    assert raw.send(packet(0xA2, b"\x00\x02" + text(b"a"))) == b"\xb0\x02\x00\x02"
+    assert wide.broker.publish("a", b"x") == 0 and wide.new(events.Unsubscribed) == [events.Unsubscribed(THING, "a")]
 
 
 def test_lifecycle_events_carry_aws_fields(wide: Lab) -> None:
@@ -663,20 +707,10 @@ def test_mosquitto_publishes(lab: Lab, listener: Listener, files: Path) -> None:
 
 
 def test_mosquitto_subscribes(lab: Lab, listener: Listener, files: Path) -> None:
-    subscribed = threading.Event()
-    accepted = lab.broker.events.append
-
-    def watch(event: events.Event, *place: object) -> None:
-        accepted(event, *place)  # type: ignore[arg-type]
-        if isinstance(event, events.SubscribeAccepted):
-            subscribed.set()
-
-    lab.broker.events.append = watch  # type: ignore[method-assign, assignment]
+    lab.broker.publish(COMMANDS, b"open the gate", 1, retain=True)  # waits there, so nobody has to wait for mosquitto
     command = mosquitto("mosquitto_sub", listener, files, "-i", THING, "-q", "1", "-t", COMMANDS, "-C", "1")
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert subscribed.wait(10)
-        assert lab.broker.publish(COMMANDS, b"open the gate", 1) == 1
-        assert process.communicate(timeout=10)[0] == b"open the gate\n"
+    done = subprocess.run(command, capture_output=True, timeout=10, check=False)
+    assert done.stdout == b"open the gate\n", done.stderr
 
 
 @pytest.mark.parametrize(("option", "number", "name"), [

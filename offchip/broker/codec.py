@@ -43,6 +43,7 @@ class PacketReader:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> None:
+        """More of the stream, in pieces of any size."""
         self._buffer += data
 
     def next(self) -> Packet | None:

@@ -117,6 +117,8 @@ class PublishForbidden(Event):
 
 @dataclass(frozen=True)
 class SubscribeAccepted(Event):
+    """One filter of a SUBSCRIBE was granted."""
+
     client_id: str
     topic_filter: str
     qos: int
@@ -132,6 +134,8 @@ class SubscribeForbidden(Event):
 
 @dataclass(frozen=True)
 class Unsubscribed(Event):
+    """A subscription is gone."""
+
     client_id: str
     topic_filter: str
 
@@ -171,6 +175,8 @@ class ProtocolViolated(Event):
 
 @dataclass(frozen=True)
 class WillSent(Event):
+    """The last will of a connection that ended otherwise than by DISCONNECT."""
+
     client_id: str
     topic: str
 
@@ -193,6 +199,7 @@ class EventLog:
         self._events: list[Event] = []
 
     def append(self, event: Event, time: datetime, connection: int) -> None:
+        """Only the broker writes."""
         self._events.append(replace(event, time=time, connection=connection))
 
     def of(self, kind: type[_Kind], connection: int | None = None) -> list[_Kind]:

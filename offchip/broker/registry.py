@@ -73,11 +73,15 @@ class CertificateRecord:
 
     @property
     def certificate_id(self) -> str:
+        """SHA-256 of the DER form in hex."""
         return certificate_id(self.certificate)
 
 
 class Registry:
-    """One account in one region. Methods raise BrokerError with one sentence."""
+    """One account in one region. Methods raise BrokerError with one sentence.
+
+    Names follow AWS IoT's API; ``identifier`` is always a certificate id.
+    """
 
     def __init__(self, region: str = REGION, account: str = ACCOUNT) -> None:
         self.region = region
@@ -117,12 +121,14 @@ class Registry:
                 tell(identifier)
 
     def certificate(self, identifier: str) -> CertificateRecord:
+        """The record of a registered certificate."""
         if identifier not in self.certificates:
             raise BrokerError(f"certificate {identifier[:8]}: not registered")
         return self.certificates[identifier]
 
     # things --------------------------------------------------------------------------------------------------------
     def create_thing(self, name: str, type_name: str = "", attributes: dict[str, str] | None = None) -> Thing:
+        """``name`` is also the MQTT client id the thing must use for thing policy variables to have values."""
         self._check_name("thing", name, self.things)
         thing = self.things[name] = Thing(name, type_name, dict(attributes or {}))
         return thing
@@ -138,6 +144,7 @@ class Registry:
 
     # policies ------------------------------------------------------------------------------------------------------
     def create_policy(self, name: str, document: str | dict[str, Any]) -> Policy:
+        """A new policy that nobody carries yet."""
         self._check_name("policy", name, self.policies)
         policy = self.policies[name] = Policy.parse(name, document)
         return policy

@@ -79,10 +79,10 @@ class Broker:
                 if session.expires and now >= session.expires:
                     del self.sessions[session.client_id]
 
-    def publish(self, topic: str, payload: bytes, qos: int = 0) -> int:
+    def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> int:
         """Publish from the cloud's side (a command to a thing); returns the number of receivers."""
         with self.operation():
-            return self.route(Message(topic, payload, qos))
+            return self.route(Message(topic, payload, qos, retain))
 
     def now(self) -> datetime:
         """The broker's time."""
@@ -108,6 +108,7 @@ class Broker:
             self._connections.pop(connection.number, None)
 
     def log(self, event: events.Event, connection: int = 0) -> None:
+        """Append an event with the broker's time."""
         self.events.append(event, self.now(), connection)
 
     def certificate_fault(self, certificate_id: str) -> str | None:

@@ -29,6 +29,7 @@ def filter_fault(text: str, profile: Profile) -> str | None:
 
 
 def has_wildcard(text: str) -> bool:
+    """Whether a filter may match more than one topic."""
     return "+" in text or "#" in text
 
 
