@@ -26,6 +26,9 @@ HFSR_VECTTBL, HFSR_FORCED, HFSR_DEBUGEVT = 2, 1 << 30, 1 << 31
 DFSR_BKPT = 2
 SCR_SLEEPONEXIT, CCR_STKALIGN = 2, 1 << 9
 CONTROL_NPRIV, CONTROL_SPSEL, CONTROL_FPCA = 1, 2, 4
+#: Unicorn's core has the security extension of ARMv8-M inside: without its SFPA bit the next FP instruction would start
+#: a new context and lose FPSCR
+CONTROL_FP_ACTIVE = CONTROL_FPCA | 8
 
 #: with an exception pending behind a mask, look again after so many instructions even if no unmasking was seen
 MASKED_SLICE = 64
@@ -316,8 +319,8 @@ class CortexM(Peripheral):
         sp += (0x68 if extended else 0x20) + (4 if xpsr & 1 << 9 else 0)
         back = 0 if to_thread else xpsr & 0x1FF
         core.set("psp" if on_psp else "msp", sp)
-        wanted = control & CONTROL_NPRIV | (CONTROL_FPCA if extended else 0)
-        core.set("control", CONTROL_FPCA if extended else 0)
+        wanted = control & CONTROL_NPRIV | (CONTROL_FP_ACTIVE if extended else 0)
+        core.set("control", CONTROL_FP_ACTIVE if extended else 0)
         core.set("apsr", xpsr & 0xF80F0000)
         core.set("iepsr", xpsr & ~0x1FF | back)
         if to_thread:
