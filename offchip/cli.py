@@ -99,6 +99,40 @@ def boot(
     raise typer.Exit(1 if unexpected else 0)
 
 
+@app.command()
+def lab(
+    scheme: Annotated[str, typer.Option(help="internal or plain")] = "internal",
+    medium: Annotated[str, typer.Option(help="none, sd or eeprom (for plain)")] = "none",
+    port: Annotated[int, typer.Option(help="TCP port of the broker on 127.0.0.1, 0 for any")] = 8883,
+    seconds: Annotated[float | None, typer.Option(help="stop after so many seconds (default: Ctrl-C)")] = None,
+    folder: Annotated[Path, typer.Option(help="where the certificates go")] = ROOT / ".cache/lab",
+    engine: Annotated[str, typer.Option(help="embedded, renode or auto")] = "embedded",
+    elf: Annotated[Path, typer.Option(help="the firmware")] = ROOT / "firmware/build/offchip.elf",
+) -> None:
+    """Keep a device publishing to a broker on a real TCP port, for mosquitto_sub, openssl s_client and curiosity."""
+    from offchip.board.factory import MediumKind, Scheme
+    from offchip.live import OBSERVER, LiveLab
+
+    try:
+        where = Scheme(scheme), MediumKind(medium)
+    except ValueError as error:
+        raise OffchipError(f"{error}; schemes are internal and plain, media none, sd and eeprom.") from None
+    live = LiveLab(folder, engine, elf, *where, port)
+    files, address = live.files, f"{live.listener.host}:{live.listener.port}"
+    console.print(f"broker on {address}; watch it with:", soft_wrap=True)
+    console.print(f"  mosquitto_sub -h localhost -p {live.listener.port} --cafile {files.ca} "
+                  f"--cert {files.observer_certificate} --key {files.observer_key} -i {OBSERVER} -t 'offchip/#' -v",
+                  soft_wrap=True)
+    console.print(f"  openssl s_client -connect {address} -servername iot.offchip.test -CAfile {files.ca}",
+                  soft_wrap=True)
+    try:
+        live.run(seconds, print)
+    except KeyboardInterrupt:
+        console.print("stopped.")
+    finally:
+        live.close()
+
+
 def _run_suites(results: Path, engine: str, elf: Path, suites: list[str], tests: list[str], jobs: int) -> int:
     command = [sys.executable, "-m", "pabot.pabot", "--processes", str(jobs), "--no-pabotlib"]
     command += ["--outputdir", str(results), "--pythonpath", str(ROOT / "robot"), "--pythonpath", str(ROOT),

@@ -1,0 +1,89 @@
+"""A lab one can look into with ordinary tools: the broker on a TCP port, certificates in a folder, a device publishing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from offchip.board.board import Board
+from offchip.board.create import create_board
+from offchip.board.factory import Credentials, MediumKind, Provisioning, Scheme, provision
+from offchip.broker.listener import Listener
+from offchip.broker.processor import FEED_TOPIC, THING_TOPIC
+from offchip.broker.world import HOST, PORT, WIDE, World, build_world, enrol
+from offchip.network.clock import LabClock
+
+THING = "thing-1"
+OBSERVER = "observer"
+_SLICE_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What the folder holds: PEM files for ``mosquitto_sub``, ``openssl s_client`` and the like."""
+
+    ca: Path
+    observer_certificate: Path
+    observer_key: Path
+    device_certificate: Path
+    device_key: Path
+
+
+class LiveLab:
+    """Broker on TCP and one device whose virtual time follows the host's clock.
+
+    Args:
+        folder: where the PEM files go (throw-away keys).
+        port: TCP port on 127.0.0.1, 0 for any.
+
+    Raises:
+        BrokerError: the port is in use; OffchipError: firmware or folder unusable.
+    """
+
+    def __init__(self, folder: Path, engine: str, elf: Path, scheme: Scheme, medium: MediumKind, port: int) -> None:
+        self._now_ns = 0
+        clock = LabClock()
+        self.world: World = build_world(lambda: clock.true_utc(self._now_ns), things=(THING,))
+        observer = enrol(self.world.authority, self.world.registry, OBSERVER, WIDE)
+        device = self.world.devices[THING]
+        self.board: Board = create_board(engine, elf=elf, clock=clock)
+        self.board.internet.register(HOST, PORT, self.world.broker)
+        self.board.on_slice.append(self._tick)
+        provision(self.board.engine, Provisioning(
+            thing_name=THING, endpoint_host=HOST, endpoint_port=PORT, publish_topics=(THING_TOPIC + THING, FEED_TOPIC),
+            credentials=Credentials((self.world.authority.root.certificate_der,), device.certificate_der,
+                                    device.key_der),
+            scheme=scheme, medium=medium, publish_interval_ms=2000))
+        self.listener = Listener(self.world.broker, port=port)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.files = Files(folder / "ca.pem", folder / "observer.crt", folder / "observer.key", folder / "device.crt",
+                           folder / "device.key")
+        for path, content in ((self.files.ca, self.world.authority.root.certificate_pem),
+                              (self.files.observer_certificate, observer.chain_pem),
+                              (self.files.observer_key, observer.key_pem),
+                              (self.files.device_certificate, device.chain_pem),
+                              (self.files.device_key, device.key_pem)):
+            path.write_bytes(content)
+
+    def _tick(self, now_ns: int) -> None:
+        self._now_ns = now_ns
+        self.world.tick(now_ns)
+
+    def run(self, seconds: float | None, say: Callable[[str], None]) -> None:
+        """Run for so many seconds of the host's clock (None: until interrupted); each console line goes to ``say``."""
+        self.board.power_on()
+        start, said = time.monotonic(), 0
+        while seconds is None or time.monotonic() - start < seconds:
+            self.board.run(_SLICE_S)
+            for line in self.board.console.lines[said:]:
+                say(f"{line.time_ns / 1e9:9.3f}  {line.text}")
+            said = len(self.board.console.lines)
+            ahead = self.board.now_ns / 1e9 - (time.monotonic() - start)
+            if ahead > 0:  # a person watches: virtual time must not run away from the wall clock
+                time.sleep(ahead)
+
+    def close(self) -> None:
+        self.listener.stop()
+        self.board.close()
