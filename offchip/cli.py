@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from offchip.errors import OffchipError
+from offchip.interrupt import Interrupt
 from offchip.report.build import build_report
+
+if TYPE_CHECKING:
+    from offchip.live import LiveLab
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ROOT / "robot/suites"
@@ -83,10 +87,10 @@ def boot(
 
     if not 0 < seconds <= 3600:
         raise OffchipError(f"--seconds {seconds:g} is not between 0 and 3600.")
-    with create_board(engine, platform, elf, with_modem=False) as board:
+    with Interrupt() as stop, create_board(engine, platform, elf, with_modem=False) as board:
         device = board.engine
         device.power_on()
-        while device.now_ns < seconds * 1e9:
+        while device.now_ns < seconds * 1e9 and not stop:
             for byte in device.run(min(10_000_000, round(seconds * 1e9) - device.now_ns + 1)).uart:
                 sys.stdout.buffer.write(bytes([byte.value]))
             sys.stdout.buffer.flush()
@@ -117,20 +121,25 @@ def lab(
         where = Scheme(scheme), MediumKind(medium)
     except ValueError as error:
         raise OffchipError(f"{error}; schemes are internal and plain, media none, sd and eeprom.") from None
-    live = LiveLab(folder, engine, elf, *where, port)
+    with Interrupt() as stop:
+        live = LiveLab(folder, engine, elf, *where, port)
+        _look_at(live, stop, seconds, OBSERVER)
+
+
+def _look_at(live: LiveLab, stop: Interrupt, seconds: float | None, observer: str) -> None:
     files, address = live.files, f"{live.listener.host}:{live.listener.port}"
     console.print(f"broker on {address}; watch it with:", soft_wrap=True)
     console.print(f"  mosquitto_sub -h localhost -p {live.listener.port} --cafile {files.ca} "
-                  f"--cert {files.observer_certificate} --key {files.observer_key} -i {OBSERVER} -t 'offchip/#' -v",
+                  f"--cert {files.observer_certificate} --key {files.observer_key} -i {observer} -t 'offchip/#' -v",
                   soft_wrap=True)
     console.print(f"  openssl s_client -connect {address} -servername iot.offchip.test -CAfile {files.ca}",
                   soft_wrap=True)
     try:
-        live.run(seconds, print)
-    except KeyboardInterrupt:
-        console.print("stopped.")
+        live.run(seconds, print, stop)
     finally:
         live.close()
+    if stop:
+        console.print("stopped.")
 
 
 def _run_suites(results: Path, engine: str, elf: Path, suites: list[str], tests: list[str], jobs: int) -> int:

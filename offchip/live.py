@@ -13,6 +13,7 @@ from offchip.board.factory import Credentials, MediumKind, Provisioning, Scheme,
 from offchip.broker.listener import Listener
 from offchip.broker.processor import FEED_TOPIC, THING_TOPIC
 from offchip.broker.world import HOST, PORT, WIDE, World, build_world, enrol
+from offchip.interrupt import Interrupt
 from offchip.network.clock import LabClock
 
 THING = "thing-1"
@@ -71,11 +72,11 @@ class LiveLab:
         self._now_ns = now_ns
         self.world.tick(now_ns)
 
-    def run(self, seconds: float | None, say: Callable[[str], None]) -> None:
-        """Run for so many seconds of the host's clock (None: until interrupted); each console line goes to ``say``."""
+    def run(self, seconds: float | None, say: Callable[[str], None], stop: Interrupt) -> None:
+        """Run for so many seconds of the host's clock, or until ``stop``; each console line goes to ``say``."""
         self.board.power_on()
         start, said = time.monotonic(), 0
-        while seconds is None or time.monotonic() - start < seconds:
+        while not stop and (seconds is None or time.monotonic() - start < seconds):
             self.board.run(_SLICE_S)
             for line in self.board.console.lines[said:]:
                 say(f"{line.time_ns / 1e9:9.3f}  {line.text}")
