@@ -19,6 +19,7 @@ _FIXED = {RESET: -3, NMI: -2, HARD_FAULT: -1}
 # register offsets from 0xE000E000
 ICTR, ACTLR = 0x004, 0x008
 SYST_CSR, SYST_RVR, SYST_CVR, SYST_CALIB = 0x010, 0x014, 0x018, 0x01C
+CSR_ENABLE, CSR_TICKINT, CSR_CLKSOURCE = 1, 2, 4
 CPUID, ICSR, VTOR, AIRCR, SCR, CCR = 0xD00, 0xD04, 0xD08, 0xD0C, 0xD10, 0xD14
 SHPR1, SHPR3, SHCSR, CFSR, HFSR, DFSR, MMFAR, BFAR, AFSR = 0xD18, 0xD20, 0xD24, 0xD28, 0xD2C, 0xD30, 0xD34, 0xD38, 0xD3C
 CPACR, MPU_TYPE, MPU_END = 0xD88, 0xD90, 0xDB8
@@ -47,67 +48,68 @@ class SysTick:
 
     def reset(self) -> None:
         self.csr = self.reload = 0
-        self._start = 0  # cycle at which the counter last stood at zero
-        self._held = 0  # value while disabled
-        self._seen = 0  # wraps already reported through COUNTFLAG
+        self._value = 0  # of the counter at cycle _origin
+        self._origin = 0
+        self._reached_zero = False  # COUNTFLAG
         self._arm()
 
     @property
     def _scale(self) -> int:
-        return 1 if self.csr & 4 else 8
+        return 1 if self.csr & CSR_CLKSOURCE else 8
 
-    def _ticks(self) -> int:
-        return (self._clock.cycles - self._start) // self._scale
+    def _follow(self) -> None:
+        """Bring the counter to the present. RELOAD counts at the moment it is loaded, not when it is written."""
+        if not self.csr & CSR_ENABLE:
+            return
+        ticks = (self._clock.cycles - self._origin) // self._scale
+        self._origin += ticks * self._scale
+        if ticks < self._value:
+            self._value -= ticks
+            return
+        self._reached_zero |= self._value > 0
+        ticks -= self._value
+        self._value = 0
+        if ticks and self.reload:
+            periods, rest = divmod(ticks - 1, self.reload + 1)
+            self._value = self.reload - rest
+            self._reached_zero |= periods > 0 or self._value == 0
 
     def _arm(self) -> None:
         if self._event:
             self._event.cancel()
             self._event = None
-        if self.csr & 1 and self.reload and self.csr & 2:
-            period = (self.reload + 1) * self._scale
-            gone = self._clock.cycles - self._start
-            # the exception is pended when the counter reaches zero, i.e. at every whole period
-            self._event = self._clock.after_cycles(period - gone % period, self._wrap)
+        if self.csr & CSR_ENABLE and self.csr & CSR_TICKINT and (self._value or self.reload):
+            ticks = self._value or self.reload + 1
+            self._event = self._clock.after_cycles(self._origin + ticks * self._scale - self._clock.cycles, self._zero)
 
-    def _wrap(self) -> None:
+    def _zero(self) -> None:
         self._fire()
-        self._event = self._clock.after_cycles((self.reload + 1) * self._scale, self._wrap)
-
-    def value(self) -> int:
-        if not self.csr & 1 or not self.reload:
-            return self._held
-        into = self._ticks() % (self.reload + 1)
-        return self.reload + 1 - into if into else 0
+        self._follow()
+        self._arm()
 
     def read(self, offset: int) -> int:
-        if offset == SYST_CSR:
-            flag = 0
-            if self.csr & 1 and self.reload:
-                wraps = self._ticks() // (self.reload + 1)
-                flag = int(wraps > self._seen)
-                self._seen = wraps
-            return self.csr | flag << 16
         if offset == SYST_RVR:
             return self.reload
+        if offset == SYST_CALIB:
+            return 0x40000000 | 18749  # SKEW, 1 ms at HCLK/8 of 150 MHz (PM0214 4.5.4)
+        self._follow()
         if offset == SYST_CVR:
-            return self.value()
-        return 0x40000000 | 18749  # CALIB: SKEW, 1 ms at HCLK/8 of 150 MHz (PM0214 4.5.4)
+            return self._value
+        flag, self._reached_zero = self._reached_zero, False
+        return self.csr | flag << 16
 
     def write(self, offset: int, value: int) -> None:
+        self._follow()
         if offset == SYST_CSR:
-            current = self.value()
+            if (self.csr ^ value) & (CSR_ENABLE | CSR_CLKSOURCE):
+                self._origin = self._clock.cycles
             self.csr = value & 7
-            self._held = current
-            if self.csr & 1:
-                gone = (self.reload + 1 - current) % (self.reload + 1)
-                self._start = self._clock.cycles - gone * self._scale
-                self._seen = 0
         elif offset == SYST_RVR:
             self.reload = value & 0xFFFFFF
-        else:  # any write to CVR clears it and COUNTFLAG; counting goes on from RELOAD
-            self._held = 0
-            self._start = self._clock.cycles
-            self._seen = 0
+        else:  # any write to CVR clears it and COUNTFLAG; RELOAD is loaded with the next tick
+            self._value = 0
+            self._reached_zero = False
+            self._origin = self._clock.cycles
         self._arm()
 
 
