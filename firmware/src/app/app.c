@@ -291,10 +291,10 @@ static stage_t run_connection(void)
 
 static void wait_after(stage_t failed)
 {
-    uint32_t random = 0;
-    (void)rng_fill(&random, sizeof random);     /* without random numbers: the shortest wait would be a storm */
-    if (random == 0) {
-        random = UINT32_MAX;
+    uint32_t random;
+    if (rng_fill(&random, sizeof random) != RNG_OK) {
+        app.random_ready = false;   /* the next attempt starts with its health test */
+        random = UINT32_MAX;        /* the zero it leaves would mean the shortest wait, again and again */
     }
     uint32_t wait_ms = backoff_next(&app.backoff, random);
     deadline_t end = deadline_in(wait_ms);
