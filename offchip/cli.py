@@ -143,7 +143,8 @@ def _look_at(live: LiveLab, stop: Interrupt, seconds: float | None, observer: st
 
 
 def _run_suites(results: Path, engine: str, elf: Path, suites: list[str], tests: list[str], jobs: int) -> int:
-    command = [sys.executable, "-m", "pabot.pabot", "--processes", str(jobs), "--no-pabotlib"]
+    command = [sys.executable, "-m", "pabot.pabot", "--processes", str(jobs), "--no-pabotlib",
+               "--command", sys.executable, "-m", "robot", "--end-command"]
     command += ["--outputdir", str(results), "--pythonpath", str(ROOT / "robot"), "--pythonpath", str(ROOT),
                 "--variable", f"ENGINE:{engine}", "--variable", f"ELF:{elf}",
                 "--variable", f"RECORDS:{results / 'records'}",

@@ -34,8 +34,8 @@ def test_mosquitto_sub_sees_the_device_s_data(lab: tuple[int, Path, subprocess.P
     port, folder, _ = lab
     seen = subprocess.run(
         ["mosquitto_sub", "-h", "localhost", "-p", str(port), "--cafile", folder / "ca.pem", "--cert",
-         folder / "observer.crt", "--key", folder / "observer.key", "-i", "observer", "-t", "offchip/#", "-v", "-C", "2",
-         "-W", "60"], capture_output=True, text=True)
+         folder / "observer.crt", "--key", folder / "observer.key", "-i", "observer", "-t", "offchip/#", "-v",
+         "-C", "2", "-W", "60"], capture_output=True, text=True)
     assert seen.returncode == 0, seen.stderr
     topics = [line.split()[0] for line in seen.stdout.splitlines()]
     assert set(topics) == {"offchip/things/thing-1", "offchip/feed"}
