@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from offchip import doctor
 from offchip.engines import select
 from offchip.engines.protocol import DebugPort, Engine, I2cTap, Medium, SpiTap, UartByte
 from offchip.engines.renode import engine as engine_module
@@ -150,9 +151,10 @@ class Download:
                 member.size, member.mode = len(content), mode
                 tar.addfile(member, io.BytesIO(content))
 
-    def run(self) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([self.project / "scripts/get-renode"], capture_output=True, text=True, timeout=60,
-                              env={**os.environ, "RENODE_RELEASES": f"file://{self.releases.parent}"})
+    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "RENODE_RELEASES": f"file://{self.releases.parent}"}
+        return subprocess.run([self.project / "scripts/get-renode", *options], env=environment,
+                              capture_output=True, text=True, timeout=60)
 
 
 @pytest.fixture
@@ -194,6 +196,17 @@ def test_get_renode_resumes(download: Download) -> None:
     download.archive.write_bytes(b"\0" * 100 + whole[100:])  # only what is missing may be taken
     assert download.run().returncode == 0
     assert download.program.is_file()
+
+
+def test_get_renode_nightly_is_neither_pinned_nor_taken_by_itself(download: Download) -> None:
+    download.publish()
+    arch = "-arm64" if "arm64" in download.archive.name else ""
+    shutil.move(download.archive, download.releases.parent / f"renode-latest.linux{arch}-portable.tar.gz")
+    done = download.run("--nightly")
+    assert done.returncode == 0, done.stderr
+    assert "renode-nightly/renode" in done.stdout and not download.lock.exists()
+    assert locate.find_renode({"PATH": ""}, download.project / ".cache", download.project / "opt") is None
+    assert download.run("--newest").returncode == 1
 
 
 def test_get_renode_says_why_not(download: Download) -> None:
@@ -760,6 +773,34 @@ def test_missing_platform_is_one_sentence() -> None:
         RenodeEngine(ROOT / "nowhere.repl")
 
 
+# doctor --------------------------------------------------------------------------------------------------------------
+def test_doctor_names_each_fix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(locate, "find_renode", lambda: None)
+    monkeypatch.setattr(locate, "missing_packages", lambda: ["pyrenode3"])
+    monkeypatch.setattr(doctor, "MBEDTLS", tmp_path)
+    monkeypatch.setattr(doctor, "FIRMWARE", tmp_path / "none.elf")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    checks = {check.name: check for check in doctor.doctor()}
+    assert checks["python"].ok and checks["unicorn"].ok and checks["unicorn"].found == "2.1.4"
+    for name, fix in (("toolchain", "apt-get install gcc-arm-none-eabi"), ("Mbed TLS source", "scripts/fetch-mbedtls"),
+                      ("firmware", "scripts/setup"), ("Renode", "scripts/get-renode"),
+                      ("pyrenode3", "requirements-renode.txt")):
+        assert not checks[name].ok and fix in checks[name].fix and "\n" not in checks[name].found
+    assert checks["Renode"].optional and not checks["firmware"].optional
+    assert capsys.readouterr() == ("", "")
+
+
+def test_doctor_tries_renode_in_a_worker(engine: RenodeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locate, "find_renode", lambda: locate.Renode(BOARD, "test", {}))
+    monkeypatch.setattr(locate, "missing_packages", list)
+    checks = {check.name: check for check in doctor.doctor()}
+    assert checks["Renode starts"].ok and "1.16.1" in checks["Renode starts"].found
+    # the fake executes nothing, so some checks must fail, and say what was seen
+    failed = [check for check in checks.values() if check.fix and "1.16.1" in check.fix]
+    assert failed and all(check.found for check in failed)
+    assert checks["RunFor executes exactly the instructions of its time"].ok
+
+
 # on the real thing ---------------------------------------------------------------------------------------------------
 def _why_not() -> str:
     try:
@@ -806,7 +847,7 @@ def boot(probe: str, tmp_path: Path, platform: Path = BOARD) -> RenodeEngine:
 def test_selftest_on_renode() -> None:
     engine = RenodeEngine(BOARD)
     try:
-        outcomes, *_ = engine._worker.call("selftest", limit_s=120)
+        outcomes = engine.selftest()
     finally:
         engine.close()
     assert len(outcomes) == 4 and all(good for _, good, _ in outcomes), outcomes

@@ -145,7 +145,14 @@ class RenodeEngine:
     def diagnostics(self) -> list[Diagnostic]:
         return self._ask("diagnostics")
 
-    # a model's own knobs, by Renode's names ------------------------------------------------------------------------
+    # what only Renode has --------------------------------------------------------------------------------------------
+    def selftest(self, limit_s: float = REQUEST_S) -> list[tuple[str, bool, str]]:
+        """(what, whether it holds, what was seen): what this engine relies on, tried on this board.
+
+        The board is used up: its sector 0 holds the program of the test afterwards.
+        """
+        return self._ask("selftest", limit_s=limit_s)
+
     def set_property(self, path: str, name: str, value: int | bool | str) -> None:
         """Set a property of any model, e.g. ``("sysbus.rng", "Fault", "seed")``. Raises EngineError."""
         self._ask("put", path, name, value)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from offchip.engines.protocol import Diagnostic, RunResult, UartByte
+from offchip.engines.renode.locate import LOCK
 
 FLASH = 0x08000000
 NVM, NVM_SIZE = 0x08004000, 0xC000
@@ -461,7 +462,7 @@ def parse_log_line(line: str) -> tuple[str, str, str, int, int] | None:
 
 def _import_pyrenode3() -> Any:
     # the loader writes files beside Renode's programs: parallel imports spoil each other
-    with open(os.path.join(tempfile.gettempdir(), f"offchip-pyrenode3-{os.getuid()}.lock"), "w") as lock:
+    with open(os.environ.get(LOCK) or os.path.join(tempfile.gettempdir(), "offchip-pyrenode3.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             import pyrenode3

@@ -19,11 +19,14 @@ from offchip.errors import EngineError
 
 ROOT = Path(__file__).resolve().parents[3]
 CACHE = ROOT / ".cache"
-#: folder names that scripts/get-renode makes
-_CACHED = "renode-*"
+#: folders that scripts/get-renode makes; a nightly build is used only where PYRENODE_BIN names it
+_CACHED = "renode-[0-9]*"
 _PACKAGED = Path("/opt/renode")
 _VARIABLES = ("PYRENODE_BIN", "PYRENODE_PKG", "PYRENODE_BUILD_DIR")
 _DEFAULT_BUILD_OUTPUT = "output/bin/Release"
+
+#: tells a worker which file to lock while it loads Renode
+LOCK = "OFFCHIP_RENODE_LOCK"
 
 FIX_RENODE = "run scripts/get-renode, or set PYRENODE_BIN to the program of a portable .NET Renode"
 FIX_PYTHON = "run: pip install -r requirements-renode.txt"
@@ -90,6 +93,8 @@ def worker_environment(renode: Renode, environment: Mapping[str, str] = os.envir
     """The environment a worker process needs to load ``renode``."""
     result = {name: value for name, value in environment.items() if not name.startswith("PYRENODE_")}
     result.update(renode.variables)
+    # one for all workers of this user; their temporary folders differ
+    result[LOCK] = str(Path(tempfile.gettempdir()) / f"offchip-pyrenode3-{os.getuid()}.lock")
     result["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH"))))
     if "DOTNET_BUNDLE_EXTRACT_BASE_DIR" not in result and not _home_is_writable(environment):
         # the single-file program unpacks itself below HOME and dies with status 159 when it cannot

@@ -55,8 +55,9 @@ class Worker:
         with self._output.open("wb") as output, theirs:
             words = [word.format(fd=theirs.fileno(), log=self._log) for word in command]
             # a session of its own: Ctrl-C in the terminal is for the parent, which then ends the worker
+            # and a temporary folder of its own: Renode leaves files behind when it is ended
             self._process = subprocess.Popen(
-                words, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                words, env={**environment, "TMPDIR": str(self._folder)}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 pass_fds=[theirs.fileno()], start_new_session=True)
         try:
             self.about: dict[str, Any] = self._answer("start", start_s)
