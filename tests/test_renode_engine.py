@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
 import types
 from pathlib import Path
 from typing import Any
@@ -304,6 +305,33 @@ def test_a_worker_that_does_not_start(start) -> None:
         start("bad platform")
 
 
+def test_a_board_nobody_closed_is_cleaned_up(start) -> None:
+    worker = start()
+    process, folder = worker._process, worker._folder
+    assert folder.is_dir()
+    worker._clean_up()  # what the collector and the end of the interpreter call
+    assert process.returncode is not None and not folder.exists()
+
+
+def test_a_worker_ends_when_its_parent_is_gone(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    code = f"""
+import sys, os, threading, queue
+from multiprocessing.connection import Pipe
+sys.path.insert(0, {str(ROOT)!r})
+from offchip.engines.renode.worker import _receive
+near, far = Pipe()
+if os.fork() == 0:
+    near.close()
+    threading.Thread(target=_receive, args=(far, queue.SimpleQueue()), daemon=True).start()
+    threading.Event().wait()  # the main thread hangs as in a RunFor that never returns
+"""
+    subprocess.run([sys.executable, "-c", code], pass_fds=[theirs], timeout=60, check=True)
+    os.close(theirs)
+    with open(ours, "rb") as stream:
+        assert stream.read() == b""  # returns only when the grandchild, the last holder of the other end, is gone
+
+
 def test_killed_worker_is_reported(start) -> None:
     worker = start()
     os.kill(worker._process.pid, signal.SIGKILL)
@@ -529,7 +557,8 @@ def test_board_is_built_as_measured(host: Host, net: FakeDotNet) -> None:
     assert net.cpu.IsHalted and not host.powered
 
 
-def test_platform_with_a_space_in_its_path(net: FakeDotNet, tmp_path: Path) -> None:
+def test_platform_with_a_space_in_its_path(net: FakeDotNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     folder = tmp_path / "my board"
     folder.mkdir()
     (folder / "b.repl").touch()

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -57,8 +58,10 @@ class Worker:
             # a session of its own: Ctrl-C in the terminal is for the parent, which then ends the worker
             # and a temporary folder of its own: Renode leaves files behind when it is ended
             self._process = subprocess.Popen(
-                words, env={**environment, "TMPDIR": str(self._folder)}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                pass_fds=[theirs.fileno()], start_new_session=True)
+                words, env={**environment, "TMPDIR": str(self._folder)}, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output, pass_fds=[theirs.fileno()], start_new_session=True)
+        # also for a board that nobody closed
+        self._clean_up = weakref.finalize(self, _end, self._process, self._folder)
         try:
             self.about: dict[str, Any] = self._answer("start", start_s)
         except BaseException:
@@ -89,9 +92,8 @@ class Worker:
                 self._process.wait(_CLOSE_S)
             except (OSError, subprocess.TimeoutExpired):
                 pass
-        self._kill()
+        self._clean_up()
         self._pipe.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _answer(self, method: str, limit_s: float) -> Any:
         try:
@@ -121,20 +123,26 @@ class Worker:
                 ended = self._process.wait(2)
             except subprocess.TimeoutExpired:
                 pass
-        self._kill()
+        _kill(self._process)
         status = "" if ended is None else f" ({_status(ended)})"
         last = _last_line(self._output) or _last_line(self._log)
         words = f"; its last words: {last}" if last and last not in reason else ""
         self._failure = f"Renode {reason}{status}{words}" if _is_verb(reason) else f"Renode: {reason}{status}{words}"
         return EngineError(self._failure)
 
-    def _kill(self) -> None:
-        if self._process.poll() is None:
-            try:
-                os.killpg(self._process.pid, signal.SIGKILL)  # its own session: nobody else is in it
-            except ProcessLookupError:
-                pass
-            self._process.wait()
+
+def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
+    _kill(process)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)  # its own session: nobody else is in it
+        except ProcessLookupError:
+            pass
+        process.wait()
 
 
 def board_command(platform: Path, seed: int) -> list[str]:
