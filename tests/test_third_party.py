@@ -1,0 +1,104 @@
+"""Programs written as a vendor's or a kernel's are, which know nothing of the lab, run on the board without change."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from offchip.engines.embedded.engine import EmbeddedEngine
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ROOT / "tests" / "third_party"
+GCC = "arm-none-eabi-gcc"
+FLAGS = ["-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-ffreestanding", "-nostdlib",
+         "-ffunction-sections", "-fno-inline", "-std=gnu11", "-Wall", "-Werror"]
+
+pytestmark = pytest.mark.skipif(shutil.which(GCC) is None, reason=f"{GCC} is not installed")
+
+
+def build(folder: Path, source: str, optimisation: str = "-O2") -> Path:
+    elf = folder / f"{Path(source).stem}.elf"
+    subprocess.run([GCC, *FLAGS, optimisation, "-T", SOURCES / "vendor.ld", SOURCES / "startup.c", SOURCES / source,
+                    "-lgcc", "-o", elf], check=True)
+    return elf
+
+
+def board(elf: Path) -> EmbeddedEngine:
+    engine = EmbeddedEngine(ROOT / "platforms" / "offchip-board.repl")
+    engine.load_elf(elf)
+    return engine
+
+
+def run_until(engine: EmbeddedEngine, text: str, milliseconds: int) -> str:
+    """Console output up to ``text``; fails when it has not come in that much virtual time."""
+    console = ""
+    for _ in range(milliseconds):
+        console += "".join(chr(byte.value) for byte in engine.run(1_000_000).uart)
+        if text in console:
+            return console
+    raise AssertionError(f"{text!r} did not come in {milliseconds} ms; {console=}, {engine.diagnostics()}")
+
+
+@pytest.mark.parametrize("optimisation", ["-O0", "-Os", "-O2"])
+def test_polling_program_of_a_vendor(tmp_path: Path, optimisation: str) -> None:
+    elf = build(tmp_path, "vendor_style.c", optimisation)
+    with elf.open("rb") as file:
+        symbols = ELFFile(file).get_section_by_name(".symtab")
+        places = {s.name: s["st_value"] >> 14 & 0x3F for s in symbols.iter_symbols()}
+    used = [places[name] for name in ("Reset_Handler", "usart_put", "spi_transfer", "i2c_address", "main")]
+    assert used == [0, 1, 2, 3, 4], "the image must have code in each of the flash sectors 0 to 4"
+
+    engine = board(elf)
+    card, eeprom = engine.medium("sdcard"), engine.medium("eeprom")
+    source = random.Random(7).randbytes(512)
+    card.write(7 * 512, source)
+    engine.power_on()
+    console = run_until(engine, "echo\r\n", 400)
+    checksum = 0
+    for byte in source:
+        checksum = (checksum * 31 + byte) & 0xFFFFFFFF
+    assert dict(line.split("=") for line in console.split() if "=" in line) == {
+        "clock": "00000000", "cycles": f"{168:08x}", "tables": "112f334f", "ccm": "c0ffee01", "sd": "00000000",
+        "read": "00000000", "sum": f"{checksum:08x}", "write": "00000000", "eeprom": "00000000", "ready": "00000000",
+        "polled": "00000001", "back": "00000000", "same": "00000001", "absent": "00000001"}
+
+    written = bytes(byte ^ 0xA5 for byte in source)
+    assert card.read(9 * 512, 512) == written
+    assert card.read(7 * 512, 512) == source
+    assert eeprom.read(0x0120, 16) == bytes((written[i] + i) & 0xFF for i in range(16))
+    engine.feed_uart("usart1", b"Hello, board")
+    assert run_until(engine, "end", 200).split() == ["HELLO,", "BOARD", "end"]
+    assert engine.diagnostics() == []
+
+
+def test_absent_card_runs_into_the_programs_own_time_out(tmp_path: Path) -> None:
+    engine = board(build(tmp_path, "vendor_style.c"))
+    engine.medium("sdcard").present = False
+    engine.power_on()
+    console = run_until(engine, "write=", 400)
+    assert "sd=00000001" in console and "read=00000001" in console
+
+
+def test_kernel_with_fpu_contexts_and_nested_interrupts(tmp_path: Path) -> None:
+    engine = board(build(tmp_path, "kernel.c"))
+    engine.power_on()
+    console = run_until(engine, ">\r\n", 50)
+    assert console.split() == ["wrong=00000000", "alive=00000001", "timer=00000001", "float=000007d0",
+                               "[ab2c1]<ab2c1>"]
+    assert engine.diagnostics() == []
+
+
+def test_blocks_without_a_model_are_named(tmp_path: Path) -> None:
+    source = tmp_path / "adc.c"
+    source.write_text("int main(void) { return *(volatile int *)0x40012000 + *(volatile int *)0x40026400; }\n")
+    engine = board(build(tmp_path, str(source)))
+    engine.power_on()
+    engine.run(1_000_000)
+    found = engine.diagnostics()
+    assert [(d.kind, d.address) for d in found] == [("unmodelled", 0x40012000), ("unmodelled", 0x40026400)]
+    assert "ADC" in found[0].message and "DMA2" in found[1].message and all(0x08000000 < d.pc for d in found)
