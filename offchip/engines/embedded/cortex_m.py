@@ -35,6 +35,13 @@ MASKED_SLICE = 64
 
 _FRAME = struct.Struct("<8I")
 _FP_FRAME = struct.Struct("<18I")
+_ENTRY_STATE = ("r0", "r1", "r2", "r3", "r12", "lr", "pc", "sp", "cpsr", "control", "ipsr")
+_RETURN_STATE = ("msp", "psp", "control", "ipsr", "faultmask")
+_TO_HANDLER = ("sp", "ipsr", "control", "lr", "iepsr", "pc", "nzcv")
+_TO_HANDLER_FROM_PSP = ("sp", "ipsr", "control", "ipsr", "control", "ipsr", "control", "lr", "iepsr", "pc", "nzcv")
+_FROM_MSP = ("msp", "control", "r0", "r1", "r2", "r3", "r12", "lr", "apsr", "iepsr", "control", "pc", "nzcv")
+_FROM_PSP = ("psp", *_FROM_MSP[1:])
+_MASKS = ("primask", "basepri", "faultmask")
 _S = tuple(f"s{n}" for n in range(16))
 _NAMES = {HARD_FAULT: "HardFault", MEM_MANAGE: "MemManage", BUS_FAULT: "BusFault", USAGE_FAULT: "UsageFault"}
 
@@ -184,7 +191,7 @@ class CortexM(Peripheral):
     # priorities --------------------------------------------------------------------------------------------------
     def _execution_priority(self) -> tuple[int, bool]:
         """(current priority, whether a mask register decides it), B1.5.4."""
-        primask, basepri, faultmask = self.core.get("primask", "basepri", "faultmask")
+        primask, basepri, faultmask = self.core.get(*_MASKS)
         handler = self.nvic.active_priority()
         mask = IDLE
         if basepri & 0xFF:
@@ -227,8 +234,7 @@ class CortexM(Peripheral):
     # entry and return (B1.5.6, B1.5.8) -----------------------------------------------------------------------------
     def _enter(self, exception: int) -> None:
         core, nvic = self.core, self.nvic
-        r0, r1, r2, r3, r12, lr, pc, sp, cpsr, control, ipsr = core.get(
-            "r0", "r1", "r2", "r3", "r12", "lr", "pc", "sp", "cpsr", "control", "ipsr")
+        r0, r1, r2, r3, r12, lr, pc, sp, cpsr, control, ipsr = core.get(*_ENTRY_STATE)
         ipsr &= 0x1FF
         extended = bool(control & CONTROL_FPCA)
         on_psp = not ipsr and bool(control & CONTROL_SPSEL)
@@ -250,10 +256,6 @@ class CortexM(Peripheral):
         exc_return = 0xFFFFFFE1 if extended else 0xFFFFFFF1
         if not ipsr:
             exc_return |= 8 | (4 if on_psp else 0)
-        core.set("sp", sp)  # the stack in use, which an unprivileged thread may not name
-        self._to_handler(exception, control, on_psp)
-        core.set("lr", exc_return)
-        core.set("iepsr", 1 << 24 | exception)
         nvic.enter(exception)
         try:
             (vector,) = struct.unpack("<I", core.uc.mem_read(nvic.vtor + 4 * exception, 4))
@@ -264,8 +266,14 @@ class CortexM(Peripheral):
                 return
             self._synchronous(HARD_FAULT)
             return
-        core.pc = vector
-        core.set("nzcv", cpsr & 0xF0000000)
+        # handler mode on MSP, where CONTROL.SPSEL and FPCA read 0. The stack in use is written as "sp", because an
+        # unprivileged thread may not name it; only privileged thread mode can clear SPSEL, hence the detour.
+        npriv = control & CONTROL_NPRIV
+        epsr, flags = 1 << 24 | exception, cpsr & 0xF0000000
+        if on_psp:
+            core.put(_TO_HANDLER_FROM_PSP, sp, exception, 0, 0, 0, exception, npriv, exc_return, epsr, vector | 1, flags)
+        else:
+            core.put(_TO_HANDLER, sp, exception, npriv, exc_return, epsr, vector | 1, flags)
         self._attention = True
         if not vector & 1:
             self._raise(USAGE_FAULT, INVSTATE, f"vector {exception} (0x{vector:08X}) without the thumb bit")
@@ -280,20 +288,9 @@ class CortexM(Peripheral):
         nvic.hfsr |= HFSR_FORCED
         return HARD_FAULT
 
-    def _to_handler(self, exception: int, control: int, on_psp: bool) -> None:
-        """Handler mode on MSP: CONTROL.SPSEL and FPCA read 0 there; only privileged thread mode can clear SPSEL."""
-        core = self.core
-        core.set("ipsr", exception)
-        if on_psp:
-            core.set("control", 0)
-            core.set("ipsr", 0)
-            core.set("control", 0)
-            core.set("ipsr", exception)
-        core.set("control", control & CONTROL_NPRIV)
-
     def _exception_return(self, value: int) -> None:
         core, nvic = self.core, self.nvic
-        msp, psp, control, ipsr, faultmask = core.get("msp", "psp", "control", "ipsr", "faultmask")
+        msp, psp, control, ipsr, faultmask = core.get(*_RETURN_STATE)
         exception = ipsr & 0x1FF
         to_thread, on_psp, extended = bool(value & 8), bool(value & 4), not value & 0x10
         if not exception or exception not in nvic.active or (on_psp and not to_thread):
@@ -309,8 +306,6 @@ class CortexM(Peripheral):
             self._raise(BUS_FAULT, UNSTKERR, f"unstacking from 0x{sp:08X} failed")
             return
         r0, r1, r2, r3, r12, lr, pc, xpsr = _FRAME.unpack_from(frame)
-        for name, word in (("r0", r0), ("r1", r1), ("r2", r2), ("r3", r3), ("r12", r12), ("lr", lr)):
-            core.set(name, word)
         if extended:
             *singles, fpscr, _ = _FP_FRAME.unpack_from(frame, 0x20)
             for name, word in zip(_S, singles, strict=True):
@@ -318,17 +313,11 @@ class CortexM(Peripheral):
             core.set("fpscr", fpscr)
         sp += (0x68 if extended else 0x20) + (4 if xpsr & 1 << 9 else 0)
         back = 0 if to_thread else xpsr & 0x1FF
-        core.set("psp" if on_psp else "msp", sp)
-        wanted = control & CONTROL_NPRIV | (CONTROL_FP_ACTIVE if extended else 0)
-        core.set("control", CONTROL_FP_ACTIVE if extended else 0)
-        core.set("apsr", xpsr & 0xF80F0000)
-        core.set("iepsr", xpsr & ~0x1FF | back)
-        if to_thread:
-            core.set("control", wanted | (CONTROL_SPSEL if on_psp else 0))
-        else:
-            core.set("control", wanted)
-        core.pc = pc
-        core.set("nzcv", xpsr & 0xF0000000)
+        fpca = CONTROL_FPCA if extended else 0
+        # FPCA while still privileged in handler mode, SPSEL once in thread mode
+        select = control & CONTROL_NPRIV | fpca | (CONTROL_SPSEL if on_psp and to_thread else 0)
+        core.put(_FROM_PSP if on_psp else _FROM_MSP, sp & 0xFFFFFFFF, fpca, r0, r1, r2, r3, r12, lr, xpsr & 0xF80F0000,
+                 xpsr & ~0x1FF | back, select, pc | 1, xpsr & 0xF0000000)
         self._attention = True
         if to_thread and nvic.scr & SCR_SLEEPONEXIT:
             self.sleeping = True

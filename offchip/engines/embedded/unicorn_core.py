@@ -30,6 +30,7 @@ from unicorn import (
     UcError,
 )
 from unicorn import arm_const as arm
+from unicorn.unicorn_py3.unicorn import uclib
 from unicorn.unicorn_const import (
     UC_ERR_EXCEPTION,
     UC_ERR_FETCH_PROT,
@@ -62,12 +63,27 @@ class End(Enum):
     FETCH_ERROR = auto()
 
 
+class _Batch:
+    """Arguments of Unicorn's batch calls, prepared once: its Python layer builds them anew at every call."""
+
+    __slots__ = ("count", "ids", "pointers", "values")
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.count = len(names)
+        self.ids = (ctypes.c_int * self.count)(*(REGISTERS[name] for name in names))
+        self.values = (ctypes.c_uint32 * self.count)()
+        start = ctypes.addressof(self.values)
+        self.pointers = (ctypes.c_void_p * self.count)(*(start + 4 * i for i in range(self.count)))
+
+
 class UnicornCore:
     """Registers, memory and slices of one core. Knows nothing of exceptions, interrupts or peripherals."""
 
     def __init__(self) -> None:
         self.uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
         self.uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+        self._handle = self.uc._uch
+        self._batches: dict[tuple[str, ...], _Batch] = {}
         self._counter, self._limit = self._find_counter()
         self.running = False
         self.executed = 0
@@ -154,7 +170,7 @@ class UnicornCore:
         """Execute at most ``limit`` instructions; ``executed`` and ``pc`` tell how far it came."""
         self._end = None
         self.running = True
-        start = self.uc.reg_read(arm.UC_ARM_REG_R15)
+        start = self.get("pc")[0] & ~1
         try:
             self._start(start | 1, _NEVER, 0, limit)
         except UcError as error:
@@ -191,7 +207,7 @@ class UnicornCore:
         if self._end is not None:
             return self._end
         if error.errno == UC_ERR_INSN_INVALID or error.errno == UC_ERR_EXCEPTION:
-            if not self.uc.reg_read(arm.UC_ARM_REG_CPSR) & 0x20:
+            if not self.get("cpsr")[0] & 0x20:
                 return End.INVALID_STATE
             pc = self.pc
             before = self._peek(pc - 2, 2)
@@ -214,7 +230,7 @@ class UnicornCore:
         self._end = {2: End.SVC, 7: End.BREAKPOINT, 8: End.EXCEPTION_RETURN, 3: End.FETCH_ERROR}.get(
             number, End.UNDEFINED)
         if number == 3:
-            self.fault_address = uc.reg_read(arm.UC_ARM_REG_R15)
+            self.fault_address = self.pc
         uc.emu_stop()
 
     def _unmapped(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> bool:
@@ -239,20 +255,32 @@ class UnicornCore:
             self._limit.value = self._counter.value  # everything counted so far is done: stop before this block
 
     # registers -------------------------------------------------------------------------------------------------
-    def get(self, *names: str) -> tuple[int, ...]:
+    def get(self, *names: str) -> list[int]:
         """Registers by name: ``r0``..``r12``, ``sp``, ``lr``, ``pc``, ``msp``, ``psp``, ``control``, ``primask`` ..."""
-        return tuple(v & 0xFFFFFFFF for v in self.uc.reg_read_batch([REGISTERS[n] for n in names]))
+        batch = self._batches.get(names) or self._batch(names)
+        uclib.uc_reg_read_batch(self._handle, batch.ids, batch.pointers, batch.count)
+        return batch.values[:]
+
+    def put(self, names: tuple[str, ...], *values: int) -> None:
+        """Write registers in the order of ``names``; one may occur twice. Give the same tuple object again: it is a key."""
+        batch = self._batches.get(names) or self._batch(names)
+        batch.values[:] = values
+        uclib.uc_reg_write_batch(self._handle, batch.ids, batch.pointers, batch.count)
 
     def set(self, name: str, value: int) -> None:
-        self.uc.reg_write(REGISTERS[name], value & 0xFFFFFFFF)
+        self.put((name,), value & 0xFFFFFFFF)
+
+    def _batch(self, names: tuple[str, ...]) -> _Batch:
+        self._batches[names] = batch = _Batch(names)
+        return batch
 
     @property
     def pc(self) -> int:
-        return self.uc.reg_read(arm.UC_ARM_REG_R15) & ~1
+        return self.get("pc")[0] & ~1
 
     @pc.setter
     def pc(self, value: int) -> None:
-        self.uc.reg_write(arm.UC_ARM_REG_R15, value | 1)
+        self.put(("pc",), value | 1)
 
 
 REGISTERS = {f"r{n}": getattr(arm, f"UC_ARM_REG_R{n}") for n in range(13)}
