@@ -240,6 +240,7 @@ while True:
         print("Unhandled exception. System.InvalidOperationException", flush=True)
         os._exit(134)
     elif method == "hang":
+        open(sys.argv[3], "w").write("12:00:00.0000 [ERROR] cpu: CPU abort [PC=0x50000000]\\n")
         time.sleep(600)
     elif method == "refuse":
         pipe.send(("refused", "outside the card"))
@@ -257,7 +258,7 @@ def start(tmp_path: Path):
     started: list[Worker] = []
 
     def make(behaviour: str = "works") -> Worker:
-        worker = Worker([sys.executable, str(script), "{fd}", behaviour], os.environ, start_s=60)
+        worker = Worker([sys.executable, str(script), "{fd}", behaviour, "{log}"], os.environ, start_s=60)
         started.append(worker)
         return worker
 
@@ -285,7 +286,7 @@ def test_refusal_leaves_the_board_alive(start) -> None:
 
 @pytest.mark.parametrize(("method", "limit_s", "reason"), [
     ("die", 60, r"Renode died in die \(exit status 134\); its last words: Unhandled exception"),
-    ("hang", 0.2, r"Renode did not finish hang within 0.2 s and was ended"),
+    ("hang", 1.0, r"Renode did not finish hang within 1 s and was ended; its last words: .*CPU abort"),
     ("fail", 60, r"Renode failed in run: a callback failed"),
 ])
 def test_a_lost_worker_is_ended_and_its_reason_stays(method: str, limit_s: float, reason: str, start) -> None:
@@ -418,7 +419,7 @@ class FakeDotNet:
         hall.Press, hall.Release = hall.note("Press"), hall.note("Release")
         port = Part()
         port.OnGPIO = port.note("OnGPIO")
-        tap = Part(Record=True, ExactTime=False, Fired="", StuckMiso=-1)
+        tap = Part(Record=True, Fired="", StuckMiso=-1)
         tap.Forget, tap.Drain = tap.note("Forget"), lambda: "5;FF00;01FE\n"
         nvm = Part(data=bytearray(b"\xFF" * 0xC000))
         nvm.Poke = nvm.data.__setitem__
@@ -788,7 +789,7 @@ def test_engine_end_to_end(engine: RenodeEngine) -> None:
 
 def test_a_hanging_run_is_ended(engine: RenodeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     engine.power_on()
-    monkeypatch.setattr(engine_module, "REQUEST_S", 0.5)
+    monkeypatch.setattr(engine_module, "RUN_S", 0.5)
     monkeypatch.setattr(engine_module, "RUN_FACTOR", 0.0)
     engine._worker.call("run", 0, limit_s=60)
     with pytest.raises(EngineError, match="did not finish run within 0.5 s"):

@@ -16,7 +16,9 @@ from offchip.errors import DebugAccessRefused, EngineError, FirmwareError, Mediu
 
 START_S = 180.0  # loading .NET and compiling the models takes 10 s on a slow machine
 REQUEST_S = 120.0
-#: host seconds per virtual second after which a run counts as hung; code that polls registers needs about 40
+#: a run counts as hung after so many host seconds plus the factor times its virtual time: Renode never comes back from
+#: code outside the memories, while code that polls registers needs about 40 seconds per virtual second
+RUN_S = 30.0
 RUN_FACTOR = 400.0
 #: memories of the STM32F405 that an ELF may be loaded to (RM0090 2.3)
 _LOADABLE = ((0x08000000, 0x100000), (0x20000000, 0x20000), (0x10000000, 0x10000))
@@ -102,7 +104,7 @@ class RenodeEngine:
         return self._instructions
 
     def run(self, duration_ns: int) -> RunResult:
-        return self._ask("run", duration_ns, limit_s=REQUEST_S + RUN_FACTOR * duration_ns / 1e9)
+        return self._ask("run", duration_ns, limit_s=RUN_S + RUN_FACTOR * duration_ns / 1e9)
 
     # pins and wires --------------------------------------------------------------------------------------------
     def feed_uart(self, uart: str, data: bytes) -> None:

@@ -129,7 +129,6 @@ class Host:
             self.put("sysbus.rng", "Seed", seed)
         if self.has(_I2C_TAP):
             self.put(_I2C_TAP, "Record", False)
-            self.put(_I2C_TAP, "ExactTime", True)
         self.cpu.IsHalted = True
 
     # Renode ----------------------------------------------------------------------------------------------------

@@ -125,7 +125,9 @@ class Worker:
                 pass
         _kill(self._process)
         status = "" if ended is None else f" ({_status(ended)})"
-        last = _last_line(self._output) or _last_line(self._log)
+        # a crash of .NET is in the output; what the core did before Renode hung is in Renode's log
+        files = (self._log, self._output) if ended is None else (self._output, self._log)
+        last = next(filter(None, map(_last_line, files)), "")
         words = f"; its last words: {last}" if last and last not in reason else ""
         self._failure = f"Renode {reason}{status}{words}" if _is_verb(reason) else f"Renode: {reason}{status}{words}"
         return EngineError(self._failure)
@@ -208,7 +210,7 @@ def serve(pipe: Connection, log: Path, platform: Path, seed: int) -> int:
             elif method in _METHODS:
                 value = getattr(host, method)(*arguments)
             else:
-                value = getattr(host, {"now": "now_ns", "instructions": "instructions"}[method])
+                raise ValueError("there is no such request")
             answer = ("ok", (value, host.now_ns, host.instructions))
         except Refused as refused:
             answer = ("refused", str(refused))
