@@ -23,11 +23,13 @@ import pytest
 
 from offchip import doctor
 from offchip.engines import select
+from offchip.engines.embedded.engine import EmbeddedEngine
 from offchip.engines.protocol import DebugPort, Engine, I2cTap, Medium, SpiTap, UartByte
 from offchip.engines.renode import engine as engine_module
 from offchip.engines.renode import locate
 from offchip.engines.renode.engine import RenodeEngine
 from offchip.engines.renode.host import BadPlatform, Host, HostError, Refused, parse_log_line
+from offchip.engines.renode.selftest import BANNER, PROGRAM
 from offchip.engines.renode.taps import I2cRecord, parse_fired, parse_spi
 from offchip.engines.renode.worker import RefusedByEngine, Worker, board_command
 from offchip.errors import DebugAccessRefused, EngineError, FirmwareError, MediumError, PlatformError
@@ -704,6 +706,16 @@ def test_diagnostics_come_once(host: Host, tmp_path: Path) -> None:
         stream.write("ING] i2c1: STOP requested while not master\n")
     assert [d.kind for d in host.diagnostics()] == ["unmodelled", "violation"]
     assert len(host.diagnostics()) == 2
+
+
+def test_the_program_of_the_self_test_is_sound() -> None:
+    board = EmbeddedEngine(BOARD)
+    board.program(0x08000000, PROGRAM)
+    board.spi_tap().stuck_miso(0x5A)
+    board.power_on()
+    sent = [b.value for b in board.run(1_000_000).uart]
+    assert sent[0] == BANNER and set(sent[1:]) == {0x5A} and len(sent) > 10
+    assert board.diagnostics() == []
 
 
 # texts of the taps ---------------------------------------------------------------------------------------------------

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from offchip.engines.renode.host import FLASH, Host
 
-# A program for sector 0, assembled by hand from:
+# A program for sector 0, assembled from:
 #   .word 0x20001000, start+1
-#   start: USART1 CR1 = UE TE RE; PA4 high, then low (selects the card); SPI1 CR1 = SSM SSI SPE MSTR; USART1 DR = 'B'
-#   again: SPI1 DR = 0xFF; USART1 DR = SPI1 DR; 250 turns of an empty loop; b again
-_PROGRAM = bytes.fromhex(
-    "00100020090000080b4842f20c01c1600a4a1021916109049161094b4ff4"
-    "5171196042214160ff21d960d9684160fa24013cfdd1f7e7000000100140"
-    "0000024000300140")
-_BANNER = ord("B")
+#   start: RCC: clocks of GPIOA, USART1, SPI1; PA4 output, high, then low (selects the card);
+#          SPI1 CR1 = SSM SSI SPE MSTR; USART1 BRR = 139, CR1 = UE TE RE; r1 = 'B'
+#   send:  wait for TXE; USART1 DR = r1; SPI1 DR = 0xFF; wait for RXNE; r1 = SPI1 DR; 250 turns of an empty loop; b send
+PROGRAM = bytes.fromhex(
+    "001000200900000812480121016341f210014164104a1149116010219161"
+    "090491610f4b40f2443119600e488b21816042f20c01c160422104682406"
+    "fcd54160ff21d9609c68e407fcd0d968fa24013cfdd1f1e7003802400000"
+    "0240000100a80030014000100140")
+BANNER = ord("B")
 _MISO = 0x5A
 _MILLISECOND = 1_000_000
 
@@ -24,7 +26,7 @@ Outcome = tuple[str, bool, str]
 
 def run_selftest(host: Host) -> list[Outcome]:
     """(what, whether it holds, what was seen) of each check."""
-    host.program(FLASH, _PROGRAM)
+    host.program(FLASH, PROGRAM)
     host.call("sysbus.spi1.tap", "Forget")
     host.put("sysbus.spi1.tap", "StuckMiso", _MISO)
     host.power_on()
@@ -70,7 +72,7 @@ def _reset(host: Host) -> Outcome:
     host.reset()
     table = int(host.cpu.VectorTableOffset)
     sent = [byte.value for byte in host.run(_MILLISECOND).uart]
-    good = table == FLASH and sent[:1] == [_BANNER]
+    good = table == FLASH and sent[:1] == [BANNER]
     return "A reset starts the firmware again", good, f"VTOR 0x{table:08X}, first bytes {bytes(sent[:4])!r}"
 
 
