@@ -117,6 +117,18 @@ def test_worker_environment(tmp_path: Path) -> None:
     assert "DOTNET_BUNDLE_EXTRACT_BASE_DIR" not in locate.worker_environment(renode, {"HOME": str(tmp_path)})
 
 
+def test_another_python_for_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locate, "find_spec", lambda name: None)
+    monkeypatch.delenv(locate.PYTHON, raising=False)
+    assert locate.missing_packages() == ["pyrenode3", "pythonnet"]
+    assert board_command(BOARD, 7)[0] == sys.executable
+    monkeypatch.setenv(locate.PYTHON, "/bin/sh")
+    assert locate.missing_packages() == [] and board_command(BOARD, 7)[0] == "/bin/sh"
+    monkeypatch.setenv(locate.PYTHON, "/nonexistent/python")
+    with pytest.raises(EngineError, match="OFFCHIP_RENODE_PYTHON is /nonexistent/python"):
+        board_command(BOARD, 7)
+
+
 def test_auto_takes_renode_only_when_it_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     renode = locate.Renode(Path("x"), "test", {})
     for found, missing, wanted in ((renode, [], "renode"), (renode, ["pyrenode3"], "embedded"), (None, [], "embedded")):

@@ -3,12 +3,15 @@
 Looked for, in this order: what ``PYRENODE_BIN``, ``PYRENODE_PKG`` or ``PYRENODE_BUILD_DIR`` name; what
 ``scripts/get-renode`` unpacked below ``.cache``; an installed ``renode``. pyrenode3 needs the .NET flavour: a portable
 single file, or a folder with ``Renode.runtimeconfig.json``; the Mono flavour does not fit.
+
+``OFFCHIP_RENODE_PYTHON`` may name another Python for the workers, one that has pyrenode3; they need nothing else.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +30,9 @@ _DEFAULT_BUILD_OUTPUT = "output/bin/Release"
 
 #: tells a worker which file to lock while it loads Renode
 LOCK = "OFFCHIP_RENODE_LOCK"
+
+#: names the Python of the workers
+PYTHON = "OFFCHIP_RENODE_PYTHON"
 
 FIX_RENODE = "run scripts/get-renode, or set PYRENODE_BIN to the program of a portable .NET Renode"
 FIX_PYTHON = "run: pip install -r requirements-renode.txt"
@@ -86,7 +92,17 @@ def need_renode(environment: Mapping[str, str] = os.environ, cache: Path = CACHE
 
 def missing_packages() -> list[str]:
     """Which of the Python packages that load Renode are not installed; nothing is imported."""
-    return [name for name, module in (("pyrenode3", "pyrenode3"), ("pythonnet", "pythonnet")) if not find_spec(module)]
+    if os.environ.get(PYTHON):  # another Python has them, or its worker says what it lacks
+        return []
+    return [name for name in ("pyrenode3", "pythonnet") if find_spec(name) is None]
+
+
+def worker_python() -> str:
+    """The Python that runs the workers. Raises EngineError when the one named is not there."""
+    named = os.environ.get(PYTHON)
+    if named and not os.access(named, os.X_OK):
+        raise EngineError(f"{PYTHON} is {named}, but there is no such program; name a Python that has pyrenode3.")
+    return named or sys.executable
 
 
 def worker_environment(renode: Renode, environment: Mapping[str, str] = os.environ) -> dict[str, str]:

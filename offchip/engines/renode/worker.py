@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
+from offchip.engines.renode.locate import worker_python
 from offchip.errors import EngineError, PlatformError
 
 _MODULE = "offchip.engines.renode.worker"
@@ -148,9 +149,9 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def board_command(platform: Path, seed: int) -> list[str]:
-    """What starts a worker for one board."""
+    """What starts a worker for one board. Raises EngineError."""
     path = str(platform).replace("{", "{{").replace("}", "}}")
-    return [sys.executable, "-m", _MODULE, "{fd}", "{log}", path, str(seed)]
+    return [worker_python(), "-m", _MODULE, "{fd}", "{log}", path, str(seed)]
 
 
 def _is_verb(reason: str) -> bool:
