@@ -15,7 +15,7 @@ class DeviceOracleKeywords:
         self.lab = lab
 
     @keyword(tags=("oracle",))
-    def console_should_show(self, pattern: str, timeout: float = 60.0) -> str:
+    def console_should_show(self, pattern: str, timeout: float = 30.0) -> str:
         """Wait up to ``timeout`` virtual seconds for a new line that matches the regular expression; return it."""
         found = self.lab.board.console.wait_for(pattern, timeout)
         self._note(found.line)
@@ -30,7 +30,7 @@ class DeviceOracleKeywords:
         self.lab.saw(f"console never showed /{pattern}/")
 
     @keyword(tags=("oracle",))
-    def device_should_publish(self, topic: str, rounds: int = 1, timeout: float = 60.0) -> None:
+    def device_should_publish(self, topic: str, rounds: int = 1, timeout: float = 30.0) -> None:
         """The device says it published on ``topic`` so many times, and the broker has accepted as many from it."""
         broker = self.lab.stage.broker
         for _ in range(rounds):
@@ -42,7 +42,7 @@ class DeviceOracleKeywords:
         self.lab.saw(f"broker accepted {len(accepted)} messages on {topic}")
 
     @keyword(tags=("oracle",))
-    def device_should_wait_with_reason(self, reason: str, timeout: float = 60.0) -> None:
+    def device_should_wait_with_reason(self, reason: str, timeout: float = 30.0) -> None:
         """The device reports the reason, backs off and says when it will try again."""
         self.console_should_show(rf"^state: waiting reason={reason} retry_ms=\d+", timeout)
 

@@ -1,0 +1,86 @@
+"""Known-bad worlds must turn the right claims red: a suite that cannot fail proves nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from elftools.elf.elffile import ELFFile
+from robot.api import ExecutionResult
+
+ROOT = Path(__file__).resolve().parent.parent
+ELF = ROOT / "firmware/build/offchip.elf"
+
+#: run before Robot: what somebody broke
+CHANGED_CERTIFICATE_BYTE = """
+from OffchipLibrary.stage import Stage
+from dataclasses import replace
+good = Stage.credentials
+def credentials(self):
+    whole = good(self)
+    spoilt = bytearray(whole.certificate)
+    spoilt[-20] ^= 1  # inside the CA's signature
+    return replace(whole, certificate=bytes(spoilt))
+Stage.credentials = credentials
+"""
+WIDE_POLICY = """
+import offchip.broker.world as world
+good = world.policies
+world.policies = lambda registry: {**good(registry), world.NARROW: good(registry)[world.WIDE]}
+"""
+
+
+def claims(tmp_path: Path, suite: str, tests: list[str], elf: Path = ELF, sabotage: str = "") -> dict[str, bool]:
+    """Run some claims of a suite in a process of their own; which of them held."""
+    script = tmp_path / "sabotaged.py"
+    script.write_text(f"import robot\n{sabotage}\nimport sys\nrobot.run_cli(sys.argv[1:])\n")
+    command = [sys.executable, script, "--outputdir", tmp_path, "--variable", "ENGINE:embedded",
+               "--variable", f"ELF:{elf}",
+               "--variable", f"RECORDS:{tmp_path / 'records'}", "--report", "NONE", "--log", "NONE"]
+    for test in tests:
+        command += ["--test", test]
+    command.append(ROOT / f"robot/suites/{suite}.robot")
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True,
+                          env={"PYTHONPATH": f"{ROOT}:{ROOT / 'robot'}", "PATH": "/usr/bin:/bin"}, timeout=300)
+    assert done.returncode < 250, done.stdout + done.stderr
+    result = ExecutionResult(str(tmp_path / "output.xml"))
+    return {test.name: test.passed for test in result.suite.all_tests}
+
+
+def without_check(tmp_path: Path, function: str) -> Path:
+    """The firmware with one function made to return 0 at once (``movs r0, #0; bx lr``)."""
+    raw = bytearray(ELF.read_bytes())
+    with ELF.open("rb") as stream:
+        elf = ELFFile(stream)
+        (symbol,) = elf.get_section_by_name(".symtab").get_symbol_by_name(function)
+        address = symbol["st_value"] & ~1
+        (offset,) = elf.address_offsets(address)
+    raw[offset:offset + 4] = b"\x00\x20\x70\x47"
+    bad = tmp_path / "bad.elf"
+    bad.write_bytes(raw)
+    return bad
+
+
+@pytest.mark.parametrize(("suite", "red", "green"), [
+    ("03_server_identity", ["Server Of Another Authority Is Refused", "Server With An Expired Certificate Is Refused"], []),
+    ("06_plain", ["Spoofed Name Alone Does Not Reach A Device With Its Own CA"],
+     ["Who Reads The EEPROM Is The Device"]),
+])
+def test_firmware_that_does_not_verify_the_server(tmp_path: Path, suite: str, red: list[str], green: list[str]) -> None:
+    bad = without_check(tmp_path, "mbedtls_x509_crt_verify_restartable")
+    held = claims(tmp_path, suite, red + green, elf=bad)
+    assert held == {**dict.fromkeys(red, False), **dict.fromkeys(green, True)}
+
+
+def test_changed_byte_in_the_device_certificate(tmp_path: Path) -> None:
+    held = claims(tmp_path, "01_baseline", ["Device Boots And Publishes With Credentials In The EEPROM"],
+                  sabotage=CHANGED_CERTIFICATE_BYTE)
+    assert held == {"Device Boots And Publishes With Credentials In The EEPROM": False}
+
+
+def test_policy_that_allows_everything(tmp_path: Path) -> None:
+    red = ["Third Topic Ends The Session At Once", "Forbidden Subscription Ends The Session At Once"]
+    held = claims(tmp_path, "05_policy", red, sabotage=WIDE_POLICY)
+    assert held == dict.fromkeys(red, False)
