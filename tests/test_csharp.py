@@ -6,6 +6,7 @@ models use; so a typo, or a use of something the stubs do not know, is found wit
 
 from __future__ import annotations
 
+import random
 import shutil
 import subprocess
 from pathlib import Path
@@ -223,6 +224,51 @@ def test_power_cut_in_a_block_write(after: int, new: int, twins: Twins) -> None:
     (fired,) = twins.fired()
     assert fired.rule == "cut_power_at_block_write" and fired.before == b"\x22" * 512
     assert set(twins.send(b"\xFF" * 4)) == {0xFF}
+
+
+@needs_mono
+@pytest.mark.parametrize("seed", range(12))
+def test_any_session_leaves_the_same_bytes_and_evidence(seed: int, twins: Twins) -> None:
+    choose = random.Random(seed)
+    tap, cs = twins.spi, twins.cs
+    blocks = range(3, 7)
+    for block in blocks:
+        twins.store(block * 512, choose.randbytes(512))
+    twins.start_card()
+    for _ in range(40):
+        block, offset = choose.choice(blocks), choose.randrange(508)
+        data, nth = choose.randbytes(choose.randint(1, 4)), choose.randint(1, 3)
+        count, fix = choose.randint(0, 2), choose.random() < 0.7
+        match choose.randrange(9):
+            case 0:
+                tap.replace_on_read(block, offset, data, nth, count, fix)
+                cs("replace_on_read", block, offset, data.hex(), nth, count, int(fix))
+            case 1:
+                tap.replace_on_write(block, offset, data, nth, count, fix)
+                cs("replace_on_write", block, offset, data.hex(), nth, count, int(fix))
+            case 2:
+                other = choose.choice(blocks)
+                tap.redirect_read(block, other)
+                cs("redirect", block, other)
+            case 3 | 4:
+                twins.read_block(block)
+            case 5:
+                twins.write_block(block, choose.randbytes(512))
+            case 6:  # several blocks in one go, broken off somewhere
+                frame = bytes([0x52]) + (block * 512).to_bytes(4, "big") + b"\x01"
+                twins.send(frame + b"\xFF" * choose.randrange(1500))
+                twins.send(b"\x4C\0\0\0\0\x61" + b"\xFF" * 12)
+            case 7:
+                twins.select(1)
+                twins.send(b"\xFF" * choose.randrange(3))
+                twins.select(0)
+            case 8 if choose.random() < 0.3:
+                tap.clear()
+                cs("forget")
+        twins.fired()
+    assert [twins.stored(block * 512, 512) for block in blocks]
+    twins.select(1)
+    twins.fired()
 
 
 @needs_mono

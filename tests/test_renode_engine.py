@@ -108,7 +108,8 @@ def test_wrong_environment_is_named(tmp_path: Path) -> None:
         find({"PYRENODE_BIN": str(plain)}, tmp_path)
 
 
-def test_worker_environment(tmp_path: Path) -> None:
+def test_worker_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     renode = locate.Renode(tmp_path, "test", {"PYRENODE_BIN": "x", "PYRENODE_RUNTIME": "coreclr"})
     made = locate.worker_environment(renode, {"HOME": "/nonexistent", "PYRENODE_PKG": "old", "A": "b"})
     assert "PYRENODE_PKG" not in made and made["PYRENODE_BIN"] == "x" and made["A"] == "b"
@@ -700,6 +701,7 @@ def test_core_stops_when_its_flash_is_erased(host: Host, net: FakeDotNet) -> Non
     ("rcc: Unhandled read from offset 0xC.", None),  # RCC_CIR exists; Renode's model lacks it
     ("rcc: Unhandled read from offset 0x200.", ("unmodelled", "rcc", "Unhandled read from offset 0x200.", 0, 0x200)),
     ("usart1: Unhandled write to offset 0x20. Unhandled bits: [3] when writing value 0x8.", None),
+    ("i2c1: read of unknown register 0x30", ("unmodelled", "i2c1", "read of unknown register 0x30", 0, 0)),
     ("i2c1: PE cleared during a transfer", ("violation", "i2c1", "PE cleared during a transfer", 0, 0)),
     ("cpu: CPU abort [PC=0x50000000]: Trying to execute code outside RAM",
      ("lockup", "cpu", "CPU abort [PC=0x50000000]: Trying to execute code outside RAM", 0, 0)),

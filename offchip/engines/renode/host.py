@@ -455,7 +455,8 @@ def parse_log_line(line: str) -> tuple[str, str, str, int, int] | None:
     if where == "cpu" and _ABORT.search(text):
         return "lockup", where, text, 0, 0
     if where == "i2c1" and found["level"] == "WARNING":  # Stm32F4I2c.cs: the rules of RM0090 chapter 27
-        return "violation", where, text, 0, 0
+        kind = "unmodelled" if "unknown register" in text or "not modelled" in text else "violation"
+        return kind, where, text, 0, 0
     return None
 
 
