@@ -58,7 +58,7 @@ class EmbeddedMachine:
         self.flash = next((p for p in self.platform.peripherals.values() if isinstance(p, Stm32F4Flash)), None)
         self.rcc = next((p for p in self.platform.peripherals.values() if isinstance(p, Rcc)), None)
         self._memories: list[tuple[int, mmap.mmap]] = []
-        self._io: dict[int, tuple[int, int, Reader, Writer]] = {}
+        self._io: dict[int, tuple[int, Reader, Writer]] = {}
         self.firmware: Firmware | None = None
         self._map()
         self._ready = True
@@ -108,7 +108,9 @@ class EmbeddedMachine:
                 lambda o, w, v: peripheral.region_write(region, o, w, v))
 
     def _register_io(self, start: int, size: int, read: Reader, write: Writer) -> None:
-        entry = (start, start + size, read, write)
+        if start % GRANULE or size % GRANULE:
+            raise PlatformError(f"0x{start:08X}: a block of registers must start and end on a word boundary")
+        entry = (start, read, write)
         for granule in range(start // GRANULE, (start + size - 1) // GRANULE + 1):
             self._io[granule] = entry
 
@@ -141,15 +143,15 @@ class EmbeddedMachine:
     # the bus as the core sees it ---------------------------------------------------------------------------------
     def io_read(self, address: int, width: int) -> int:
         entry = self._io.get(address // GRANULE)
-        if entry is not None and entry[0] <= address < entry[1]:
-            return entry[2](address - entry[0], width)
+        if entry is not None:
+            return entry[1](address - entry[0], width)
         self._nobody(address, width, None)
         return 0
 
     def io_write(self, address: int, width: int, value: int) -> None:
         entry = self._io.get(address // GRANULE)
-        if entry is not None and entry[0] <= address < entry[1]:
-            entry[3](address - entry[0], width, value)
+        if entry is not None:
+            entry[2](address - entry[0], width, value)
             return
         self._nobody(address, width, value)
 
@@ -195,10 +197,10 @@ class EmbeddedMachine:
         if place is not None:
             return place[0][place[1]]
         entry = self._io.get(address // GRANULE)
-        if entry is None or not entry[0] <= address < entry[1]:
+        if entry is None:
             raise EngineError(f"nothing answers at 0x{address:08X}; give an address inside a memory of the platform")
         word = (address - entry[0]) & ~3
-        return entry[2](word, 4) >> 8 * (address & 3) & 0xFF
+        return entry[1](word, 4) >> 8 * (address & 3) & 0xFF
 
     def write_bytes(self, address: int, data: bytes) -> None:
         if not self._poke(address, data):
@@ -212,9 +214,9 @@ class EmbeddedMachine:
             return
         for i, byte in enumerate(data):
             entry = self._io.get((address + i) // GRANULE)
-            if entry is None or not entry[0] <= address + i < entry[1]:
+            if entry is None:
                 raise EngineError(f"nothing can be programmed at 0x{address + i:08X}; the platform has no memory there")
-            entry[3](address + i - entry[0], 1, byte)
+            entry[2](address + i - entry[0], 1, byte)
 
     def load_elf(self, path: Path) -> None:
         """Program an ELF.

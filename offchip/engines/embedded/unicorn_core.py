@@ -36,7 +36,9 @@ from unicorn.unicorn_const import (
     UC_ERR_FETCH_PROT,
     UC_ERR_FETCH_UNMAPPED,
     UC_ERR_INSN_INVALID,
+    UC_ERR_OK,
 )
+from unicorn.unicorn_py3.unicorn import MMIO_READ_CFUNC, MMIO_WRITE_CFUNC, uclib
 
 from offchip.errors import EngineError
 
@@ -132,15 +134,36 @@ class UnicornCore:
 
     def map_io(self, start: int, size: int, read: Callable[[int, int], int],
                write: Callable[[int, int, int], None]) -> None:
-        """Map a region served by ``read(address, width)`` and ``write(address, width, value)``."""
+        """Map a region served by ``read(address, width)`` and ``write(address, width, value)``.
 
-        def on_read(uc: Uc, offset: int, width: int, data: object, base: int = start) -> int:
-            return read(base + offset, width)
+        The binding's own ``mmio_map`` spends more time in its three wrappers than most registers need.
+        """
 
-        def on_write(uc: Uc, offset: int, width: int, value: int, data: object, base: int = start) -> None:
-            write(base + offset, width, value)
+        @MMIO_READ_CFUNC
+        def on_read(handle: int, offset: int, width: int, data: int) -> int:
+            try:
+                return read(start + offset, width)
+            except BaseException as error:
+                self._fail(error)
+                return 0
 
-        self.uc.mmio_map(start, size, on_read, None, on_write, None)
+        @MMIO_WRITE_CFUNC
+        def on_write(handle: int, offset: int, width: int, value: int, data: int) -> None:
+            try:
+                write(start + offset, width, value)
+            except BaseException as error:
+                self._fail(error)
+
+        self._keep += [on_read, on_write]
+        status = uclib.uc_mmio_map(self.uc._uch, start, size, on_read, 0, on_write, 0)
+        if status != UC_ERR_OK:
+            raise UcError(status)
+
+    def _fail(self, error: BaseException) -> None:
+        """An exception cannot pass through C: the binding raises it when the slice has ended."""
+        if self.uc._hook_exception is None:
+            self.uc._hook_exception = error
+        self.uc.emu_stop()
 
     def drop_translations(self, start: int, length: int) -> None:
         """Forget code translated from a range whose bytes changed."""

@@ -65,6 +65,7 @@ class Timer(WordRegisters):
         self._limit = self._limit_preload = self.initial_limit
         self._repeat = 0  # overflows left before one becomes an update event
         self._origin = 0  # when the counter took the value _count, in units of 1 / (CPU clock * frequency)
+        self._tune()
         self._settle()
 
     # time ------------------------------------------------------------------------------------------------------
@@ -72,13 +73,10 @@ class Timer(WordRegisters):
     def _now(self) -> int:
         return self.machine.clock.cycles * self.frequency
 
-    @property
-    def _tick(self) -> int:
-        return (self._prescaler + 1) * self.machine.clock.frequency
-
-    @property
-    def _counting(self) -> bool:
-        return bool(self._stored[CR1] & CR1_CEN) and self._limit != 0  # ARR = 0 blocks the counter (18.4.12)
+    def _tune(self) -> None:
+        """What follows from CR1, ARR and PSC in force."""
+        self._tick = (self._prescaler + 1) * self.machine.clock.frequency
+        self._counting = bool(self._stored[CR1] & CR1_CEN) and self._limit != 0  # ARR = 0 blocks the counter (18.4.12)
 
     @property
     def _down(self) -> bool:
@@ -99,10 +97,10 @@ class Timer(WordRegisters):
 
     def _follow(self) -> None:
         """Bring counter and flags to the present."""
-        if not self._counting:
-            return
         while self._counting:
-            ticks = (self._now - self._origin) // self._tick
+            ticks = (self.machine.clock.cycles * self.frequency - self._origin) // self._tick
+            if not ticks:  # what a program that polls CNT meets most of the time
+                return
             wrap = self._ticks_to_wrap()
             if ticks < wrap:
                 self._pass(ticks)
@@ -141,6 +139,7 @@ class Timer(WordRegisters):
                 self._update()
                 if self._stored[CR1] & CR1_OPM:
                     self._stored[CR1] &= ~CR1_CEN
+                    self._tune()
         for channel in CHANNELS:
             if self._compare[channel] == self._count:
                 self._sr |= 2 << channel
@@ -158,6 +157,7 @@ class Timer(WordRegisters):
         self._repeat = self._stored[RCR]
         if self._down:
             self._count = self._limit
+        self._tune()
 
     def _settle(self) -> None:
         """Interrupt lines, and an event for the next flag that would raise one."""
@@ -222,6 +222,7 @@ class Timer(WordRegisters):
             if not self._stored[CR1] & CR1_ARPE:
                 self._start_counting_if(self._limit == 0)
                 self._limit = self._limit_preload
+                self._tune()
         elif CCR1 <= offset <= CCR4:
             self._compare[(offset - CCR1) // 4] = value & self.initial_limit
         elif offset in STORAGE:
@@ -238,6 +239,7 @@ class Timer(WordRegisters):
         if offset == CR1:
             self._start_counting_if(not self._stored[CR1] & CR1_CEN)
         self._stored[offset] = value
+        self._tune()
 
     def _start_counting_if(self, stopped: bool) -> None:
         if stopped:
