@@ -44,9 +44,12 @@ def run(
 ) -> None:
     """Run the suites and write the report; exit code 1 when a claim is refuted."""
     from offchip.engines.elf import read_elf
+    from offchip.engines.renode.locate import need_renode
+    from offchip.engines.select import resolve_engine
 
-    if engine not in ("embedded", "renode", "auto"):
-        raise OffchipError(f'there is no engine "{engine}"; use embedded, renode or auto.')
+    engine = resolve_engine(engine)
+    if engine == "renode":
+        need_renode()
     read_elf(elf)
     known = sorted(path.stem for path in SUITES.glob("*.robot"))
     for name in suite or []:
@@ -101,6 +104,35 @@ def boot(
         console.print(f"{device.instructions} instructions in {device.now_ns / 1e9:.3f} s of virtual time, "
                       f"{len(unexpected)} unexpected accesses or faults")
     raise typer.Exit(1 if unexpected else 0)
+
+
+@app.command()
+def doctor() -> None:
+    """Look at everything the lab needs; one line each, with what fixes it. Exit code 1 when something is missing."""
+    from offchip.doctor import doctor as look
+
+    checks = look()
+    for check in checks:
+        mark = "[green]ok[/]" if check.ok else "[yellow]--[/]" if check.optional else "[red]no[/]"
+        console.print(f"{mark}  {escape(check.name)}: {escape(check.found)}"
+                      + (f"  -> {escape(check.fix)}" if check.fix else ""), soft_wrap=True)
+    raise typer.Exit(1 if any(not check.ok and not check.optional for check in checks) else 0)
+
+
+@app.command()
+def monitor(
+    script: Annotated[Path, typer.Argument(help="the .resc to open")] = ROOT / "platforms/offchip.resc",
+    engine: Annotated[str, typer.Option(help="embedded, renode or auto (renode when it is installed)")] = "auto",
+    elf: Annotated[Path, typer.Option(help="the firmware")] = ROOT / "firmware/build/offchip.elf",
+) -> None:
+    """Sit at the board: Renode's monitor where Renode is installed, else the embedded engine's, on the same script."""
+    from offchip.engines.elf import read_elf
+    from offchip.engines.select import resolve_engine
+    from offchip.monitor.session import embedded_session, renode_session
+
+    read_elf(elf)
+    session = renode_session if resolve_engine(engine) == "renode" else embedded_session
+    raise typer.Exit(session(script.resolve(), elf.resolve()))
 
 
 @app.command()

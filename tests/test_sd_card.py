@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from fakes import FakeMachine
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes import FakeMachine
 from offchip.engines import protocol
 from offchip.engines.embedded.peripherals.crc import crc7, crc16
 from offchip.engines.embedded.peripherals.sd_card import SdCardSpi
