@@ -271,7 +271,8 @@ class CortexM(Peripheral):
         npriv = control & CONTROL_NPRIV
         epsr, flags = 1 << 24 | exception, cpsr & 0xF0000000
         if on_psp:
-            core.put(_TO_HANDLER_FROM_PSP, sp, exception, 0, 0, 0, exception, npriv, exc_return, epsr, vector | 1, flags)
+            core.put(_TO_HANDLER_FROM_PSP, sp, exception, 0, 0, 0, exception, npriv, exc_return, epsr, vector | 1,
+                     flags)
         else:
             core.put(_TO_HANDLER, sp, exception, npriv, exc_return, epsr, vector | 1, flags)
         self._attention = True
@@ -313,8 +314,8 @@ class CortexM(Peripheral):
             core.set("fpscr", fpscr)
         sp += (0x68 if extended else 0x20) + (4 if xpsr & 1 << 9 else 0)
         back = 0 if to_thread else xpsr & 0x1FF
-        fpca = CONTROL_FPCA if extended else 0
-        # FPCA while still privileged in handler mode, SPSEL once in thread mode
+        fpca = CONTROL_FP_ACTIVE if extended else 0
+        # FP state while still privileged in handler mode, SPSEL once in thread mode
         select = control & CONTROL_NPRIV | fpca | (CONTROL_SPSEL if on_psp and to_thread else 0)
         core.put(_FROM_PSP if on_psp else _FROM_MSP, sp & 0xFFFFFFFF, fpca, r0, r1, r2, r3, r12, lr, xpsr & 0xF80F0000,
                  xpsr & ~0x1FF | back, select, pc | 1, xpsr & 0xF0000000)

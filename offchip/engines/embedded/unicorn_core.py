@@ -30,7 +30,6 @@ from unicorn import (
     UcError,
 )
 from unicorn import arm_const as arm
-from unicorn.unicorn_py3.unicorn import uclib
 from unicorn.unicorn_const import (
     UC_ERR_EXCEPTION,
     UC_ERR_FETCH_PROT,
@@ -285,7 +284,7 @@ class UnicornCore:
         return batch.values[:]
 
     def put(self, names: tuple[str, ...], *values: int) -> None:
-        """Write registers in the order of ``names``; one may occur twice. Give the same tuple object again: it is a key."""
+        """Write registers in the order of ``names``, a key to a prepared batch; one may occur twice."""
         batch = self._batches.get(names) or self._batch(names)
         batch.values[:] = values
         uclib.uc_reg_write_batch(self._handle, batch.ids, batch.pointers, batch.count)
