@@ -1,0 +1,177 @@
+"""How fast the embedded engine is, as ratios measured in one run. Prints a report; judges nothing.
+
+    .venv/bin/python bench/bench.py [--elf FILE] [--seconds S]
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB, Uc  # noqa: E402
+from unicorn import __version__ as unicorn_version  # noqa: E402
+from unicorn.arm_const import UC_ARM_REG_PC, UC_ARM_REG_R0, UC_CPU_ARM_CORTEX_M4  # noqa: E402
+
+from offchip.board.board import Board  # noqa: E402
+from offchip.board.create import DEFAULT_PLATFORM, create_board  # noqa: E402
+from offchip.board.factory import Credentials, MediumKind, Provisioning, Scheme, provision  # noqa: E402
+from offchip.broker.world import HOST, PORT, build_world  # noqa: E402
+from offchip.engines.embedded.engine import EmbeddedEngine  # noqa: E402
+from offchip.engines.embedded.machine import EmbeddedMachine  # noqa: E402
+from offchip.errors import OffchipError  # noqa: E402
+from offchip.network.clock import LabClock  # noqa: E402
+from offchip.network.internet import Internet  # noqa: E402
+
+FLASH, SRAM = 0x08000000, 0x20000000
+SLICE_NS, SLICE = 500_000, 84_000  # the board's slice at 168 instructions per microsecond
+ENTRY = 8
+#: add, eor, mul, str, ldr, adc, lsr, cmp, branch: nine instructions that go round for ever, counted in r0
+LOOP = bytes.fromhex("064c0020013081eac00101fb00f26260636845eb0305ee098642f3e700010020")
+LOOP_INSTRUCTIONS = 9
+THING = "thing-1"
+SCENARIOS = {"internal": (Scheme.INTERNAL, MediumKind.NONE), "SD card": (Scheme.PLAIN, MediumKind.SD),
+             "EEPROM": (Scheme.PLAIN, MediumKind.EEPROM)}
+
+
+# (a) the core alone ----------------------------------------------------------------------------------------------
+def engine_mips(image: bytes, seconds: float) -> float:
+    engine = EmbeddedEngine(DEFAULT_PLATFORM)
+    engine.program(FLASH, image)
+    engine.power_on()
+    return _rate(lambda: engine.run(SLICE_NS), lambda: engine.instructions, seconds)
+
+
+def bare_mips(image: bytes, seconds: float, counted: bool) -> float:
+    """Unicorn without anything around it; ``counted``: in slices of so many instructions, as an exact engine needs."""
+    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+    uc.ctl_set_cpu_model(UC_CPU_ARM_CORTEX_M4)
+    uc.mem_map(FLASH, 0x10000)
+    uc.mem_map(SRAM, 0x20000)
+    uc.mem_write(FLASH, image)
+    uc.reg_write(UC_ARM_REG_PC, FLASH + ENTRY | 1)
+    if counted:
+        return _rate(lambda: uc.emu_start(uc.reg_read(UC_ARM_REG_PC) | 1, 0xFFFFFFFF, count=SLICE),
+                     lambda: uc.reg_read(UC_ARM_REG_R0) * LOOP_INSTRUCTIONS, seconds)
+    return _rate(lambda: uc.emu_start(uc.reg_read(UC_ARM_REG_PC) | 1, 0xFFFFFFFF, timeout=round(seconds * 5e5)),
+                 lambda: uc.reg_read(UC_ARM_REG_R0) * LOOP_INSTRUCTIONS, seconds)
+
+
+def _rate(step: Callable[[], object], position: Callable[[], int], seconds: float) -> float:
+    """Millions of instructions per host second; the first step, which translates, is not counted."""
+    step()
+    before, start = position(), time.perf_counter()
+    while (gone := time.perf_counter() - start) < seconds:
+        step()
+    return (position() - before) / gone / 1e6
+
+
+def measure_core(seconds: float) -> None:
+    image = (SRAM + 0x20000).to_bytes(4, "little") + (FLASH + ENTRY | 1).to_bytes(4, "little") + LOOP
+    rounds = [(engine_mips(image, seconds), bare_mips(image, seconds, True)) for _ in range(5)]
+    free = bare_mips(image, seconds, False)
+    ours, bare = (statistics.median(column) for column in zip(*rounds, strict=True))
+    ratio = statistics.median(a / b for a, b in rounds)
+    print(f"CPU-bound loop, slices of {SLICE} instructions, median of {len(rounds)} rounds")
+    print(f"  embedded engine                    {ours:7.1f} MIPS")
+    print(f"  bare Unicorn, same slices          {bare:7.1f} MIPS   ratio {ratio:.0%} (wanted: 60 % or more)")
+    print(f"  bare Unicorn, nothing is counted   {free:7.1f} MIPS   for information")
+
+
+# (b), (c) the device -----------------------------------------------------------------------------------------------
+def prepare(elf: Path, scheme: Scheme, medium: MediumKind) -> Board:
+    """A provisioned board whose endpoint is the laboratory's broker."""
+    clock, internet = LabClock(), Internet()
+    now = [0]
+
+    def utc() -> datetime:
+        return clock.true_utc(now[0])
+
+    world = build_world(utc, 1, (THING,))
+    device = world.devices[THING]
+    internet.register(HOST, PORT, world.broker)
+    board = create_board("embedded", elf=elf, internet=internet, clock=clock)
+
+    def tick(now_ns: int) -> None:
+        now[0] = now_ns
+        world.tick(now_ns)
+
+    board.on_slice.append(tick)
+    credentials = Credentials((world.authority.root.certificate_der,), device.certificate_der, device.key_der)
+    topics = (f"offchip/things/{THING}", "offchip/feed")
+    provision(board.engine, Provisioning(THING, HOST, topics, credentials, scheme, medium, PORT))
+    return board
+
+
+def publish_once(board: Board) -> float:
+    """Host seconds from power-on to the first acknowledged publish."""
+    start = time.perf_counter()
+    board.power_on()
+    board.run_until(lambda: bool(board.console.find("mqtt: published")), 60)
+    return time.perf_counter() - start
+
+
+def measure_device(elf: Path) -> None:
+    print("\nboot + TLS + first publish of the firmware, second run in this process")
+    print("  scenario    host s   virtual s   instructions    MIPS   accesses   share of time in registers")
+    for name, (scheme, medium) in SCENARIOS.items():
+        with prepare(elf, scheme, medium) as board:
+            publish_once(board)
+        with prepare(elf, scheme, medium) as board:
+            host = publish_once(board)
+            instructions, virtual = board.engine.instructions, board.now_ns / 1e9
+        accesses, share = register_share(elf, scheme, medium)
+        print(f"  {name:10}  {host:6.2f}   {virtual:9.3f}   {instructions:12,}   {instructions / host / 1e6:5.1f}   "
+              f"{accesses:8,}   {share:.0%}")
+
+
+def register_share(elf: Path, scheme: Scheme, medium: MediumKind) -> tuple[int, float]:
+    """(register accesses, share of host time inside the peripherals), from a run timed access by access."""
+    spent, accesses = 0.0, 0
+    plain = EmbeddedMachine.io_read, EmbeddedMachine.io_write
+
+    def timed(access: Callable[..., int | None]) -> Callable[..., int | None]:
+        def call(*arguments: object) -> int | None:
+            nonlocal spent, accesses
+            start = time.perf_counter()
+            try:
+                return access(*arguments)
+            finally:
+                spent += time.perf_counter() - start
+                accesses += 1
+        return call
+
+    EmbeddedMachine.io_read, EmbeddedMachine.io_write = map(timed, plain)
+    try:
+        with prepare(elf, scheme, medium) as board:
+            host = publish_once(board)
+    finally:
+        EmbeddedMachine.io_read, EmbeddedMachine.io_write = plain
+    return accesses, spent / host
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--elf", type=Path, default=ROOT / "firmware/build/offchip.elf", help="the firmware")
+    parser.add_argument("--seconds", type=float, default=0.5, help="host seconds of each measurement of the core")
+    options = parser.parse_args()
+    if not 0.05 <= options.seconds <= 60:
+        parser.error("--seconds must be between 0.05 and 60")
+    print(f"Python {platform.python_version()}, Unicorn {unicorn_version}, {platform.machine()}")
+    try:
+        measure_core(options.seconds)
+        measure_device(options.elf)
+    except OffchipError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
