@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offchip.engines.embedded.nvic import SysTick
 from offchip.engines.embedded.peripherals.button import Button
 from offchip.engines.embedded.peripherals.combined_input import CombinedInput
 from offchip.engines.embedded.peripherals.crc_unit import CrcUnit, STM32Series
@@ -647,3 +648,73 @@ def test_timer_names_what_it_cannot_do(machine: FakeMachine) -> None:
         machine.reports.clear()
         block.write(offset, 4, value)
         assert [kind for kind, *_ in machine.reports] == ["unmodelled"]
+
+
+# SysTick -------------------------------------------------------------------------------------------------------------
+def systick(machine: FakeMachine) -> tuple[SysTick, list[int]]:
+    """The counter and the cycles at which it pended its exception."""
+    fired: list[int] = []
+    return SysTick(machine, lambda: fired.append(machine.clock.cycles)), fired
+
+
+def pass_cycles(machine: FakeMachine, cycles: int) -> None:
+    end = machine.clock.cycles + cycles
+    while (due := machine.clock.next_event()) is not None and due <= end:
+        machine.clock.advance(due - machine.clock.cycles)
+        machine.clock.fire_due()
+    machine.clock.advance(end - machine.clock.cycles)
+
+
+CSR, RVR, CVR = 0x10, 0x14, 0x18
+
+
+def test_systick_period_is_reload_plus_one(machine: FakeMachine) -> None:
+    timer, fired = systick(machine)
+    timer.write(RVR, 99)
+    timer.write(CVR, 0)
+    timer.write(CSR, 7)
+    pass_cycles(machine, 1)
+    assert timer.read(CVR) == 99
+    pass_cycles(machine, 349)
+    assert fired == [100, 200, 300] and timer.read(CVR) == 50
+    assert timer.read(CSR) == 0x10007 and timer.read(CSR) == 7  # COUNTFLAG is cleared by the read
+
+
+def test_systick_takes_a_new_reload_at_the_next_zero(machine: FakeMachine) -> None:
+    """What a tickless kernel does on wake-up: a short first period, the full one from then on."""
+    timer, fired = systick(machine)
+    timer.write(RVR, 29)
+    timer.write(CVR, 0)
+    timer.write(CSR, 7)
+    pass_cycles(machine, 1)
+    timer.write(RVR, 999)
+    assert timer.read(CVR) == 29
+    pass_cycles(machine, 1100)
+    assert fired == [30, 1030]
+
+
+def test_systick_keeps_its_value_while_disabled(machine: FakeMachine) -> None:
+    timer, fired = systick(machine)
+    timer.write(RVR, 999)
+    timer.write(CVR, 0)
+    timer.write(CSR, 7)
+    pass_cycles(machine, 401)
+    timer.write(CSR, 6)
+    pass_cycles(machine, 5000)
+    assert timer.read(CVR) == 599 and not fired
+    timer.write(CSR, 7)
+    pass_cycles(machine, 598)
+    assert not fired
+    pass_cycles(machine, 1)
+    assert fired == [machine.clock.cycles] and timer.read(CVR) == 0
+
+
+def test_systick_on_the_divided_clock_stops_at_zero_without_reload(machine: FakeMachine) -> None:
+    timer, fired = systick(machine)
+    timer.write(RVR, 9)
+    timer.write(CVR, 0)
+    timer.write(CSR, 3)
+    pass_cycles(machine, 8)
+    timer.write(RVR, 0)
+    pass_cycles(machine, 10_000)
+    assert fired == [80] and timer.read(CVR) == 0
