@@ -19,6 +19,7 @@ from offchip.interrupt import Interrupt
 from offchip.report.build import build_report
 
 if TYPE_CHECKING:
+    from offchip.board.factory import MediumKind, Scheme
     from offchip.live import LiveLab
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,16 +108,41 @@ def boot(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    engine: Annotated[str, typer.Option(help="renode: Renode must be there, too")] = "embedded",
+) -> None:
     """Look at everything the lab needs; one line each, with what fixes it. Exit code 1 when something is missing."""
     from offchip.doctor import doctor as look
 
     checks = look()
+    everything = engine == "renode"
     for check in checks:
         mark = "[green]ok[/]" if check.ok else "[yellow]--[/]" if check.optional else "[red]no[/]"
         console.print(f"{mark}  {escape(check.name)}: {escape(check.found)}"
                       + (f"  -> {escape(check.fix)}" if check.fix else ""), soft_wrap=True)
-    raise typer.Exit(1 if any(not check.ok and not check.optional for check in checks) else 0)
+    raise typer.Exit(1 if any(not check.ok and (everything or not check.optional) for check in checks) else 0)
+
+
+@app.command()
+def attend(
+    modem: Annotated[str, typer.Option(help="host:port of the monitor session's modem terminal")] = "127.0.0.1:4402",
+    scheme: Annotated[str, typer.Option(help="internal or plain")] = "internal",
+    medium: Annotated[str, typer.Option(help="none, sd or eeprom (for plain)")] = "none",
+    folder: Annotated[Path, typer.Option(help="where the images and certificates go")] = ROOT / ".cache/session",
+    port: Annotated[int, typer.Option(help="TCP port of the broker on 127.0.0.1, 0 for any")] = 8883,
+    prepare: Annotated[bool, typer.Option("--prepare", help="only write the images, then leave")] = False,
+) -> None:
+    """Be the world around a board in a monitor session: its factory, its modem, its internet, its broker."""
+    from offchip.attend import Session
+
+    session = Session(folder, *_storage(scheme, medium))
+    if prepare:
+        return
+    host, _, number = modem.rpartition(":")
+    if not host or not number.isdigit():
+        raise OffchipError(f'--modem "{modem}" is not host:port.')
+    with Interrupt() as stop:
+        session.serve(host, int(number), port, lambda line: console.print(escape(line), soft_wrap=True), stop)
 
 
 @app.command()
@@ -124,6 +150,9 @@ def monitor(
     script: Annotated[Path, typer.Argument(help="the .resc to open")] = ROOT / "platforms/offchip.resc",
     engine: Annotated[str, typer.Option(help="embedded, renode or auto (renode when it is installed)")] = "auto",
     elf: Annotated[Path, typer.Option(help="the firmware")] = ROOT / "firmware/build/offchip.elf",
+    scheme: Annotated[str, typer.Option(help="internal or plain")] = "internal",
+    medium: Annotated[str, typer.Option(help="none, sd or eeprom (for plain)")] = "none",
+    attended: Annotated[bool, typer.Option(help="give the board its modem, internet and broker")] = True,
 ) -> None:
     """Sit at the board: Renode's monitor where Renode is installed, else the embedded engine's, on the same script."""
     from offchip.engines.elf import read_elf
@@ -132,7 +161,19 @@ def monitor(
 
     read_elf(elf)
     session = renode_session if resolve_engine(engine) == "renode" else embedded_session
-    raise typer.Exit(session(script.resolve(), elf.resolve()))
+    world = None
+    if attended:  # factory images first: the script loads them
+        attend_command = [sys.executable, "-m", "offchip", "attend", "--scheme", scheme, "--medium", medium, "--port", "0"]
+        if subprocess.run([*attend_command, "--prepare"], cwd=ROOT).returncode:
+            raise typer.Exit(2)
+        world = subprocess.Popen(attend_command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        raise typer.Exit(session(script.resolve(), elf.resolve()))
+    finally:
+        if world is not None:
+            world.terminate()
+            world.wait()
 
 
 @app.command()
@@ -144,18 +185,23 @@ def lab(
     folder: Annotated[Path, typer.Option(help="where the certificates go")] = ROOT / ".cache/lab",
     engine: Annotated[str, typer.Option(help="embedded, renode or auto")] = "embedded",
     elf: Annotated[Path, typer.Option(help="the firmware")] = ROOT / "firmware/build/offchip.elf",
+    keylog: Annotated[Path | None, typer.Option(help="write TLS keys here (NSS format, for Wireshark)")] = None,
 ) -> None:
     """Keep a device publishing to a broker on a real TCP port, for mosquitto_sub, openssl s_client and curiosity."""
-    from offchip.board.factory import MediumKind, Scheme
     from offchip.live import OBSERVER, LiveLab
 
+    with Interrupt() as stop:
+        live = LiveLab(folder, engine, elf, *_storage(scheme, medium), port, keylog)
+        _look_at(live, stop, seconds, OBSERVER)
+
+
+def _storage(scheme: str, medium: str) -> tuple[Scheme, MediumKind]:
+    from offchip.board.factory import MediumKind, Scheme
+
     try:
-        where = Scheme(scheme), MediumKind(medium)
+        return Scheme(scheme), MediumKind(medium)
     except ValueError as error:
         raise OffchipError(f"{error}; schemes are internal and plain, media none, sd and eeprom.") from None
-    with Interrupt() as stop:
-        live = LiveLab(folder, engine, elf, *where, port)
-        _look_at(live, stop, seconds, OBSERVER)
 
 
 def _look_at(live: LiveLab, stop: Interrupt, seconds: float | None, observer: str) -> None:

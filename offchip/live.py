@@ -1,4 +1,4 @@
-"""A lab one can look into with ordinary tools: the broker on a TCP port, certificates in a folder, a device publishing."""
+"""A lab to look into with ordinary tools: the broker on a TCP port, certificates in a folder, a device publishing."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from offchip.broker.processor import FEED_TOPIC, THING_TOPIC
 from offchip.broker.world import HOST, PORT, WIDE, World, build_world, enrol
 from offchip.interrupt import Interrupt
 from offchip.network.clock import LabClock
+from offchip.network.internet import Internet
 
 THING = "thing-1"
 OBSERVER = "observer"
@@ -23,7 +24,7 @@ _SLICE_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What the folder holds: PEM files for ``mosquitto_sub``, ``openssl s_client`` and the like."""
+    """What the folder holds: PEM files for ``mosquitto_sub``, ``openssl s_client`` and the like (throw-away keys)."""
 
     ca: Path
     observer_certificate: Path
@@ -32,41 +33,60 @@ class Files:
     device_key: Path
 
 
+class Cast:
+    """One thing, one observer who may see everything, one broker under its name; PEM files in ``folder``.
+
+    Args:
+        now_ns: tells the time that passes in this lab.
+        folder: made if it is not there.
+        keylog: NSS key log of the broker's TLS sessions, for Wireshark.
+    """
+
+    def __init__(self, now_ns: Callable[[], int], folder: Path, keylog: Path | None = None) -> None:
+        self.clock = LabClock()
+        self.world: World = build_world(lambda: self.clock.true_utc(now_ns()), things=(THING,), keylog_file=keylog)
+        self.internet = Internet()
+        self.internet.register(HOST, PORT, self.world.broker)
+        self.device = self.world.devices[THING]
+        observer = enrol(self.world.authority, self.world.registry, OBSERVER, WIDE)
+        self.files = Files(folder / "ca.pem", folder / "observer.crt", folder / "observer.key", folder / "device.crt",
+                           folder / "device.key")
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in ((self.files.ca, self.world.authority.root.certificate_pem),
+                              (self.files.observer_certificate, observer.chain_pem),
+                              (self.files.observer_key, observer.key_pem),
+                              (self.files.device_certificate, self.device.chain_pem),
+                              (self.files.device_key, self.device.key_pem)):
+            path.write_bytes(content)
+
+    def provisioning(self, scheme: Scheme, medium: MediumKind) -> Provisioning:
+        """What the factory gives the thing."""
+        anchors = (self.world.authority.root.certificate_der,)
+        return Provisioning(
+            thing_name=THING, endpoint_host=HOST, endpoint_port=PORT, publish_topics=(THING_TOPIC + THING, FEED_TOPIC),
+            credentials=Credentials(anchors, self.device.certificate_der, self.device.key_der), scheme=scheme,
+            medium=medium, publish_interval_ms=2000)
+
+
 class LiveLab:
     """Broker on TCP and one device whose virtual time follows the host's clock.
 
     Args:
-        folder: where the PEM files go (throw-away keys).
         port: TCP port on 127.0.0.1, 0 for any.
 
     Raises:
-        BrokerError: the port is in use; OffchipError: firmware or folder unusable.
+        BrokerError: the port is in use; OffchipError: firmware or storage unusable.
     """
 
-    def __init__(self, folder: Path, engine: str, elf: Path, scheme: Scheme, medium: MediumKind, port: int) -> None:
+    def __init__(self, folder: Path, engine: str, elf: Path, scheme: Scheme, medium: MediumKind, port: int,
+                 keylog: Path | None = None) -> None:
         self._now_ns = 0
-        clock = LabClock()
-        self.world: World = build_world(lambda: clock.true_utc(self._now_ns), things=(THING,))
-        observer = enrol(self.world.authority, self.world.registry, OBSERVER, WIDE)
-        device = self.world.devices[THING]
-        self.board: Board = create_board(engine, elf=elf, clock=clock)
-        self.board.internet.register(HOST, PORT, self.world.broker)
+        cast = Cast(lambda: self._now_ns, folder, keylog)
+        self.world, self.files = cast.world, cast.files
+        self.board: Board = create_board(engine, elf=elf, clock=cast.clock, internet=cast.internet)
         self.board.on_slice.append(self._tick)
-        provision(self.board.engine, Provisioning(
-            thing_name=THING, endpoint_host=HOST, endpoint_port=PORT, publish_topics=(THING_TOPIC + THING, FEED_TOPIC),
-            credentials=Credentials((self.world.authority.root.certificate_der,), device.certificate_der,
-                                    device.key_der),
-            scheme=scheme, medium=medium, publish_interval_ms=2000))
+        provision(self.board.engine, cast.provisioning(scheme, medium))
         self.listener = Listener(self.world.broker, port=port)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.files = Files(folder / "ca.pem", folder / "observer.crt", folder / "observer.key", folder / "device.crt",
-                           folder / "device.key")
-        for path, content in ((self.files.ca, self.world.authority.root.certificate_pem),
-                              (self.files.observer_certificate, observer.chain_pem),
-                              (self.files.observer_key, observer.key_pem),
-                              (self.files.device_certificate, device.chain_pem),
-                              (self.files.device_key, device.key_pem)):
-            path.write_bytes(content)
 
     def _tick(self, now_ns: int) -> None:
         self._now_ns = now_ns

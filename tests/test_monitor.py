@@ -147,12 +147,12 @@ def test_the_board_script_unchanged(session: Session, tmp_path: Path) -> None:
     board = session.backend.board
     board |= {"sysbus.nvm": "", "sysbus.rng": "", "sysbus.flash": "", "sysbus.i2c1": "", "sysbus.i2c1.eeprom": "",
               "sysbus.sram": "", "sysbus.ccm": "", "sysbus.gpioc.hall": "", "sysbus.usart2": ""}
-    script = ROOT / "platforms" / "offchip.resc"
+    script = ROOT / "platforms" / "board.resc"
     session.monitor.execute(f"$bin=@fw.elf; $sd=@card.img; include @{script}")
     assert session.backend.names == ["offchip"]
     assert session.calls == [
         ("platform", script.parent / "offchip-board.repl"), ("sysbus.spi1.tap.sdcard", "UseImage", card),
-        ("sysbus.nvm", "UseImage", ""), ("sysbus.rng", "Seed", 0x0FFC)]
+        ("sysbus.nvm", "UseImage", ""), ("sysbus.i2c1.eeprom", "UseImage", ""), ("sysbus.rng", "Seed", 0x0FFC)]
     session.calls.clear()
     for macro in ("sockets", "flashit", "powercut", "powerup", "lid_closed", "lid_open"):
         session.monitor.execute(f"runMacro ${macro}")
@@ -494,12 +494,14 @@ def test_a_wrong_description_in_a_script_is_named_by_the_line_of_the_script(benc
 
 
 def test_the_lab_board_through_its_script(bench: Bench) -> None:
-    bench.run(f'$name="lab"; include @{ROOT / "platforms" / "offchip.resc"}')
+    bench.run(f'$name="lab"; include @{ROOT / "platforms" / "board.resc"}')
     assert bench.run("mach") == ["lab"]
     assert "sysbus.spi1.tap.sdcard" in bench.backend.peripherals()
-    for macro in ("powercut", "powerup", "lid_closed", "lid_open"):
+    for macro in ("powercut", "powerup", "lid_closed", "lid_open", "eject", "insert", "tamper"):
         assert bench.run(f"runMacro ${macro}") == []
     assert bench.run("sysbus ReadDoubleWord 0x1FFF7A10") == ["0x00330042"]
+    (dump,) = bench.run("runMacro $dump_eeprom")
+    assert dump == "FF" * 100 + "00" + "FF" * 155
     assert bench.run("sysbus ReadDoubleWord 0xE0042000") == ["0x10076413"]
 
 

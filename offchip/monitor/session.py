@@ -1,4 +1,4 @@
-"""Opening a monitor session on a script with the firmware in place, whichever engine is there."""
+"""Opening a monitor session on a script with the firmware of choice, whichever engine is there."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from offchip.monitor.console import run_console
 
 def embedded_session(script: Path, elf: Path) -> int:
     """The embedded engine's prompt. Returns the exit status."""
-    return run_console([f"$bin=@{elf}", f"include @{script}", "runMacro $flashit"])
+    return run_console([f"$bin=@{elf}", f"include @{script}"])
 
 
 def renode_session(script: Path, elf: Path) -> int:
     """Renode's own monitor in this terminal. Returns its exit status. Raises EngineError."""
     renode = need_renode()
-    commands = f"$bin=@{elf}; include @{script}; runMacro $flashit"
+    commands = f"$bin=@{elf}; include @{script}"
     try:
         return subprocess.call([str(renode.path), "--disable-xwt", "--console", "-e", commands])
     except OSError as error:

@@ -120,8 +120,9 @@ class Eeprom24xx256(I2cDevice):
         self.torn_writes = 0
         self.busy_nacks = 0
         self.pointer = 0
-        self._image = ImageFile(image_file, size) if image_file else None
-        self._cells = bytearray(self._image.load()) if self._image else bytearray([ERASED]) * size
+        self._image: ImageFile | None = None
+        self._cells = bytearray([ERASED]) * size
+        self.use_image(image_file or "")
         self._wear = [0] * (size // page_size)
         self._selected = False
         self._address_bytes: list[int] = []
@@ -242,6 +243,12 @@ class Eeprom24xx256(I2cDevice):
         self._latch.clear()
 
     # by the back door: a programmer on the bench, no bus, no write cycle, no counters ---------------------------------
+    def use_image(self, image_file: str) -> None:
+        """Take the content of the file and keep it up to date; an empty name does nothing. Raises MediumError."""
+        if image_file:
+            self._image = ImageFile(image_file, self.size)
+            self._cells = bytearray(self._image.load())
+
     def read_raw(self, offset: int, length: int) -> bytes:
         self._check(offset, length)
         return bytes(self._cells[offset:offset + length])
@@ -250,6 +257,14 @@ class Eeprom24xx256(I2cDevice):
         self._check(offset, len(data))
         self._cells[offset:offset + len(data)] = data
         self._persist(offset, len(data))
+
+    def read_bytes(self, offset: int, count: int) -> str:
+        """The same in hexadecimal digits, for the monitor."""
+        return self.read_raw(offset, count).hex().upper()
+
+    def write_bytes(self, offset: int, hex: str) -> None:
+        """Program hexadecimal digits, for the monitor. Raises ValueError."""
+        self.write_raw(offset, bytes.fromhex(hex.removeprefix("0x").replace("_", "")))
 
     def fill(self, value: int) -> None:
         self.write_raw(0, bytes([value]) * self.size)

@@ -340,6 +340,15 @@ class SdCardSpi(Peripheral):
             raise MediumError(f"SdCardSpi: a block has {BLOCK_SIZE} bytes, not {len(block)}.")
         self._storage.store(lba, bytes(block))
 
+    def read_block_hex(self, lba: int, count: int = BLOCK_SIZE) -> str:
+        """The first ``count`` bytes of a block in hexadecimal digits, for the monitor."""
+        return self.read_block(lba)[:count].hex().upper()
+
+    def write_block_hex(self, lba: int, hex: str) -> None:
+        """Replace the beginning of a block by hexadecimal digits, for the monitor. Raises ValueError."""
+        data = bytes.fromhex(hex)[:BLOCK_SIZE]
+        self.write_block(lba, data + self.read_block(lba)[len(data):])
+
     def read_raw(self, offset: int, length: int) -> bytes:
         """Read the medium past the card's controller, at any alignment. Raises MediumError beyond the end."""
         self._check_range(offset, length)
