@@ -157,19 +157,21 @@ def monitor(
     """Sit at the board: Renode's monitor where Renode is installed, else the embedded engine's, on the same script."""
     from offchip.engines.elf import read_elf
     from offchip.engines.select import resolve_engine
-    from offchip.monitor.session import embedded_session, renode_session
+    from offchip.monitor.session import embedded_session, free_ports, renode_session
 
     read_elf(elf)
     session = renode_session if resolve_engine(engine) == "renode" else embedded_session
+    ports = free_ports(2)
     world = None
     if attended:  # factory images first: the script loads them
-        attend_command = [sys.executable, "-m", "offchip", "attend", "--scheme", scheme, "--medium", medium, "--port", "0"]
+        attend_command = [sys.executable, "-m", "offchip", "attend", "--scheme", scheme, "--medium", medium, "--port",
+                          "0", "--modem", f"127.0.0.1:{ports[1]}"]
         if subprocess.run([*attend_command, "--prepare"], cwd=ROOT).returncode:
             raise typer.Exit(2)
         world = subprocess.Popen(attend_command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL, start_new_session=True)
     try:
-        raise typer.Exit(session(script.resolve(), elf.resolve()))
+        raise typer.Exit(session(script.resolve(), elf.resolve(), *ports))
     finally:
         if world is not None:
             world.terminate()
