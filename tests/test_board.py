@@ -603,5 +603,5 @@ def test_create_board_refuses_with_one_sentence(tmp_path):
         create_board(platform=tmp_path / "none.repl")
     with pytest.raises(FirmwareError, match="build the firmware"):
         create_board(elf=tmp_path / "none.elf")
-    with pytest.raises(EngineError, match="'qemu' is unknown"):
+    with pytest.raises(EngineError, match="no engine 'qemu'"):
         create_board("qemu")

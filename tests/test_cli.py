@@ -57,8 +57,8 @@ def test_elf_outside_the_flash_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "a.c"
     source.write_text("void _start(void) { for (;;) ; }\n")
     elf = tmp_path / "a.elf"
-    subprocess.run(["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-nostdlib", "-Ttext=0x90000000", "-o", elf, source],
-                   check=True)
+    subprocess.run(["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-nostdlib", "-Ttext=0x90000000", "-o", elf,
+                    source], check=True)
     one_sentence(offchip("boot", elf), str(elf), "0x90000000")
 
 

@@ -64,7 +64,8 @@ def without_check(tmp_path: Path, function: str) -> Path:
 
 
 @pytest.mark.parametrize(("suite", "red", "green"), [
-    ("03_server_identity", ["Server Of Another Authority Is Refused", "Server With An Expired Certificate Is Refused"], []),
+    ("03_server_identity", ["Server Of Another Authority Is Refused", "Server With An Expired Certificate Is Refused"],
+     []),
     ("06_plain", ["Spoofed Name Alone Does Not Reach A Device With Its Own CA"],
      ["Who Reads The EEPROM Is The Device"]),
 ])
