@@ -657,64 +657,96 @@ def systick(machine: FakeMachine) -> tuple[SysTick, list[int]]:
     return SysTick(machine, lambda: fired.append(machine.clock.cycles)), fired
 
 
-def pass_cycles(machine: FakeMachine, cycles: int) -> None:
-    end = machine.clock.cycles + cycles
-    while (due := machine.clock.next_event()) is not None and due <= end:
-        machine.clock.advance(due - machine.clock.cycles)
-        machine.clock.fire_due()
-    machine.clock.advance(end - machine.clock.cycles)
-
-
-CSR, RVR, CVR = 0x10, 0x14, 0x18
+SYST_CSR, SYST_RVR, SYST_CVR = 0x10, 0x14, 0x18
 
 
 def test_systick_period_is_reload_plus_one(machine: FakeMachine) -> None:
     timer, fired = systick(machine)
-    timer.write(RVR, 99)
-    timer.write(CVR, 0)
-    timer.write(CSR, 7)
+    timer.write(SYST_RVR, 99)
+    timer.write(SYST_CVR, 0)
+    timer.write(SYST_CSR, 7)
     pass_cycles(machine, 1)
-    assert timer.read(CVR) == 99
+    assert timer.read(SYST_CVR) == 99
     pass_cycles(machine, 349)
-    assert fired == [100, 200, 300] and timer.read(CVR) == 50
-    assert timer.read(CSR) == 0x10007 and timer.read(CSR) == 7  # COUNTFLAG is cleared by the read
+    assert fired == [100, 200, 300] and timer.read(SYST_CVR) == 50
+    assert timer.read(SYST_CSR) == 0x10007 and timer.read(SYST_CSR) == 7  # COUNTFLAG is cleared by the read
 
 
 def test_systick_takes_a_new_reload_at_the_next_zero(machine: FakeMachine) -> None:
     """What a tickless kernel does on wake-up: a short first period, the full one from then on."""
     timer, fired = systick(machine)
-    timer.write(RVR, 29)
-    timer.write(CVR, 0)
-    timer.write(CSR, 7)
+    timer.write(SYST_RVR, 29)
+    timer.write(SYST_CVR, 0)
+    timer.write(SYST_CSR, 7)
     pass_cycles(machine, 1)
-    timer.write(RVR, 999)
-    assert timer.read(CVR) == 29
+    timer.write(SYST_RVR, 999)
+    assert timer.read(SYST_CVR) == 29
     pass_cycles(machine, 1100)
     assert fired == [30, 1030]
 
 
 def test_systick_keeps_its_value_while_disabled(machine: FakeMachine) -> None:
     timer, fired = systick(machine)
-    timer.write(RVR, 999)
-    timer.write(CVR, 0)
-    timer.write(CSR, 7)
+    timer.write(SYST_RVR, 999)
+    timer.write(SYST_CVR, 0)
+    timer.write(SYST_CSR, 7)
     pass_cycles(machine, 401)
-    timer.write(CSR, 6)
+    timer.write(SYST_CSR, 6)
     pass_cycles(machine, 5000)
-    assert timer.read(CVR) == 599 and not fired
-    timer.write(CSR, 7)
+    assert timer.read(SYST_CVR) == 599 and not fired
+    timer.write(SYST_CSR, 7)
     pass_cycles(machine, 598)
     assert not fired
     pass_cycles(machine, 1)
-    assert fired == [machine.clock.cycles] and timer.read(CVR) == 0
+    assert fired == [machine.clock.cycles] and timer.read(SYST_CVR) == 0
 
 
 def test_systick_on_the_divided_clock_stops_at_zero_without_reload(machine: FakeMachine) -> None:
     timer, fired = systick(machine)
-    timer.write(RVR, 9)
-    timer.write(CVR, 0)
-    timer.write(CSR, 3)
+    timer.write(SYST_RVR, 9)
+    timer.write(SYST_CVR, 0)
+    timer.write(SYST_CSR, 3)
     pass_cycles(machine, 8)
-    timer.write(RVR, 0)
+    timer.write(SYST_RVR, 0)
     pass_cycles(machine, 10_000)
-    assert fired == [80] and timer.read(CVR) == 0
+    assert fired == [80] and timer.read(SYST_CVR) == 0
+
+
+@pytest.mark.parametrize(("control", "pll", "configuration", "hertz"), [
+    (0x1, 0x24003010, 0, 16_000_000),
+    (0x10001, 0x24003010, 1, 8_000_000),
+    (0x1010001, 8 | 336 << 6 | 1 << 22, 2, 168_000_000),
+    (0x1010001, 8 | 336 << 6 | 1 << 22, 2 | 9 << 4, 42_000_000),
+    (0x1000001, 16 | 336 << 6 | 1 << 16, 2, 84_000_000),
+])
+def test_hclk_follows_the_clock_tree(machine: FakeMachine, control: int, pll: int, configuration: int,
+                                     hertz: int) -> None:
+    rcc = Rcc(machine)
+    told: list[int] = []
+    rcc.on_hclk = told.append
+    rcc.write(0x04, 4, pll)
+    rcc.write(0x00, 4, control)
+    rcc.write(0x08, 4, configuration)
+    assert rcc.hclk_hz == hertz and (told[-1:] or [16_000_000]) == [hertz]
+
+
+def test_systick_and_cycle_counter_follow_hclk(machine: FakeMachine) -> None:
+    timer, fired = systick(machine)
+    timer.set_frequency(16_000_000)
+    timer.write(SYST_RVR, 15_999)
+    timer.write(SYST_CVR, 0)
+    timer.write(SYST_CSR, 7)
+    machine.pass_time(2 * MS)
+    assert fired == [168_000, 336_000]
+    timer.set_frequency(168_000_000)
+    pass_cycles(machine, 16_000)
+    assert fired[2:] == [352_000]
+    counter = Dwt(machine, 168_000_000)
+    counter.write(0x00, 4, 1)
+    start = counter.read(0x04, 4)
+    machine.pass_time(1 * MS)
+    assert counter.read(0x04, 4) - start == 168_000
+    counter.set_frequency(16_000_000)
+    assert counter.read(0x04, 4) - start == 168_000
+    machine.pass_time(1 * MS)
+    assert counter.read(0x04, 4) - start == 184_000

@@ -124,8 +124,9 @@ int probe(void)
     REG(0xE000E010) = 0;
     fact("tick.count", ticks);
     REG(0xE000E014) = 0xFFFFFF; REG(0xE000E018) = 0; REG(0xE000E010) = 5;
+    __asm volatile(".rept 24\nnop\n.endr"); /* HCLK is the HSI: loads RELOAD with the next of its 16 MHz ticks */
     uint32_t a = REG(0xE000E018);
-    __asm volatile("nop\nnop\nnop\nnop\nnop\nnop\nnop\nnop\nnop\nnop");
+    __asm volatile(".rept 24\nnop\n.endr");
     uint32_t b = REG(0xE000E018);
     REG(0xE000E010) = 0;
     fact("tick.counts_down", a > b && a - b < 40);

@@ -13,6 +13,7 @@ from offchip.engines.embedded.cortex_m import CortexM
 from offchip.engines.embedded.memory_map import BIT_BANDS, WINDOWS, block_at
 from offchip.engines.embedded.nvic import Nvic
 from offchip.engines.embedded.peripheral import Peripheral
+from offchip.engines.embedded.peripherals.dwt import Dwt
 from offchip.engines.embedded.peripherals.flash import Stm32F4Flash
 from offchip.engines.embedded.peripherals.memory import MappedMemory
 from offchip.engines.embedded.peripherals.rcc import Rcc
@@ -57,6 +58,9 @@ class EmbeddedMachine:
         self.core = self.cpu.core
         self.flash = next((p for p in self.platform.peripherals.values() if isinstance(p, Stm32F4Flash)), None)
         self.rcc = next((p for p in self.platform.peripherals.values() if isinstance(p, Rcc)), None)
+        if self.rcc is not None:
+            self.rcc.on_hclk = self._hclk_changed
+            self._hclk_changed(self.rcc.hclk_hz)
         self._memories: list[tuple[int, mmap.mmap]] = []
         self._io: dict[int, tuple[int, Reader, Writer]] = {}
         self.firmware: Firmware | None = None
@@ -73,6 +77,12 @@ class EmbeddedMachine:
         if len(found) != 1:
             raise PlatformError(f"{platform}:1:1: the board needs exactly one {kind.model_name}, found {len(found)}")
         return found[0]
+
+    def _hclk_changed(self, hertz: int) -> None:
+        self.nvic.systick.set_frequency(hertz)
+        for peripheral in self.platform.peripherals.values():
+            if isinstance(peripheral, Dwt):
+                peripheral.set_frequency(hertz)
 
     # mapping ---------------------------------------------------------------------------------------------------
     def _map(self) -> None:

@@ -38,31 +38,43 @@ _SHCSR_PENDED = {12: USAGE_FAULT, 13: MEM_MANAGE, 14: BUS_FAULT, 15: SVCALL}
 
 
 class SysTick:
-    """24-bit down counter on HCLK or HCLK/8; its period is RELOAD + 1 (ARMv7-M ARM B3.3)."""
+    """24-bit down counter on HCLK or HCLK/8 in virtual time; its period is RELOAD + 1 (ARMv7-M ARM B3.3)."""
 
     def __init__(self, machine: Machine, fire: Callable[[], None]) -> None:
         self._clock = machine.clock
         self._fire = fire
         self._event: Event | None = None
+        self._frequency = self._clock.frequency
         self.reset()
 
     def reset(self) -> None:
         self.csr = self.reload = 0
-        self._value = 0  # of the counter at cycle _origin
-        self._origin = 0
+        self._value = 0  # of the counter at _origin
+        self._origin = 0  # in units of 1 / (CPU clock * HCLK)
         self._reached_zero = False  # COUNTFLAG
         self._arm()
 
+    def set_frequency(self, hertz: int) -> None:
+        """HCLK changed: the counter goes on from where it stands."""
+        self._follow()
+        self._frequency = hertz
+        self._origin = self._now
+        self._arm()
+
     @property
-    def _scale(self) -> int:
-        return 1 if self.csr & CSR_CLKSOURCE else 8
+    def _now(self) -> int:
+        return self._clock.cycles * self._frequency
+
+    @property
+    def _tick(self) -> int:
+        return self._clock.frequency * (1 if self.csr & CSR_CLKSOURCE else 8)
 
     def _follow(self) -> None:
         """Bring the counter to the present. RELOAD counts at the moment it is loaded, not when it is written."""
         if not self.csr & CSR_ENABLE:
             return
-        ticks = (self._clock.cycles - self._origin) // self._scale
-        self._origin += ticks * self._scale
+        ticks = (self._now - self._origin) // self._tick
+        self._origin += ticks * self._tick
         if ticks < self._value:
             self._value -= ticks
             return
@@ -79,8 +91,8 @@ class SysTick:
             self._event.cancel()
             self._event = None
         if self.csr & CSR_ENABLE and self.csr & CSR_TICKINT and (self._value or self.reload):
-            ticks = self._value or self.reload + 1
-            self._event = self._clock.after_cycles(self._origin + ticks * self._scale - self._clock.cycles, self._zero)
+            due = self._origin + (self._value or self.reload + 1) * self._tick - self._now
+            self._event = self._clock.after_cycles(-(-due // self._frequency), self._zero)
 
     def _zero(self) -> None:
         self._fire()
@@ -102,14 +114,14 @@ class SysTick:
         self._follow()
         if offset == SYST_CSR:
             if (self.csr ^ value) & (CSR_ENABLE | CSR_CLKSOURCE):
-                self._origin = self._clock.cycles
+                self._origin = self._now
             self.csr = value & 7
         elif offset == SYST_RVR:
             self.reload = value & 0xFFFFFF
         else:  # any write to CVR clears it and COUNTFLAG; RELOAD is loaded with the next tick
             self._value = 0
             self._reached_zero = False
-            self._origin = self._clock.cycles
+            self._origin = self._now
         self._arm()
 
 

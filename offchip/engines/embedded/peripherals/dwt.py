@@ -70,6 +70,12 @@ class Dwt(WordRegisters):
         elif offset not in COUNTERS and offset not in (PCSR, LAR, LSR) and offset not in IDENTIFICATION:
             self.unmodelled(offset, 4, value)
 
+    def set_frequency(self, hertz: int) -> None:
+        """HCLK changed: CYCCNT goes on from where it stands."""
+        now = self._now()
+        self.frequency = hertz
+        self._set(now)
+
     def _clock(self) -> int:
         clock = self.machine.clock
         return clock.cycles * self.frequency // clock.frequency

@@ -257,7 +257,7 @@ class Stm32F4I2c(Peripheral):
     def _clear_transfer(self) -> None:
         self._master = self._transmitting = self._receiving = False
         self._refused = False  # the slave did not acknowledge: nothing more is sent
-        self._data_full = self._shift_full = False
+        self._data_full = self._shift_full = self._data_is_filler = False
         self._start_seen = self._address_seen = False  # SR1 was read while SB, ADDR was set
         self._next_ack = False  # ACK as it stood at the end of the byte before, used with POS
 
@@ -356,6 +356,8 @@ class Stm32F4I2c(Peripheral):
                 self.violation("DR written while TxE=0: byte lost")
             self._data = value
             self._data_full = True
+            # written behind a request for START or STOP it only silences TXE, as interrupt drivers do
+            self._data_is_filler = bool(self._cr1 & (CR1_START | CR1_STOP))
             self._sr1 &= ~SR1_TXE
             return
         if not self._receiving:
@@ -432,7 +434,8 @@ class Stm32F4I2c(Peripheral):
 
     def _drop_unsent(self, what: str) -> None:
         if self._transmitting and self._data_full:
-            self.violation(f"{what} requested with an unsent byte in DR: byte lost (wait for BTF)")
+            if not self._data_is_filler:
+                self.violation(f"{what} requested with an unsent byte in DR: byte lost (wait for BTF)")
             self._data_full = False
 
     def _send_from_data(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from offchip.engines.embedded.peripheral import Machine, model
 from offchip.engines.embedded.peripherals.pwr import backup_writable
 from offchip.engines.embedded.peripherals.registers import WordRegisters
@@ -62,7 +64,9 @@ STORAGE = {
     0x84: (0x70007FC0, 0x20003000),  # PLLI2SCFGR
 }
 
-LSE_HZ, LSI_HZ = 32_768, 32_000
+LSE_HZ, LSI_HZ, HSI_HZ = 32_768, 32_000, 16_000_000
+#: AHB divider by CFGR.HPRE from 8 on
+HPRE = (2, 4, 8, 16, 64, 128, 256, 512)
 
 
 @model("Miscellaneous.STM32F4_RCC")
@@ -73,7 +77,8 @@ class Rcc(WordRegisters):
         rtc_peripheral: the RTC, which gets its clock from BDCR.
         hse_frequency: crystal on the board, Hz; matters only to an RTC that runs from it.
 
-    Clock gates and peripheral resets are stored and do not act; the core always runs at the clock of the machine.
+    Clock gates and peripheral resets are stored and do not act. SysTick and CYCCNT follow HCLK; the core always
+    executes at the rate of the machine.
     """
 
     def __init__(self, machine: Machine, rtc_peripheral: Rtc | None = None, hse_frequency: int = 8_000_000) -> None:
@@ -82,6 +87,9 @@ class Rcc(WordRegisters):
         self._hse_hz = hse_frequency
         self._bdcr = 0
         self._reset_flags = 0
+        #: told HCLK in Hz whenever it changes
+        self.on_hclk: Callable[[int], None] = lambda hertz: None
+        self._hclk = 0
         self.reset()
 
     # life ------------------------------------------------------------------------------------------------------
@@ -96,6 +104,7 @@ class Rcc(WordRegisters):
         self._stored = {offset: value for offset, (_, value) in STORAGE.items()}
         self._was_ready = self._ready_flags()
         self._update_rtc()
+        self._update_hclk()
         self.irq.set(False)
 
     def note_reset(self, cause: str) -> None:
@@ -171,6 +180,7 @@ class Rcc(WordRegisters):
         self._cir_flags |= ready & ~self._was_ready & self._cir_enables >> 8
         self._was_ready = ready
         self._update_rtc()
+        self._update_hclk()
         self.irq.set(bool(self._cir_flags & (self._cir_enables >> 8 | CIR_CSS)))
 
     def _ready_bits(self) -> int:
@@ -186,6 +196,23 @@ class Rcc(WordRegisters):
         ready = self._ready_bits()
         order = (self._lsi_on, self._bdcr & BDCR_LSEON, *(ready & bit << 1 for bit in (HSION, HSEON, PLLON, PLLI2SON)))
         return sum(1 << n for n, bit in enumerate(order) if bit)
+
+    @property
+    def hclk_hz(self) -> int:
+        """Clock of core, bus and SysTick as the clock tree is set (7.2)."""
+        source = self._hse_hz if self._sws == 1 else HSI_HZ
+        if self._sws == 2:
+            pll = self._stored[PLLCFGR]
+            if pll & PLLCFGR_PLLSRC_HSE:
+                source = self._hse_hz
+            source = source * (pll >> 6 & 0x1FF) // (max(pll & 0x3F, 1) * 2 * ((pll >> 16 & 3) + 1))
+        divider = self._cfgr >> 4 & 0xF
+        return max(1, source // (HPRE[divider - 8] if divider >= 8 else 1))
+
+    def _update_hclk(self) -> None:
+        if self.hclk_hz != self._hclk:
+            self._hclk = self.hclk_hz
+            self.on_hclk(self._hclk)
 
     def _update_rtc(self) -> None:
         if self._rtc is not None:
