@@ -1,0 +1,52 @@
+"""Boots the lab's own firmware and writes what it did into this folder, one file per scenario and engine.
+
+    python -m tests.conformance.boot.record [embedded|renode|auto]
+
+Do this after a change of firmware or platform that is meant to change the traffic; the diff shows what changed.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from offchip.board.create import DEFAULT_SEED, create_board
+from offchip.board.factory import Credentials, MediumKind, Provisioning, Scheme, provision
+from offchip.board.recording import BootRecording, record_boot
+from offchip.errors import OffchipError
+from offchip.pki.authority import Authority
+
+HERE = Path(__file__).resolve().parent
+ELF = HERE.parents[2] / "firmware/build/offchip.elf"
+SCENARIOS = {"plain-sd": MediumKind.SD, "plain-eeprom": MediumKind.EEPROM}
+#: the boot is over when the credentials are checked; the modem's footprint is empty, so nothing else decides the traffic
+LAST_LINE = "^credentials: ok"
+TIMEOUT_S = 5.0
+
+
+def record(scenario: str, engine: str) -> BootRecording:
+    """One boot of ``scenario``; certificates and images are the same ones each time."""
+    authority = Authority("recorded boots")
+    device = authority.issue_device("thing-1")
+    with create_board(engine, elf=ELF, with_modem=False) as board:
+        provision(board.engine, Provisioning(
+            thing_name="thing-1", endpoint_host="broker.offchip", publish_topics=("things/thing-1",),
+            credentials=Credentials((authority.root.certificate_der,), device.certificate_der, device.key_der),
+            scheme=Scheme.PLAIN, medium=SCENARIOS[scenario]))
+        return record_boot(board, scenario, ELF, DEFAULT_SEED, LAST_LINE, TIMEOUT_S)
+
+
+def main() -> None:
+    engine = sys.argv[1] if len(sys.argv) > 1 else "embedded"
+    for scenario in SCENARIOS:
+        recording = record(scenario, engine)
+        path = HERE / f"{scenario}.{recording.engine}.json"
+        recording.save(path)
+        print(path)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OffchipError as error:
+        sys.exit(str(error))
