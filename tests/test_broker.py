@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from offchip.attacks.rogue import RogueBroker
 from offchip.broker import events
 from offchip.broker.client import MqttClient
 from offchip.broker.events import DisconnectReason
@@ -28,7 +29,7 @@ from offchip.broker.server import Broker
 from offchip.broker.session import Message
 from offchip.broker.tls import TlsStream, client_context
 from offchip.broker.topics import matches
-from offchip.broker.world import HOST, NARROW, WIDE, World, build_rogue_broker, build_world, commands_topic, enrol
+from offchip.broker.world import HOST, NARROW, WIDE, World, build_world, commands_topic, enrol
 from offchip.errors import BrokerError, PkiError
 from offchip.network.proxy import Direction, Proxy
 from offchip.pki import EXPIRED, Authority, Identity, certificate_id
@@ -230,13 +231,13 @@ def test_alerts_of_a_client_that_refuses_the_server(lab: Lab, authority: Authori
 
 def test_a_rogue_broker_deceives_only_who_trusts_its_authority(lab: Lab) -> None:
     foreign = Authority(99)
-    rogue = build_rogue_broker(lab.world, foreign.issue_server([HOST]), lab.clock)
+    rogue = RogueBroker(foreign.issue_server([HOST]))
     device = lab.world.devices[THING]
     assert not MqttClient(THING, device, lab.world.authority.certificates, HOST).connect(rogue)
-    assert rogue.events.of(events.TlsAlert) == [events.TlsAlert("received", 48, "unknown_ca")]
+    assert rogue.failures == ["TLSV1_ALERT_UNKNOWN_CA"] and not rogue.clients
     deceived = MqttClient(THING, device, foreign.certificates, HOST)
     assert deceived.connect(rogue) and deceived.publish(OWN, b"secret")
-    assert events.PublishAccepted(THING, OWN, b"secret", 1, 0) in rogue.events
+    assert rogue.messages == [(OWN, b"secret")]
     assert lab.world.processor.accepted == lab.world.processor.rogue == []
 
 

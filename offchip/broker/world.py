@@ -60,20 +60,6 @@ def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequ
     return World(authority, server, registry, broker, devices, processor)
 
 
-def build_rogue_broker(world: World, server: Identity, clock: Callable[[], datetime]) -> Broker:
-    """The server of an attacker, with any certificate: lets the world's devices in (their certificates are public) and
-    do as they please. Raises BrokerError.
-    """
-    registry = Registry()
-    registry.create_policy(WIDE, policies(registry)[WIDE])
-    for thing, identity in world.devices.items():
-        registry.create_thing(thing)
-        identifier = registry.register_certificate(identity)
-        registry.attach_thing(identifier, thing)
-        registry.attach_policy(identifier, WIDE)
-    return Broker(server, world.authority.certificates, clock, world.broker.profile, registry)
-
-
 def enrol(authority: Authority, registry: Registry, thing: str, policy: str) -> Identity:
     """Make a thing with an ACTIVE certificate of its own. Raises BrokerError or PkiError."""
     registry.create_thing(thing)
