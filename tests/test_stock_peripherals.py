@@ -723,11 +723,29 @@ def test_hclk_follows_the_clock_tree(machine: FakeMachine, control: int, pll: in
                                      hertz: int) -> None:
     rcc = Rcc(machine)
     told: list[int] = []
-    rcc.on_hclk = told.append
+    rcc.on_clocks = lambda: told.append(rcc.hclk_hz)
     rcc.write(0x04, 4, pll)
     rcc.write(0x00, 4, control)
     rcc.write(0x08, 4, configuration)
     assert rcc.hclk_hz == hertz and (told[-1:] or [16_000_000]) == [hertz]
+
+
+@pytest.mark.parametrize(("ppre", "timers"), [
+    (0, (16_000_000, 16_000_000)), (4, (16_000_000, 16_000_000)), (5 | 4 << 3, (8_000_000, 16_000_000)),
+    (7 | 6 << 3, (2_000_000, 4_000_000)),
+])
+def test_timers_run_at_twice_a_divided_apb_clock(machine: FakeMachine, ppre: int, timers: tuple[int, int]) -> None:
+    rcc = Rcc(machine)
+    rcc.write(0x08, 4, ppre << 10)
+    assert rcc.timer_hz == timers
+
+
+def test_timer_goes_on_at_a_new_frequency(machine: FakeMachine) -> None:
+    block = timer(machine, 83, 999)
+    machine.pass_time(400 * US)
+    block.set_frequency(42_000_000)
+    machine.pass_time(100 * US)
+    assert block.read(TIM_CNT, 4) == 450
 
 
 def test_systick_and_cycle_counter_follow_hclk(machine: FakeMachine) -> None:

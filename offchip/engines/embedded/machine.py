@@ -17,12 +17,14 @@ from offchip.engines.embedded.peripherals.dwt import Dwt
 from offchip.engines.embedded.peripherals.flash import Stm32F4Flash
 from offchip.engines.embedded.peripherals.memory import MappedMemory
 from offchip.engines.embedded.peripherals.rcc import Rcc
+from offchip.engines.embedded.peripherals.timer import Timer
 from offchip.engines.embedded.unicorn_core import PAGE
 from offchip.engines.protocol import Diagnostic, UartByte
 from offchip.errors import EngineError, FirmwareError, PlatformError
 from offchip.platform.model import PlatformDescription
 from offchip.platform.reader import read_platform
 
+APB2 = 0x40010000  # where its blocks begin; those of APB1 are below
 GRANULE = 4  # the smallest block a .repl may register
 Reader = Callable[[int, int], int]
 Writer = Callable[[int, int, int], None]
@@ -59,8 +61,8 @@ class EmbeddedMachine:
         self.flash = next((p for p in self.platform.peripherals.values() if isinstance(p, Stm32F4Flash)), None)
         self.rcc = next((p for p in self.platform.peripherals.values() if isinstance(p, Rcc)), None)
         if self.rcc is not None:
-            self.rcc.on_hclk = self._hclk_changed
-            self._hclk_changed(self.rcc.hclk_hz)
+            self.rcc.on_clocks = self._clocks_changed
+            self._clocks_changed()
         self._memories: list[tuple[int, mmap.mmap]] = []
         self._io: dict[int, tuple[int, Reader, Writer]] = {}
         self.firmware: Firmware | None = None
@@ -78,11 +80,13 @@ class EmbeddedMachine:
             raise PlatformError(f"{platform}:1:1: the board needs exactly one {kind.model_name}, found {len(found)}")
         return found[0]
 
-    def _hclk_changed(self, hertz: int) -> None:
-        self.nvic.systick.set_frequency(hertz)
-        for peripheral in self.platform.peripherals.values():
-            if isinstance(peripheral, Dwt):
-                peripheral.set_frequency(hertz)
+    def _clocks_changed(self) -> None:
+        self.nvic.systick.set_frequency(self.rcc.hclk_hz)
+        for place in self.platform.registrations:
+            if isinstance(place.peripheral, Dwt):
+                place.peripheral.set_frequency(self.rcc.hclk_hz)
+            elif isinstance(place.peripheral, Timer):
+                place.peripheral.set_frequency(self.rcc.timer_hz[place.start >= APB2])
 
     # mapping ---------------------------------------------------------------------------------------------------
     def _map(self) -> None:

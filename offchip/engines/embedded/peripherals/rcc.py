@@ -77,8 +77,8 @@ class Rcc(WordRegisters):
         rtc_peripheral: the RTC, which gets its clock from BDCR.
         hse_frequency: crystal on the board, Hz; matters only to an RTC that runs from it.
 
-    Clock gates and peripheral resets are stored and do not act. SysTick and CYCCNT follow HCLK; the core always
-    executes at the rate of the machine.
+    Clock gates and peripheral resets are stored and do not act. SysTick, CYCCNT and the timers follow the clock tree;
+    the core always executes at the rate of the machine.
     """
 
     def __init__(self, machine: Machine, rtc_peripheral: Rtc | None = None, hse_frequency: int = 8_000_000) -> None:
@@ -87,9 +87,9 @@ class Rcc(WordRegisters):
         self._hse_hz = hse_frequency
         self._bdcr = 0
         self._reset_flags = 0
-        #: told HCLK in Hz whenever it changes
-        self.on_hclk: Callable[[int], None] = lambda hertz: None
-        self._hclk = 0
+        #: called whenever HCLK or the clock of the timers changes
+        self.on_clocks: Callable[[], None] = lambda: None
+        self._clocks: tuple[int, ...] = ()
         self.reset()
 
     # life ------------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ class Rcc(WordRegisters):
         self._stored = {offset: value for offset, (_, value) in STORAGE.items()}
         self._was_ready = self._ready_flags()
         self._update_rtc()
-        self._update_hclk()
+        self._update_clocks()
         self.irq.set(False)
 
     def note_reset(self, cause: str) -> None:
@@ -180,7 +180,7 @@ class Rcc(WordRegisters):
         self._cir_flags |= ready & ~self._was_ready & self._cir_enables >> 8
         self._was_ready = ready
         self._update_rtc()
-        self._update_hclk()
+        self._update_clocks()
         self.irq.set(bool(self._cir_flags & (self._cir_enables >> 8 | CIR_CSS)))
 
     def _ready_bits(self) -> int:
@@ -209,10 +209,17 @@ class Rcc(WordRegisters):
         divider = self._cfgr >> 4 & 0xF
         return max(1, source // (HPRE[divider - 8] if divider >= 8 else 1))
 
-    def _update_hclk(self) -> None:
-        if self.hclk_hz != self._hclk:
-            self._hclk = self.hclk_hz
-            self.on_hclk(self._hclk)
+    @property
+    def timer_hz(self) -> tuple[int, int]:
+        """Clocks of the timers on APB1 and APB2: twice PCLK, unless the APB is not divided (7.2)."""
+        shifts = ((self._cfgr >> place & 7) - 3 for place in (10, 13))  # PPRE 4 divides by 2, 7 by 16
+        return tuple(self.hclk_hz >> max(0, shift - 1) for shift in shifts)
+
+    def _update_clocks(self) -> None:
+        clocks = self.hclk_hz, *self.timer_hz
+        if clocks != self._clocks:
+            self._clocks = clocks
+            self.on_clocks()
 
     def _update_rtc(self) -> None:
         if self._rtc is not None:

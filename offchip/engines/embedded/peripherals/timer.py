@@ -68,6 +68,13 @@ class Timer(WordRegisters):
         self._tune()
         self._settle()
 
+    def set_frequency(self, hertz: int) -> None:
+        """CK_INT changed: the counter goes on from where it stands."""
+        self._follow()
+        self.frequency = hertz
+        self._origin = self._now
+        self._settle()
+
     # time ------------------------------------------------------------------------------------------------------
     @property
     def _now(self) -> int:
