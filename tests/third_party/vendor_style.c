@@ -10,6 +10,12 @@ TABLE("table2") table2[0x4000] = {0x22, [0x3FFF] = 0x2F};
 TABLE("table3") table3[0x4000] = {0x33, [0x3FFF] = 0x3F};
 TABLE("table4") table4[0x4000] = {0x44, [0x3FFF] = 0x4F};
 
+#ifdef STAY_ON_HSI
+enum { HCLK_MHZ = 16, PCLK1_MHZ = 16, PCLK2_MHZ = 16 };
+#else
+enum { HCLK_MHZ = 168, PCLK1_MHZ = 42, PCLK2_MHZ = 84 };
+#endif
+
 typedef enum { OK = 0, ERROR = 1, TIMEOUT = 3 } status;
 
 static volatile uint32_t tick;
@@ -36,6 +42,8 @@ static status clock_init(void)
     SYST_RVR = 16000 - 1;
     SYST_CVR = 0;
     SYST_CSR = 7;
+    if (HCLK_MHZ == 16)
+        return OK;
     RCC_APB1ENR |= 1u << 28;
     PWR_CR |= 3u << 14;
     RCC_CR |= 1u << 16;
@@ -51,7 +59,7 @@ static status clock_init(void)
     RCC_CFGR = 5u << 10 | 4u << 13 | 2u;
     if (wait_for(&RCC_CFGR, 0xC, 0x8, 5000))
         return TIMEOUT;
-    SYST_RVR = 168000 - 1;
+    SYST_RVR = HCLK_MHZ * 1000 - 1;
     SYST_CVR = 0;
     return OK;
 }
@@ -105,7 +113,7 @@ static void usart_init(void)
 {
     pin_af(GPIOA, 9, 7, 0);
     pin_af(GPIOA, 10, 7, 0);
-    USART1_BRR = 84000000 / 115200;
+    USART1_BRR = PCLK2_MHZ * 1000000 / 115200;
     USART1_CR1 = 0x200C;
 }
 
@@ -249,9 +257,9 @@ static void i2c_init(void)
     GPIO_BSRR(GPIOB) = 1u << (5 + 16);
     I2C1_CR1 = 0x8000;
     I2C1_CR1 = 0;
-    I2C1_CR2 = 42;
-    I2C1_CCR = 0x8000 | 35; /* 400 kHz */
-    I2C1_TRISE = 13;
+    I2C1_CR2 = PCLK1_MHZ;
+    I2C1_CCR = 0x8000 | PCLK1_MHZ * 1000 / (3 * 400); /* 400 kHz */
+    I2C1_TRISE = PCLK1_MHZ * 300 / 1000 + 1;
     I2C1_CR1 = 1;
 }
 
