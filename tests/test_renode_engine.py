@@ -1,5 +1,5 @@
 """The engine on real Renode: finding one, the worker process, the host's rules on a fake .NET, and, marked ``renode``,
-the probes and the start-up self-test on the real thing."""
+the start-up self-test on the real thing. The probes run on it in test_conformance.py."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from offchip.engines.renode.selftest import BANNER, PROGRAM
 from offchip.engines.renode.taps import I2cRecord, parse_fired, parse_spi
 from offchip.engines.renode.worker import RefusedByEngine, Worker, board_command
 from offchip.errors import DebugAccessRefused, EngineError, FirmwareError, MediumError, PlatformError
+from tests.engines import needs_renode
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BOARD = ROOT / "platforms/offchip-board.repl"
-PROBES = HERE / "conformance"
 
 
 # finding Renode ------------------------------------------------------------------------------------------------------
@@ -858,46 +858,6 @@ def test_doctor_tries_renode_in_a_worker(engine: RenodeEngine, monkeypatch: pyte
 
 
 # on the real thing ---------------------------------------------------------------------------------------------------
-def _why_not() -> str:
-    try:
-        locate.need_renode()
-    except EngineError as error:
-        return str(error)
-    return ""
-
-
-needs_renode = pytest.mark.skipif(bool(_why_not()), reason=_why_not() or "Renode is here")
-#: what the sd and rng probes ask the host to do, by the line they print
-ANSWERS = {
-    "ask=remove": ("sysbus.spi1.tap.sdcard", "Present", False),
-    "ask=insert": ("sysbus.spi1.tap.sdcard", "Present", True),
-    "ask=seed_fault": ("sysbus.rng", "Fault", "seed"), "ask=clock_fault": ("sysbus.rng", "Fault", "clock"),
-    "ask=stuck_fault": ("sysbus.rng", "Fault", "stuck"), "ask=repeat_fault": ("sysbus.rng", "Fault", "repeat"),
-    "ask=no_fault": ("sysbus.rng", "Fault", "none"),
-}
-
-
-def run_until(engine: RenodeEngine, end: str, limit_s: float) -> str:
-    text, seen, deadline_ns = "", 0, engine.now_ns + limit_s * 1e9
-    while engine.now_ns < deadline_ns and end not in text and "FAULT" not in text:
-        text += bytes(b.value for b in engine.run(5_000_000).uart).decode("latin-1")
-        lines = text.split("\n")
-        for line in lines[seen:-1]:
-            if line in ANSWERS:
-                engine.set_property(*ANSWERS[line])
-        seen = len(lines) - 1
-    return text
-
-
-def boot(probe: str, tmp_path: Path, platform: Path = BOARD) -> RenodeEngine:
-    elf = tmp_path / f"{probe}_probe.elf"
-    subprocess.run(["make", "-s", "-C", PROBES / probe, f"OUT={tmp_path}", str(elf)], check=True)
-    engine = RenodeEngine(platform, 0x0FFC)
-    engine.load_elf(elf)
-    engine.power_on()
-    return engine
-
-
 @pytest.mark.renode
 @needs_renode
 def test_selftest_on_renode() -> None:
@@ -907,93 +867,3 @@ def test_selftest_on_renode() -> None:
     finally:
         engine.close()
     assert len(outcomes) == 4 and all(good for _, good, _ in outcomes), outcomes
-
-
-@pytest.mark.renode
-@needs_renode
-@pytest.mark.parametrize(("probe", "platform", "expected"), [
-    ("sd", BOARD, "expected.txt"),
-    ("sd", PROBES / "sd/sdhc.repl", "expected-sdhc.txt"),
-    ("flash", BOARD, "expected.txt"),
-    ("rng", BOARD, "expected.txt"),
-])
-def test_probe_on_renode(probe: str, platform: Path, expected: str, tmp_path: Path) -> None:
-    engine = boot(probe, tmp_path, platform)
-    try:
-        assert run_until(engine, "end=probe\n", 4.0) == (PROBES / probe / expected).read_text()
-    finally:
-        engine.close()
-
-
-@pytest.mark.renode
-@needs_renode
-def test_i2c_probe_on_renode(tmp_path: Path) -> None:
-    folder = tmp_path / "tests/conformance/i2c"  # its .repl names the models by relative paths and loads its own ELF
-    shutil.copytree(PROBES / "i2c", folder)
-    shutil.copytree(ROOT / "platforms", tmp_path / "platforms")
-    subprocess.run(["make", "-s", "-C", folder, "probe.elf"], check=True)
-    engine = RenodeEngine(folder / "probe-i2c.repl")
-    try:
-        engine.power_on()
-        assert run_until(engine, "\nend=", 4.0) == (PROBES / "i2c/expected.txt").read_text()
-    finally:
-        engine.close()
-
-
-@pytest.mark.renode
-@needs_renode
-def test_rule_on_the_spi_tap_on_renode(tmp_path: Path) -> None:
-    engine = boot("attack", tmp_path)
-    try:
-        assert run_until(engine, "start=00000000\n", 0.2) == "start=00000000\n"
-        engine.medium("sdcard").write(7 * 512, bytes.fromhex("C0FFEE0102030405"))
-        engine.spi_tap().replace_on_read(7, 3, b"\xBA\xD1", nth=2, count=1)
-        read = []
-        for _ in range(3):
-            engine.feed_uart("usart1", b"r")
-            read.append(run_until(engine, "\n", 0.5))
-        assert read == ["read=000 c0ffee0102030405\n", "read=000 c0ffeebad1030405\n", "read=000 c0ffee0102030405\n"]
-        (fired,) = engine.spi_tap().fired()
-        assert (fired.before, fired.after) == (b"\1\2", b"\xBA\xD1")
-    finally:
-        engine.close()
-
-
-@pytest.mark.renode
-@needs_renode
-def test_power_cut_in_a_block_write_on_renode(tmp_path: Path) -> None:
-    engine = boot("attack", tmp_path)
-    try:
-        run_until(engine, "start=00000000\n", 0.2)
-        card = engine.medium("sdcard")
-        card.write(100 * 512, b"\x11" * 2048)
-        card.set("TornBytes", 37)
-        engine.spi_tap().cut_power_at_block_write(2)
-        engine.feed_uart("usart1", b"w")
-        engine.run(200_000_000)
-        new = bytes((i ^ 0xA5) & 255 for i in range(512))
-        assert card.read(100 * 512, 2048) == new + new[:37] + b"\x11" * (512 - 37 + 1024)
-        assert len(engine.spi_tap().fired()) == 1
-        engine.power_off()
-        engine.run(10_000_000)
-        engine.power_on()
-        assert run_until(engine, "\n", 0.5) == "start=00000000\n"
-    finally:
-        engine.close()
-
-
-@pytest.mark.renode
-@needs_renode
-def test_readout_protection_on_renode() -> None:
-    engine = RenodeEngine(BOARD)
-    try:
-        engine.program(0x08004010, b"\x42")
-        port = engine.debug_port()
-        assert port.read(0x08004010, 1) == b"\x42"
-        port.set_rdp(1)
-        with pytest.raises(DebugAccessRefused):
-            port.read(0x08004010, 1)
-        port.set_rdp(0)
-        assert port.read(0x08004010, 1) == b"\xFF"
-    finally:
-        engine.close()

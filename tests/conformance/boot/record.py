@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from offchip.board.board import Board
 from offchip.board.create import DEFAULT_SEED, create_board
 from offchip.board.factory import Credentials, MediumKind, Provisioning, Scheme, provision
 from offchip.board.recording import BootRecording, record_boot
@@ -24,15 +25,21 @@ LAST_LINE = "^credentials: ok"
 TIMEOUT_S = 5.0
 
 
-def record(scenario: str, engine: str) -> BootRecording:
-    """One boot of ``scenario``; certificates and images are the same ones each time."""
+def provisioned_board(scenario: str, engine: str) -> Board:
+    """The device of ``scenario``, powered off; certificates and images are the same ones each time."""
     authority = Authority("recorded boots")
     device = authority.issue_device("thing-1")
-    with create_board(engine, elf=ELF, with_modem=False) as board:
-        provision(board.engine, Provisioning(
-            thing_name="thing-1", endpoint_host="broker.offchip", publish_topics=("things/thing-1",),
-            credentials=Credentials((authority.root.certificate_der,), device.certificate_der, device.key_der),
-            scheme=Scheme.PLAIN, medium=SCENARIOS[scenario]))
+    board = create_board(engine, elf=ELF, with_modem=False)
+    provision(board.engine, Provisioning(
+        thing_name="thing-1", endpoint_host="broker.offchip", publish_topics=("things/thing-1",),
+        credentials=Credentials((authority.root.certificate_der,), device.certificate_der, device.key_der),
+        scheme=Scheme.PLAIN, medium=SCENARIOS[scenario]))
+    return board
+
+
+def record(scenario: str, engine: str) -> BootRecording:
+    """One boot of ``scenario``."""
+    with provisioned_board(scenario, engine) as board:
         return record_boot(board, scenario, ELF, DEFAULT_SEED, LAST_LINE, TIMEOUT_S)
 
 
