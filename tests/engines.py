@@ -1,4 +1,4 @@
-"""Probe firmwares on every engine there is: the same test runs on the embedded engine and, marked ``renode``, on Renode."""
+"""Probe firmwares on every engine there is: embedded always, Renode under the marker ``renode``."""
 
 from __future__ import annotations
 

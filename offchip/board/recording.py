@@ -80,6 +80,7 @@ def record_boot(board: Board, scenario: str, elf: Path, seed: int, last_line: st
     board.power_on()
     end = board.console.wait_for(last_line, timeout_s).line
     lines = board.console.lines
+    configuration = board.engine.read_memory(CONFIGURATION_ADDRESS, CONFIGURATION_SIZE)
     capabilities = board.engine.capabilities
     return BootRecording(
         scenario=scenario, engine=capabilities.name, version=capabilities.version,
@@ -88,7 +89,7 @@ def record_boot(board: Board, scenario: str, elf: Path, seed: int, last_line: st
         spi=tuple(f"{transfer.mosi.hex()} {transfer.miso.hex()}" for transfer in board.spi_tap.drain()),
         i2c=tuple(transfer.text for transfer in board.i2c_tap.drain()),
         media={"sdcard": sha256(board.sd.image).hexdigest(), "eeprom": sha256(board.eeprom.image).hexdigest(),
-               "configuration": sha256(board.engine.read_memory(CONFIGURATION_ADDRESS, CONFIGURATION_SIZE)).hexdigest()})
+               "configuration": sha256(configuration).hexdigest()})
 
 
 def first_difference(one: BootRecording, other: BootRecording) -> str | None:

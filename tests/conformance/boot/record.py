@@ -20,7 +20,7 @@ from offchip.pki.authority import Authority
 HERE = Path(__file__).resolve().parent
 ELF = HERE.parents[2] / "firmware/build/offchip.elf"
 SCENARIOS = {"plain-sd": MediumKind.SD, "plain-eeprom": MediumKind.EEPROM}
-#: the boot is over when the credentials are checked; the modem's footprint is empty, so nothing else decides the traffic
+#: the boot is over when the credentials are checked; the modem's footprint is empty, nothing else decides the traffic
 LAST_LINE = "^credentials: ok"
 TIMEOUT_S = 5.0
 
