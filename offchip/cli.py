@@ -85,13 +85,17 @@ def boot(
     seconds: Annotated[float, typer.Option(help="virtual time to run")] = 1.0,
     engine: Annotated[str, typer.Option(help="embedded, renode or auto")] = "embedded",
     platform: Annotated[Path, typer.Option(help="the board")] = ROOT / "platforms/offchip-board.repl",
+    sd: Annotated[Path | None, typer.Option(help="image for the SD card, exactly its size")] = None,
+    eeprom: Annotated[Path | None, typer.Option(help="image for the EEPROM, exactly its size")] = None,
 ) -> None:
     """Run an ELF on the bare board: its UARTs on standard output, what the models did not expect on standard error."""
     from offchip.board.create import create_board
+    from offchip.board.images import load_images
 
     if not 0 < seconds <= 3600:
         raise OffchipError(f"--seconds {seconds:g} is not between 0 and 3600.")
     with Interrupt() as stop, create_board(engine, platform, elf, with_modem=False) as board:
+        load_images(board, sd, eeprom)
         device = board.engine
         device.power_on()
         while device.now_ns < seconds * 1e9 and not stop:
@@ -188,12 +192,18 @@ def lab(
     engine: Annotated[str, typer.Option(help="embedded, renode or auto")] = "embedded",
     elf: Annotated[Path, typer.Option(help="the firmware")] = ROOT / "firmware/build/offchip.elf",
     keylog: Annotated[Path | None, typer.Option(help="write TLS keys here (NSS format, for Wireshark)")] = None,
+    sd: Annotated[Path | None, typer.Option(help="image for the SD card instead of the factory's")] = None,
+    eeprom: Annotated[Path | None, typer.Option(help="image for the EEPROM instead of the factory's")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="PEM the broker shows, with --key")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM private key of --certificate")] = None,
 ) -> None:
     """Keep a device publishing to a broker on a real TCP port, for mosquitto_sub, openssl s_client and curiosity."""
+    from offchip.board.images import load_images
     from offchip.live import OBSERVER, LiveLab
 
     with Interrupt() as stop:
-        live = LiveLab(folder, engine, elf, *_storage(scheme, medium), port, keylog)
+        live = LiveLab(folder, engine, elf, *_storage(scheme, medium), port, keylog, (certificate, key))
+        load_images(live.board, sd, eeprom)
         _look_at(live, stop, seconds, OBSERVER)
 
 

@@ -13,9 +13,11 @@ from offchip.board.factory import Credentials, MediumKind, Provisioning, Scheme,
 from offchip.broker.listener import Listener
 from offchip.broker.processor import FEED_TOPIC, THING_TOPIC
 from offchip.broker.world import HOST, PORT, WIDE, World, build_world, enrol
+from offchip.errors import BrokerError, OffchipError
 from offchip.interrupt import Interrupt
 from offchip.network.clock import LabClock
 from offchip.network.internet import Internet
+from offchip.pki import Identity
 
 THING = "thing-1"
 OBSERVER = "observer"
@@ -40,24 +42,40 @@ class Cast:
         now_ns: tells the time that passes in this lab.
         folder: made if it is not there.
         keylog: NSS key log of the broker's TLS sessions, for Wireshark.
+        server: PEM files (certificate, private key) the broker shows instead of its own.
+
+    Raises:
+        BrokerError, PkiError: key log or server certificate are unusable.
     """
 
-    def __init__(self, now_ns: Callable[[], int], folder: Path, keylog: Path | None = None) -> None:
+    def __init__(self, now_ns: Callable[[], int], folder: Path, keylog: Path | None = None,
+                 server: tuple[Path | None, Path | None] = (None, None)) -> None:
         self.clock = LabClock()
-        self.world: World = build_world(lambda: self.clock.true_utc(now_ns()), things=(THING,), keylog_file=keylog)
+        identity = None
+        if any(server):
+            if not all(server):
+                raise BrokerError("a server certificate needs its private key and the other way round; give both.")
+            identity = Identity.load(*server)
+        self.world: World = build_world(lambda: self.clock.true_utc(now_ns()), things=(THING,), keylog_file=keylog,
+                                        server=identity)
         self.internet = Internet()
         self.internet.register(HOST, PORT, self.world.broker)
         self.device = self.world.devices[THING]
         observer = enrol(self.world.authority, self.world.registry, OBSERVER, WIDE)
         self.files = Files(folder / "ca.pem", folder / "observer.crt", folder / "observer.key", folder / "device.crt",
                            folder / "device.key")
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, content in ((self.files.ca, self.world.authority.root.certificate_pem),
-                              (self.files.observer_certificate, observer.chain_pem),
-                              (self.files.observer_key, observer.key_pem),
-                              (self.files.device_certificate, self.device.chain_pem),
-                              (self.files.device_key, self.device.key_pem)):
-            path.write_bytes(content)
+        contents = ((self.files.ca, self.world.authority.root.certificate_pem),
+                    (self.files.observer_certificate, observer.chain_pem),
+                    (self.files.observer_key, observer.key_pem),
+                    (self.files.device_certificate, self.device.chain_pem),
+                    (self.files.device_key, self.device.key_pem))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path, content in contents:
+                path.write_bytes(content)
+        except OSError as error:
+            raise OffchipError(f"{folder}: the certificates cannot be written here ({error.strerror}); give another "
+                               "--folder.") from None
 
     def provisioning(self, scheme: Scheme, medium: MediumKind) -> Provisioning:
         """What the factory gives the thing."""
@@ -79,9 +97,9 @@ class LiveLab:
     """
 
     def __init__(self, folder: Path, engine: str, elf: Path, scheme: Scheme, medium: MediumKind, port: int,
-                 keylog: Path | None = None) -> None:
+                 keylog: Path | None = None, server: tuple[Path | None, Path | None] = (None, None)) -> None:
         self._now_ns = 0
-        cast = Cast(lambda: self._now_ns, folder, keylog)
+        cast = Cast(lambda: self._now_ns, folder, keylog, server)
         self.world, self.files = cast.world, cast.files
         self.board: Board = create_board(engine, elf=elf, clock=cast.clock, internet=cast.internet)
         self.board.on_slice.append(self._tick)

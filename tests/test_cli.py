@@ -78,6 +78,25 @@ def test_wrong_repl_is_named_with_line(tmp_path: Path, old: str, new: str, words
     one_sentence(offchip("boot", ELF, "--platform", board), f"{board}:", *words)
 
 
+@pytest.mark.parametrize(("arguments", "words"), [
+    (("lab", "--sd", "SHORT"), ("SHORT", "1000 bytes", "16777216")),
+    (("lab", "--eeprom", "/nowhere"), ("/nowhere",)),
+    (("lab", "--certificate", "SHORT", "--key", "SHORT"), ("SHORT", "PEM")),
+    (("lab", "--certificate", "/nowhere/a.pem", "--key", "/nowhere/a.key"), ("/nowhere/a.pem", "cannot be read")),
+    (("lab", "--certificate", "SHORT"), ("give both",)),
+    (("lab", "--scheme", "plain"), ("plain", "needs sd or eeprom")),
+    (("lab", "--folder", "/proc/lab"), ("/proc/lab", "--folder")),
+    (("boot", ELF, "--eeprom", "SHORT"), ("SHORT", "32768")),
+    (("boot", ELF, "--seconds", "-1"), ("--seconds",)),
+    (("run", "--suite", "99"), ("99", "01_baseline")),
+])
+def test_unusable_images_certificates_and_options(tmp_path: Path, arguments: tuple, words: tuple[str, ...]) -> None:
+    short = tmp_path / "SHORT"
+    short.write_bytes(bytes(1000))
+    given = [str(short) if each == "SHORT" else each for each in arguments]
+    one_sentence(offchip(*given, *(("--port", "0") if given[0] == "lab" else ())), *words)
+
+
 def test_unknown_engine_and_option_are_one_sentence() -> None:
     one_sentence(offchip("run", "--engine", "qemu"), "qemu")
     one_sentence(offchip("run", "--engnie", "embedded"), "--engnie")

@@ -41,13 +41,14 @@ class World:
 
 def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequence[str] = ("thing-1",),
                 profile: Profile | str = DEFAULT_PROFILE, policy: str = NARROW, interval_s: float | None = None,
-                keylog_file: Path | None = None) -> World:
-    """``policy``: what the things get, ``narrow`` or ``wide``; ``interval_s``: publish interval the processor expects.
+                keylog_file: Path | None = None, server: Identity | None = None) -> World:
+    """``policy``: what the things get, ``narrow`` or ``wide``; ``interval_s``: publish interval the processor expects;
+    ``server``: what the broker shows instead of a certificate of its own authority (the processor then trusts it).
 
     Raises BrokerError or PkiError.
     """
     authority = Authority(seed)
-    server = authority.issue_server(SERVER_NAMES)
+    server = server or authority.issue_server(SERVER_NAMES)
     registry = Registry()
     for name, document in policies(registry).items():
         registry.create_policy(name, document)
@@ -55,7 +56,8 @@ def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequ
     identity = enrol(authority, registry, PROCESSOR, PROCESSOR)
     broker = Broker(server, authority.certificates, clock,
                     profile if isinstance(profile, Profile) else load_profile(profile), registry, keylog_file)
-    processor = Processor(PROCESSOR, identity, authority.certificates, HOST, things, clock, interval_s)
+    trusted = (*authority.certificates, server.certificate)
+    processor = Processor(PROCESSOR, identity, trusted, HOST, things, clock, interval_s)
     processor.connect(broker)
     return World(authority, server, registry, broker, devices, processor)
 
