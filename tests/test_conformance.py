@@ -10,11 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from offchip.engines.protocol import Diagnostic
 from offchip.errors import DebugAccessRefused, MediumError
 from tests.engines import BOARD, ENGINES, PROBES, ROOT, Bench, build
 
 FRESH = b"\x11" * 512  # what the blocks hold before the attack probe writes
 WRITTEN = bytes((i ^ 0xA5) & 0xFF for i in range(512))  # what it writes to blocks 100..103
+
+
+def unmodelled(bench: Bench) -> list[Diagnostic]:
+    """Gaps of the embedded engine; Renode warns of its own ones, which these transcripts do not depend on."""
+    strict = bench.engine.capabilities.name == "embedded"
+    return [found for found in bench.engine.diagnostics() if strict and found.kind == "unmodelled"]
 
 
 # transcripts ---------------------------------------------------------------------------------------------------------
@@ -29,7 +36,7 @@ def test_probe_prints_what_was_recorded(probe: str, platform: Path, expected: st
                                         tmp_path: Path) -> None:
     with Bench(engine_name, build(PROBES / probe, f"{probe}_probe.elf", tmp_path), platform) as bench:
         assert bench.hear("end=probe\n", 60) == (PROBES / probe / expected).read_text()
-        assert not [found for found in bench.engine.diagnostics() if found.kind == "unmodelled"]
+        assert unmodelled(bench) == []
 
 
 @pytest.mark.parametrize("engine_name", ENGINES)
@@ -37,7 +44,7 @@ def test_i2c_probe_prints_what_was_recorded(engine_name: str, tmp_path: Path) ->
     folder = _i2c_probe(tmp_path)
     with Bench(engine_name, None, folder / "probe-i2c.repl") as bench:
         assert bench.hear("\nend=", 4) == (PROBES / "i2c/expected.txt").read_text()
-        assert not [found for found in bench.engine.diagnostics() if found.kind == "unmodelled"]
+        assert unmodelled(bench) == []
 
 
 def test_exception_model_is_the_architecture_s(tmp_path: Path) -> None:
@@ -225,8 +232,7 @@ def test_debug_port_at_each_readout_protection_level(victim: Bench) -> None:
         port.read(0x20000000, 4)
     with pytest.raises(DebugAccessRefused):
         port.set_rdp(0)
-    victim.engine.reset()
-    victim.engine.run(1_000_000)
+    victim.engine.power_off()
     assert port.rdp_level == 2
 
 
