@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,7 +14,7 @@ from offchip.engines.embedded import reflection
 from offchip.engines.embedded.engine import EmbeddedEngine
 from offchip.engines.embedded.peripheral import Peripheral
 from offchip.engines.embedded.peripherals.usart import Usart
-from offchip.engines.protocol import Diagnostic
+from offchip.engines.protocol import Diagnostic, UartByte
 from offchip.errors import EngineError
 from offchip.monitor.terminal import FileTerminal, LinePrinter, SocketTerminal, Terminal
 from offchip.platform.model import Location
@@ -35,8 +36,39 @@ class _Machine:
     engine: EmbeddedEngine | None = None
     used: bool = False
     wires: dict[str, list[Terminal]] = field(default_factory=dict)
+    listeners: dict[str, list[Callable[[UartByte], None]]] = field(default_factory=dict)
     log_levels: dict[str, int] = field(default_factory=dict)
     reported: int = 0
+
+
+class UartPort:
+    """The far end of one UART, for a test that reads every byte with its time and writes back.
+
+    It stays on its machine, whichever machine is selected later.
+    """
+
+    def __init__(self, machine: _Machine, uart: str) -> None:
+        self._machine, self._uart = machine, uart
+        self._free_ns = 0  # when the last spaced byte is on the line
+
+    def listen(self, listener: Callable[[UartByte], None]) -> None:
+        """``listener`` gets each byte the chip sends from now on."""
+        self._machine.listeners.setdefault(self._uart, []).append(listener)
+
+    def send(self, data: bytes, spacing_ns: int = 0) -> None:
+        """Put bytes on the line, each ``spacing_ns`` of virtual time after the one before; 0: at line rate."""
+        engine = self._machine.engine
+        if engine is None:
+            raise EngineError(f"{self._uart} has no board behind it; load one")
+        self._machine.used = True
+        if not spacing_ns:
+            engine.feed_uart(self._uart, data)
+            return
+        self._free_ns = max(self._free_ns, engine.now_ns)
+        for value in data:
+            self._free_ns += spacing_ns
+            engine.machine.clock.after(self._free_ns - engine.now_ns,
+                                       partial(engine.feed_uart, self._uart, bytes([value])))
 
 
 class EmbeddedBackend:
@@ -189,6 +221,8 @@ class EmbeddedBackend:
             sent: dict[str, bytearray] = {}
             for byte in engine.run(duration_ns).uart:
                 sent.setdefault(byte.uart, bytearray()).append(byte.value)
+                for listener in machine.listeners.get(byte.uart, ()):
+                    listener(byte)
             for uart, data in sent.items():
                 for terminal in machine.wires.get(uart, ()):
                     terminal.send(bytes(data))
@@ -287,9 +321,16 @@ class EmbeddedBackend:
     def show_analyzer(self, path: str) -> None:
         self._wire(self._peripheral(path), LinePrinter(path.rpartition(".")[2], self._write))
 
+    def uart_port(self, path: str) -> UartPort:
+        """The far end of a UART of the selected machine. Raises EngineError."""
+        peripheral = self._engine.machine.platform.by_path.get(path)
+        if peripheral is None:
+            raise EngineError(f'there is no peripheral "{path}" in machine "{self._machine.name}"')
+        _require_uart(peripheral)
+        return UartPort(self._machine, peripheral.name)
+
     def _wire(self, peripheral: Peripheral, terminal: Terminal) -> None:
-        if not isinstance(peripheral, Usart):
-            raise EngineError(f"{peripheral.path} ({peripheral.model_name}) is no UART; only UARTs have terminals")
+        _require_uart(peripheral)
         self._machine.wires.setdefault(peripheral.name, []).append(terminal)
 
     def start_gdb_server(self, port: int) -> None:
@@ -297,6 +338,11 @@ class EmbeddedBackend:
 
     def version(self) -> str:
         return f"offchip, embedded engine on Unicorn {version('unicorn')}"
+
+
+def _require_uart(peripheral: Peripheral) -> None:
+    if not isinstance(peripheral, Usart):
+        raise EngineError(f"{peripheral.path} ({peripheral.model_name}) is no UART; only UARTs have terminals")
 
 
 def _slices(duration_ns: int) -> Iterator[int]:

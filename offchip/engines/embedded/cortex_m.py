@@ -42,6 +42,7 @@ _TO_HANDLER_FROM_PSP = ("sp", "ipsr", "control", "ipsr", "control", "ipsr", "con
 _FROM_MSP = ("msp", "control", "r0", "r1", "r2", "r3", "r12", "lr", "apsr", "iepsr", "control", "pc", "nzcv")
 _FROM_PSP = ("psp", *_FROM_MSP[1:])
 _MASKS = ("primask", "basepri", "faultmask")
+_CORE_REGISTERS = (*(f"r{n}" for n in range(13)), "sp", "lr")
 _S = tuple(f"s{n}" for n in range(16))
 _NAMES = {HARD_FAULT: "HardFault", MEM_MANAGE: "MemManage", BUS_FAULT: "BusFault", USAGE_FAULT: "UsageFault"}
 
@@ -90,6 +91,12 @@ class CortexM(Peripheral):
     @property
     def sp(self) -> int:
         return self.core.get("sp")[0]
+
+    def get_register(self, register: int) -> int:
+        """R0 to R15 by number, as Renode's monitor reads them."""
+        if not 0 <= register < 16:
+            raise ValueError(f"there is no core register {register}; give 0 to 15")
+        return self.core.pc if register == 15 else self.core.get(_CORE_REGISTERS[register])[0]
 
     @property
     def vector_table_offset(self) -> int:

@@ -27,9 +27,9 @@ NVM, NVM_SIZE = 0x08004000, 0xC000
 QUANTUM_US = 100
 UARTS = ("usart1", "usart2")
 _MACHINE = "offchip"
-_IDLE_SLICE_NS = 10_000_000
-_FEED_SLICE_NS = 1_000_000
-_BITS_PER_BYTE = 10
+IDLE_SLICE_NS = 10_000_000
+FEED_SLICE_NS = 1_000_000
+BITS_PER_BYTE = 10
 _DEFAULT_BAUD = 115200
 _VOLATILE = (("sysbus.sram", 0x20000000), ("sysbus.ccm", 0x10000000))
 _HALL, _HALL_PORT, _HALL_PIN = "sysbus.gpioc.hall", "sysbus.gpioc", 13
@@ -73,7 +73,7 @@ class Host:
     """
 
     def __init__(self, platform: Path, seed: int, log: Path) -> None:
-        pyrenode3 = _import_pyrenode3()
+        pyrenode3 = import_pyrenode3()
         import System
         from Antmicro.Renode.Exceptions import RecoverableException
         from Antmicro.Renode.Logging import Logger
@@ -136,7 +136,7 @@ class Host:
         """One monitor command. Raises Refused with the monitor's text."""
         out, err = self._monitor.execute(line)
         if err and err.strip():
-            raise Refused(_one_line(err))
+            raise Refused(one_line(err))
         return (out or "").replace("\r", "").strip()
 
     def __getitem__(self, path: str) -> Any:
@@ -145,7 +145,7 @@ class Host:
             try:
                 self._handles[path] = self._to_class(self.machine[path])
             except Exception as error:
-                raise Refused(f'the platform has no peripheral "{path}" ({_text(error)})') from None
+                raise Refused(f'the platform has no peripheral "{path}" ({message_of(error)})') from None
         return self._handles[path]
 
     def has(self, path: str) -> bool:
@@ -197,9 +197,9 @@ class Host:
         try:
             return _to_python(action())
         except self._recoverable as error:
-            raise Refused(_text(error)) from None
+            raise Refused(message_of(error)) from None
         except (TypeError, OverflowError, AttributeError) as error:  # the value does not convert, or is read-only
-            raise Refused(_one_line(str(error))) from None
+            raise Refused(one_line(str(error))) from None
 
     def _to_net(self, value: Any) -> Any:
         if isinstance(value, bytes | bytearray):
@@ -293,7 +293,7 @@ class Host:
         left = duration_ns
         while left > 0:
             feeding = any(self._to_feed.values())
-            duration = min(left, _FEED_SLICE_NS if feeding else _IDLE_SLICE_NS)
+            duration = min(left, FEED_SLICE_NS if feeding else IDLE_SLICE_NS)
             if feeding:
                 self._feed(duration)
             self.run_for(duration)
@@ -311,7 +311,7 @@ class Host:
 
     def _check(self) -> None:
         if self._errors:
-            raise HostError("a callback failed: " + _one_line(self._errors[0]))
+            raise HostError("a callback failed: " + one_line(self._errors[0]))
 
     def _note_instructions(self) -> None:
         self._instructions_seen = int(self.cpu.ExecutedInstructions)
@@ -359,7 +359,7 @@ class Host:
             if not queue:
                 continue
             uart = self[f"sysbus.{name}"]
-            byte_ns = _BITS_PER_BYTE * 1_000_000_000 // _baud_rate(uart)
+            byte_ns = BITS_PER_BYTE * 1_000_000_000 // baud_rate(uart)
             free_ns = max(self._line_free_ns[name], now_ns)
             count = 0
             while count < len(queue) and free_ns < now_ns + duration_ns:
@@ -460,7 +460,8 @@ def parse_log_line(line: str) -> tuple[str, str, str, int, int] | None:
     return None
 
 
-def _import_pyrenode3() -> Any:
+def import_pyrenode3() -> Any:
+    """Renode, loaded into this process. Raises HostError."""
     # the loader writes files beside Renode's programs: parallel imports spoil each other
     with open(os.environ.get(LOCK) or os.path.join(tempfile.gettempdir(), "offchip-pyrenode3.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -468,7 +469,7 @@ def _import_pyrenode3() -> Any:
             import pyrenode3
             import pyrenode3.wrappers  # noqa: F401 - loads the rest while the lock is held
         except Exception as error:
-            raise HostError(f"pyrenode3 cannot load Renode: {_text(error)}") from error
+            raise HostError(f"pyrenode3 cannot load Renode: {message_of(error)}") from error
     return pyrenode3
 
 
@@ -482,7 +483,7 @@ def _without_spaces(path: Path) -> Path:
     return path
 
 
-def _baud_rate(uart: Any) -> int:
+def baud_rate(uart: Any) -> int:
     """What the firmware programmed, as far as the model knows it."""
     try:
         baud = int(uart.BaudRate)
@@ -500,10 +501,10 @@ def _to_python(value: Any) -> Any:
     return None
 
 
-def _text(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """The message of a .NET or Python exception without its trace."""
-    return _one_line(str(getattr(error, "Message", None) or error) or type(error).__name__)
+    return one_line(str(getattr(error, "Message", None) or error) or type(error).__name__)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     return " ".join(text.replace("\r", " ").split())

@@ -154,6 +154,11 @@ def board_command(platform: Path, seed: int) -> list[str]:
     return [worker_python(), "-m", _MODULE, "{fd}", "{log}", path, str(seed)]
 
 
+def monitor_command(seed: int) -> list[str]:
+    """What starts a worker that has Renode's monitor and no board yet. Raises EngineError."""
+    return [worker_python(), "-m", _MODULE, "{fd}", "{log}", "", str(seed)]
+
+
 def _is_verb(reason: str) -> bool:
     return reason.startswith(("died", "did not", "failed", "was "))
 
@@ -181,17 +186,22 @@ def _last_line(file: Path) -> str:
 #: what the parent may ask of a Host
 _METHODS = {"call", "get", "put", "has", "load_elf", "program", "power_on", "power_off", "reset", "run", "feed_uart",
             "set_hall", "read_memory", "debug", "diagnostics"}
+#: what the parent may ask of a MonitorHost
+_MONITOR_METHODS = {"command", "script", "clear", "attach", "write", "run", "take", "register", "log_lines"}
 
 
-def serve(pipe: Connection, log: Path, platform: Path, seed: int) -> int:
-    """Build the board, then answer until the parent says good-bye or is gone."""
+def serve(pipe: Connection, log: Path, platform: Path | None, seed: int) -> int:
+    """Build the board, or without a platform only the monitor; then answer until the parent says good-bye or is gone.
+    """
     requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, requests), daemon=True).start()
     # imported here, on the main thread: Renode belongs to the thread that loads it
     from offchip.engines.renode.host import BadPlatform, Host, Refused
+    from offchip.engines.renode.monitor_host import MonitorHost
 
+    methods = _METHODS if platform is not None else _MONITOR_METHODS
     try:
-        host = Host(platform, seed, log)
+        host = Host(platform, seed, log) if platform is not None else MonitorHost(seed, log)
     except BadPlatform as error:
         pipe.send(("platform", str(error)))
         return 1
@@ -208,7 +218,7 @@ def serve(pipe: Connection, log: Path, platform: Path, seed: int) -> int:
             if method == "selftest":
                 from offchip.engines.renode.selftest import run_selftest
                 value: Any = run_selftest(host)
-            elif method in _METHODS:
+            elif method in methods:
                 value = getattr(host, method)(*arguments)
             else:
                 raise ValueError("there is no such request")
@@ -230,9 +240,9 @@ def _receive(pipe: Connection, requests: queue.SimpleQueue[tuple[str, tuple[Any,
 
 
 def main() -> None:
-    """``python -m offchip.engines.renode.worker FD LOG PLATFORM SEED``"""
+    """``python -m offchip.engines.renode.worker FD LOG PLATFORM SEED``; an empty PLATFORM: only the monitor"""
     fd, log, platform, seed = sys.argv[1:]
-    code = serve(Connection(int(fd)), Path(log), Path(platform), int(seed))
+    code = serve(Connection(int(fd)), Path(log), Path(platform) if platform else None, int(seed))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # a normal exit of the interpreter takes .NET seconds

@@ -1,0 +1,80 @@
+"""Machines, scripts, time and files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from robot.api.deco import keyword
+
+from offchip.errors import OffchipError
+from RenodeKeywords.bench import Bench
+
+
+class EmulationKeywords:
+    """The monitor, and the keywords of Renode's resource file."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    @keyword
+    def setup(self) -> None:
+        """For *Suite Setup*: have the engine ready. Fails when it is not there."""
+        self.bench.reset()
+        self.bench.session  # noqa: B018 - opens it
+
+    @keyword
+    def teardown(self) -> None:
+        """For *Suite Teardown*: end the engine."""
+        self.bench.close()
+
+    @keyword
+    def test_setup(self) -> None:
+        """For *Test Setup*: as `Reset Emulation`."""
+        self.bench.reset()
+
+    @keyword
+    def test_teardown(self) -> None:
+        """For *Test Teardown*: as `Reset Emulation`. No snapshot of a failed test is kept."""
+        self.bench.reset()
+
+    @keyword
+    def reset_emulation(self) -> None:
+        """Remove every machine, tester and terminal. The default timeout stays."""
+        self.bench.reset()
+
+    @keyword
+    def start_emulation(self) -> None:
+        """As the command ``start``. Time passes in keywords that wait and in ``emulation RunFor`` only."""
+        self.execute_command("start")
+
+    @keyword
+    def execute_command(self, command: str, machine: str | None = None) -> str:
+        """Run a monitor command; returns what it printed. An error fails the test.
+
+        ``machine`` is selected first and stays selected. Relative ``@files`` start at the working directory on the
+        embedded engine and at Renode's folder on Renode: give absolute paths.
+        """
+        try:
+            if machine is not None:
+                self.bench.execute(f'mach set "{machine}"')
+            return self.bench.execute(command)
+        except OffchipError as error:
+            raise AssertionError(f"There was an error when executing command '{command}': {error}") from None
+
+    @keyword
+    def execute_script(self, path: Path) -> str:
+        """Run a .resc file; the first wrong command ends it and fails the test."""
+        try:
+            return self.bench.run_script(Path(str(path).removeprefix("@")).absolute())
+        except OffchipError as error:
+            raise AssertionError(f"There was an error when executing script '{path}': {error}") from None
+
+    @keyword
+    def allocate_temporary_file(self) -> str:
+        """The path of a new empty file."""
+        handle, path = tempfile.mkstemp(prefix="offchip-")
+        os.close(handle)
+        self.bench.temporary_files.append(Path(path))
+        return path
