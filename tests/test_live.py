@@ -20,10 +20,13 @@ LAB = [sys.executable, "-m", "offchip", "lab"]
 def lab(tmp_path: Path) -> Iterator[tuple[int, Path, subprocess.Popen[str]]]:
     process = subprocess.Popen([*LAB, "--port", "0", "--folder", tmp_path, "--scheme", "plain", "--medium", "eeprom"],
                                cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    first = process.stderr.readline()
-    port = re.search(r"broker on 127\.0\.0\.1:(\d+)", first)
-    assert port, first + process.stderr.read()
-    process.stderr.readline()
+    said = []
+    for line in process.stderr:  # ends with the process, should it never come to its port
+        said.append(line)
+        if "openssl s_client" in line:
+            break
+    port = re.search(r"^broker on 127\.0\.0\.1:(\d+)", said[0])
+    assert port, said
     yield int(port[1]), tmp_path, process
     process.send_signal(signal.SIGINT)
     process.wait(30)
