@@ -84,7 +84,7 @@ class EmbeddedEngine:
         self.machine = EmbeddedMachine(platform, seed)
         self.capabilities = Capabilities(
             name="embedded", version=f"unicorn {version('unicorn')}", exact_instructions=True,
-            polices_code_sectors=True, reports_unmodelled_access=True, power_cut=True, instruction_skip=True,
+            polices_code_sectors=True, reports_unmodelled_access=True, power_cut=True, instruction_skip=False,
             snapshot=False)
         self._target_ns = 0
         peripherals = self.machine.platform.peripherals

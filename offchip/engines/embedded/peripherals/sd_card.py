@@ -9,19 +9,23 @@ torn block.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import Protocol
 
 from offchip.engines.embedded.peripheral import Machine, Peripheral, model
 from offchip.engines.embedded.peripherals.crc import crc7, crc16
+from offchip.engines.embedded.peripherals.sd_registers import SCR, SD_STATUS, build_cid, build_csd_v1, build_csd_v2
+from offchip.engines.embedded.peripherals.sd_storage import (
+    BLOCK_SIZE,
+    EMPTY_BLOCK,
+    FileStorage,
+    RamStorage,
+    Storage,
+    blocks_for,
+)
 from offchip.errors import MediumError
-
-BLOCK_SIZE = 512
-_EMPTY = bytes(BLOCK_SIZE)
 
 # R1 response (7.3.2.1)
 R1_IDLE, R1_ERASE_RESET, R1_ILLEGAL_COMMAND, R1_CRC_ERROR = 0x01, 0x02, 0x04, 0x08
@@ -36,179 +40,6 @@ ERROR_TOKEN_ECC, ERROR_TOKEN_OUT_OF_RANGE = 0x04, 0x08
 _HCS = 1 << 30  # argument of ACMD41: the host supports high capacity (4.2.3.1)
 _WAKE_UP_BYTES = 10  # 74 clocks before CMD0 (6.4.1)
 _SDSC_MAXIMUM = 0x8000_0000
-
-
-# card registers ------------------------------------------------------------------------------------------------------
-
-
-def _register(fields: list[tuple[int, int, int]]) -> bytes:
-    """A 128-bit register from (lowest bit, width, value), closed with its CRC7 and end bit."""
-    value = 0
-    for bit, width, content in fields:
-        value |= (content & ((1 << width) - 1)) << bit
-    body = value.to_bytes(16, "big")[:15]
-    return body + bytes([crc7(body)])
-
-
-def build_csd_v1(capacity: int) -> bytes:
-    """Card specific data of a standard capacity card (5.3.2). Raises MediumError when C_SIZE cannot express it."""
-    read_bl_len = 10 if capacity > 0x4000_0000 else 9
-    units = capacity >> read_bl_len
-    size_mult = 0
-    while size_mult < 7 and units >> (size_mult + 2) > 4096:
-        size_mult += 1
-    size = (units >> (size_mult + 2)) - 1
-    if not 0 <= size <= 4095 or (size + 1) << (size_mult + 2 + read_bl_len) != capacity:
-        raise MediumError(f"SdCardSpi: a capacity of {capacity} bytes cannot be expressed in a version 1 CSD; "
-                          "choose another capacity or set highCapacity.")
-    current = [(bit, 3, 5) for bit in (59, 56, 53, 50)]  # VDD_R_CURR_MIN .. VDD_W_CURR_MAX
-    return _register([
-        (126, 2, 0),  # CSD_STRUCTURE
-        (112, 8, 0x26),  # TAAC 1.5 ms
-        (96, 8, 0x32),  # TRAN_SPEED 25 MHz
-        (84, 12, 0x135),  # CCC: classes 0, 2, 4, 5, 8
-        (80, 4, read_bl_len),
-        (79, 1, 1),  # READ_BL_PARTIAL
-        (62, 12, size),
-        *current,
-        (47, 3, size_mult),
-        (46, 1, 1),  # ERASE_BLK_EN
-        (39, 7, 0x7F),  # SECTOR_SIZE
-        (26, 3, 2),  # R2W_FACTOR
-        (22, 4, read_bl_len),  # WRITE_BL_LEN
-    ])
-
-
-def build_csd_v2(capacity: int) -> bytes:
-    """Card specific data of a high capacity card (5.3.3); ``capacity`` is a multiple of 512 KiB."""
-    return _register([
-        (126, 2, 1), (112, 8, 0x0E), (96, 8, 0x32), (84, 12, 0x135), (80, 4, 9),
-        (48, 22, capacity // 0x80000 - 1), (46, 1, 1), (39, 7, 0x7F), (26, 3, 2), (22, 4, 9),
-    ])
-
-
-def build_cid(serial_number: int) -> bytes:
-    """Card identification (5.2): manufacturer 0x5A, "OF", "CHIP0", revision 1.0, January 2026."""
-    return _register([
-        (120, 8, 0x5A),
-        (56, 64, int.from_bytes(b"OFCHIP0\x10", "big")),
-        (24, 32, serial_number),
-        (8, 12, 0x1A1),
-    ])
-
-
-#: SD configuration register (5.6): specification 3.0, 4-bit bus, CMD23
-SCR = bytes((0x02, 0x05, 0x80, 0x02, 0, 0, 0, 0))
-SD_STATUS = bytes(64)
-
-
-# medium --------------------------------------------------------------------------------------------------------------
-
-
-class Storage(Protocol):
-    """The blocks of a card; a block never written reads as zeros."""
-
-    def load(self, lba: int, count: int = 1) -> bytes: ...
-    def store(self, lba: int, data: bytes) -> None:
-        """Keep ``data``, a whole number of blocks, from block ``lba`` on."""
-
-    def wipe(self, first: int, last: int) -> None: ...
-
-
-class RamStorage:
-    """Sparse blocks in memory."""
-
-    def __init__(self) -> None:
-        self._blocks: dict[int, bytes] = {}
-
-    def load(self, lba: int, count: int = 1) -> bytes:
-        get = self._blocks.get
-        if count == 1:
-            return get(lba, _EMPTY)
-        return b"".join(get(each, _EMPTY) for each in range(lba, lba + count))
-
-    def store(self, lba: int, data: bytes) -> None:
-        for at in range(0, len(data), BLOCK_SIZE):
-            block = data[at:at + BLOCK_SIZE]
-            if block == _EMPTY:
-                self._blocks.pop(lba, None)
-            else:
-                self._blocks[lba] = block
-            lba += 1
-
-    def wipe(self, first: int, last: int) -> None:
-        for lba in [lba for lba in self._blocks if first <= lba <= last]:
-            del self._blocks[lba]
-
-
-class FileStorage:
-    """Blocks in an image file; every store is in the file when it returns. No handle stays open."""
-
-    _CHUNK = 2048  # blocks wiped by one write
-
-    def __init__(self, path: str | Path, capacity: int) -> None:
-        """Make the file or extend it (sparse) to exactly ``capacity`` bytes. Raises MediumError."""
-        self.path = Path(path).absolute()
-        with self._open(os.O_RDWR | os.O_CREAT) as image:
-            length = os.fstat(image.fileno()).st_size
-            if length > capacity:
-                raise MediumError(f"{self.path}: the image has {length} bytes but the card only {capacity}; "
-                                  "use a shorter image or a larger capacity.")
-            if length < capacity:
-                image.truncate(capacity)
-
-    def load(self, lba: int, count: int = 1) -> bytes:
-        length = count * BLOCK_SIZE
-        with self._open(os.O_RDONLY) as image:
-            return os.pread(image.fileno(), length, lba * BLOCK_SIZE).ljust(length, b"\0")
-
-    def store(self, lba: int, data: bytes) -> None:
-        with self._open(os.O_WRONLY) as image:
-            os.pwrite(image.fileno(), data, lba * BLOCK_SIZE)
-
-    def wipe(self, first: int, last: int) -> None:
-        with self._open(os.O_WRONLY) as image:
-            for lba in range(first, last + 1, self._CHUNK):
-                count = min(self._CHUNK, last + 1 - lba)
-                os.pwrite(image.fileno(), bytes(count * BLOCK_SIZE), lba * BLOCK_SIZE)
-
-    def _open(self, flags: int) -> _Image:
-        return _Image(self.path, flags)
-
-
-def _blocks_for(length: int) -> int:
-    return -(-length // BLOCK_SIZE)
-
-
-class _Image:
-    """An image file opened for one operation; its errors become MediumError."""
-
-    def __init__(self, path: Path, flags: int) -> None:
-        self._path, self._flags = path, flags
-
-    def __enter__(self) -> _Image:
-        try:
-            self._descriptor = os.open(self._path, self._flags | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise self._failed(error) from error
-        return self
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def truncate(self, length: int) -> None:
-        os.ftruncate(self._descriptor, length)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        os.close(self._descriptor)
-        if isinstance(error, OSError):
-            raise self._failed(error) from error
-
-    def _failed(self, error: OSError) -> MediumError:
-        return MediumError(f"{self._path}: cannot use this card image: {error.strerror or error}.")
-
-
-# card ----------------------------------------------------------------------------------------------------------------
 
 
 class Mode(Enum):
@@ -355,7 +186,7 @@ class SdCardSpi(Peripheral):
         if not length:
             return b""
         first, start = divmod(offset, BLOCK_SIZE)
-        return self._storage.load(first, _blocks_for(start + length))[start:start + length]
+        return self._storage.load(first, blocks_for(start + length))[start:start + length]
 
     def write_raw(self, offset: int, data: bytes) -> None:
         """Write the medium past the card's controller, at any alignment. Raises MediumError beyond the end."""
@@ -364,7 +195,7 @@ class SdCardSpi(Peripheral):
             return
         first, start = divmod(offset, BLOCK_SIZE)
         end = start + len(data)
-        old = self._storage.load(first, _blocks_for(end))
+        old = self._storage.load(first, blocks_for(end))
         self._storage.store(first, old[:start] + data + old[end:])
 
     def power_cut(self) -> None:
@@ -656,7 +487,7 @@ class SdCardSpi(Peripheral):
         kept = max(0, self.torn_bytes)
         if kept >= BLOCK_SIZE:
             return
-        rest = {"ff": b"\xFF" * BLOCK_SIZE, "zero": _EMPTY, "old": programming.previous}[self._torn_fill]
+        rest = {"ff": b"\xFF" * BLOCK_SIZE, "zero": EMPTY_BLOCK, "old": programming.previous}[self._torn_fill]
         new = self._storage.load(programming.lba)
         self._storage.store(programming.lba, new[:kept] + rest[kept:])
         self.torn_writes += 1

@@ -13,12 +13,12 @@ from typing import Any
 from offchip.engines.embedded.peripheral import Machine, Peripheral, model
 from offchip.engines.embedded.peripherals.crc import crc16
 from offchip.engines.embedded.peripherals.sd_card import (
-    BLOCK_SIZE,
     START_BLOCK,
     START_BLOCK_MULTIPLE,
     STOP_TRANSMISSION,
     SdCardSpi,
 )
+from offchip.engines.embedded.peripherals.sd_storage import BLOCK_SIZE
 from offchip.engines.embedded.peripherals.spi import SpiSlave
 from offchip.engines.protocol import Fired, Transfer
 from offchip.errors import MediumError

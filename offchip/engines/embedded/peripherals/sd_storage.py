@@ -1,0 +1,116 @@
+"""Where an SD card keeps its blocks: in memory, or in an image file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Protocol
+
+from offchip.errors import MediumError
+
+BLOCK_SIZE = 512
+EMPTY_BLOCK = bytes(BLOCK_SIZE)
+
+
+class Storage(Protocol):
+    """The blocks of a card; a block never written reads as zeros."""
+
+    def load(self, lba: int, count: int = 1) -> bytes: ...
+    def store(self, lba: int, data: bytes) -> None:
+        """Keep ``data``, a whole number of blocks, from block ``lba`` on."""
+
+    def wipe(self, first: int, last: int) -> None: ...
+
+
+class RamStorage:
+    """Sparse blocks in memory."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, bytes] = {}
+
+    def load(self, lba: int, count: int = 1) -> bytes:
+        get = self._blocks.get
+        if count == 1:
+            return get(lba, EMPTY_BLOCK)
+        return b"".join(get(each, EMPTY_BLOCK) for each in range(lba, lba + count))
+
+    def store(self, lba: int, data: bytes) -> None:
+        for at in range(0, len(data), BLOCK_SIZE):
+            block = data[at:at + BLOCK_SIZE]
+            if block == EMPTY_BLOCK:
+                self._blocks.pop(lba, None)
+            else:
+                self._blocks[lba] = block
+            lba += 1
+
+    def wipe(self, first: int, last: int) -> None:
+        for lba in [lba for lba in self._blocks if first <= lba <= last]:
+            del self._blocks[lba]
+
+
+class FileStorage:
+    """Blocks in an image file; every store is in the file when it returns. No handle stays open."""
+
+    _CHUNK = 2048  # blocks wiped by one write
+
+    def __init__(self, path: str | Path, capacity: int) -> None:
+        """Make the file or extend it (sparse) to exactly ``capacity`` bytes. Raises MediumError."""
+        self.path = Path(path).absolute()
+        with self._open(os.O_RDWR | os.O_CREAT) as image:
+            length = os.fstat(image.fileno()).st_size
+            if length > capacity:
+                raise MediumError(f"{self.path}: the image has {length} bytes but the card only {capacity}; "
+                                  "use a shorter image or a larger capacity.")
+            if length < capacity:
+                image.truncate(capacity)
+
+    def load(self, lba: int, count: int = 1) -> bytes:
+        length = count * BLOCK_SIZE
+        with self._open(os.O_RDONLY) as image:
+            return os.pread(image.fileno(), length, lba * BLOCK_SIZE).ljust(length, b"\0")
+
+    def store(self, lba: int, data: bytes) -> None:
+        with self._open(os.O_WRONLY) as image:
+            os.pwrite(image.fileno(), data, lba * BLOCK_SIZE)
+
+    def wipe(self, first: int, last: int) -> None:
+        with self._open(os.O_WRONLY) as image:
+            for lba in range(first, last + 1, self._CHUNK):
+                count = min(self._CHUNK, last + 1 - lba)
+                os.pwrite(image.fileno(), bytes(count * BLOCK_SIZE), lba * BLOCK_SIZE)
+
+    def _open(self, flags: int) -> _Image:
+        return _Image(self.path, flags)
+
+
+def blocks_for(length: int) -> int:
+    """Blocks that ``length`` bytes need."""
+    return -(-length // BLOCK_SIZE)
+
+
+class _Image:
+    """An image file opened for one operation; its errors become MediumError."""
+
+    def __init__(self, path: Path, flags: int) -> None:
+        self._path, self._flags = path, flags
+
+    def __enter__(self) -> _Image:
+        try:
+            self._descriptor = os.open(self._path, self._flags | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise self._failed(error) from error
+        return self
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def truncate(self, length: int) -> None:
+        os.ftruncate(self._descriptor, length)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        os.close(self._descriptor)
+        if isinstance(error, OSError):
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> MediumError:
+        return MediumError(f"{self._path}: cannot use this card image: {error.strerror or error}.")
