@@ -6,14 +6,20 @@ import json
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 from robot.api import ExecutionResult
 from robot.result import TestCase as Outcome  # pytest would take TestCase for a test
 from robot.utils import Matcher
 
+from offchip.engines.renode import monitor_host
+from offchip.engines.renode.host import HostError, Refused
 from offchip.engines.renode.locate import find_renode, missing_packages
+from offchip.engines.renode.monitor_host import MonitorHost
+from RenodeKeywords.log_tester import Entry, parse_entry
 
 ROOT = Path(__file__).resolve().parent.parent
 STYLE = ROOT / "robot/renode-style"
@@ -239,3 +245,148 @@ def test_an_engine_that_is_not_there_fails_the_setup(tmp_path: Path) -> None:
                      "*** Test Cases ***\nStarts\n    Setup\n")
     test = run_robot(suite, tmp_path, Path("unused"))["Starts"]
     assert test.status == "FAIL" and test.message.endswith("choose embedded, renode or auto.")
+
+
+# Renode's side on a fake .NET --------------------------------------------------------------------------------------
+class Event(list[Any]):
+    def __iadd__(self, handler: Any) -> Event:  # as an event of pythonnet
+        self.append(handler)
+        return self
+
+
+class FakeUart:
+    """Notes what it is given and when."""
+
+    def __init__(self) -> None:
+        self.CharReceived = Event()
+        self.BaudRate = 115200
+        self.given: list[tuple[int, int]] = []
+
+
+class FakeRenode:
+    """The corner of Renode that MonitorHost uses; it echoes the last byte in each slice."""
+
+    def __init__(self) -> None:
+        self.time, self.IsStarted, self.machines = 0, False, ["board"]
+        self.uart, self.slices, self.commands = FakeUart(), [], []
+        self.uart.WriteChar = lambda value: self.uart.given.append((value, self.time))
+        self.cpu = types.SimpleNamespace(PC=types.SimpleNamespace(RawValue=0x8000100),
+                                         GetRegister=lambda n: types.SimpleNamespace(RawValue=n * 16))
+        self.log: Path | None = None
+
+    internal = MasterTimeSource = property(lambda self: self)
+    ElapsedVirtualTime = property(lambda self: types.SimpleNamespace(
+        Ticks=self.time, TimeElapsed=types.SimpleNamespace(Ticks=self.time)))
+
+    def SetSeed(self, seed: int) -> None:
+        self.seed = seed
+
+    def PauseAll(self) -> None:
+        self.IsStarted = False
+
+    def RunFor(self, ticks: int) -> None:
+        assert not self.IsStarted, "Renode refuses RunFor while it runs freely"
+        self.slices.append(ticks)
+        self.time += ticks
+        for value, _ in self.uart.given[-1:]:
+            for handler in self.uart.CharReceived:
+                handler(value)
+
+    def __iter__(self) -> Any:
+        return iter([self] * len(self.machines))
+
+    def get_mach(self, name: str) -> FakeRenode | None:
+        return self if name in self.machines else None
+
+    def __getitem__(self, path: str) -> Any:
+        return {"sysbus.usart1": self.uart, "sysbus.cpu": self.cpu}[path]
+
+    def clear(self) -> None:
+        self.machines = []
+
+    def execute(self, line: str) -> tuple[str, str]:
+        self.commands.append(line)
+        if line == "runMacro $boot":
+            self.IsStarted = True
+        return ("Renode 1.16.1\r\n\r", "") if line == "version" else ("", "No such command" if line == "bad" else "")
+
+    def execute_script(self, path: str) -> tuple[str, str]:
+        return "", f"{path}: it stops here\r\n"
+
+    def Flush(self) -> None:
+        pass
+
+
+@pytest.fixture
+def renode(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[MonitorHost, FakeRenode]:
+    fake = FakeRenode()
+    fake.log = tmp_path / "log"
+    package = types.SimpleNamespace(interface_to_class=lambda item: item)
+    interval = types.SimpleNamespace(FromTicks=lambda n: n, FromMicroseconds=lambda n: n)
+    for name, members in {"Antmicro.Renode.Logging": {"Logger": fake},
+                          "Antmicro.Renode.Time": {"TimeInterval": interval},
+                          "pyrenode3.wrappers": {"Emulation": lambda: fake, "Monitor": lambda: fake}}.items():
+        for parent in (name.rpartition(".")[0], name.partition(".")[0]):
+            monkeypatch.setitem(sys.modules, parent, types.ModuleType(parent))
+        monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(**members))
+    monkeypatch.setattr(monitor_host, "import_pyrenode3", lambda: package)
+    return MonitorHost(3, fake.log), fake
+
+
+def test_renode_time_flows_in_slices_and_bytes_at_line_rate(renode: tuple[MonitorHost, FakeRenode]) -> None:
+    host, fake = renode
+    wire = host.attach("sysbus.usart1", None)
+    assert host.run(25_000_000) == [] and fake.slices == [10_000_000, 10_000_000, 5_000_000]
+    assert fake.AdvanceImmediately is True and fake.seed == 3
+    host.write(wire, b"ab", 0)
+    received = host.run(1_000_000)
+    assert [value for value, _ in fake.uart.given] == list(b"ab")
+    assert received == [(wire, ord("b"), 26_000_000)] and host.take() == []
+    host.write(wire, b"cd", 2_000_000)
+    host.run(5_000_000)
+    assert [(value, at) for value, at in fake.uart.given[2:]] == [(ord("c"), 28_000_000), (ord("d"), 30_000_000)]
+
+
+def test_renode_never_runs_freely_between_keywords(renode: tuple[MonitorHost, FakeRenode]) -> None:
+    host, fake = renode
+    assert host.command("start") == "" and "start" not in fake.commands
+    host.command("runMacro $boot")
+    assert not fake.IsStarted
+    host.run(1_000_000)
+
+
+def test_renodes_refusals_reach_the_test(renode: tuple[MonitorHost, FakeRenode]) -> None:
+    host, fake = renode
+    for refused, reason in ((lambda: host.command("bad"), "No such command"),
+                            (lambda: host.script("/x.resc"), "it stops here"),
+                            (lambda: host.attach("sysbus.nope", None), 'no peripheral "sysbus.nope"'),
+                            (lambda: host.attach("sysbus.cpu", None), "is no UART"),
+                            (lambda: host.register("sysbus.cpu", None, "other"), 'no machine "other"')):
+        with pytest.raises(Refused, match=reason):
+            refused()
+    assert host.register("sysbus.cpu", None, "board") == 0x8000100 and host.register("sysbus.cpu", 13, None) == 208
+    fake.machines.append("second")
+    with pytest.raises(Refused, match="there are 2 machines"):
+        host.attach("sysbus.usart1", None)
+    host.clear()
+    with pytest.raises(Refused, match="no machine to run"):
+        host.run(1)
+
+
+def test_renodes_log_is_read_in_whole_lines(renode: tuple[MonitorHost, FakeRenode]) -> None:
+    host, fake = renode
+    assert fake.log is not None and host.log_lines() == []
+    fake.log.write_text("12:00:00.0000 [WARNING] usart1: Unhandled read\n12:00:00.0001 [ERR")
+    lines = host.log_lines()
+    assert [parse_entry(line) for line in lines] == [Entry("WARNING", "usart1: Unhandled read")]
+    with fake.log.open("a") as log:
+        log.write("OR] cpu: abort\n")
+    assert [parse_entry(line) for line in host.log_lines()] == [Entry("ERROR", "cpu: abort")]
+
+
+def test_a_failing_callback_is_not_lost(renode: tuple[MonitorHost, FakeRenode]) -> None:
+    host, fake = renode
+    host.attach("sysbus.usart1", None)
+    fake.uart.CharReceived[0]("not a byte")
+    with pytest.raises(HostError, match="a callback failed: .*ValueError"):
+        host.run(1_000_000)
