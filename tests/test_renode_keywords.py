@@ -59,7 +59,7 @@ def messages(test: Outcome) -> list[str]:
 def test_suite_in_renodes_style_passes_and_its_times_repeat(shell: Path, tmp_path: Path) -> None:
     runs = [run_robot(STYLE / "lab_board.robot", tmp_path / name, shell) for name in ("first", "second")]
     for results in runs:
-        assert len(results) == 12
+        assert len(results) == 15
         assert {name: test.message for name, test in results.items() if not test.passed} == {}
     first, second = (messages(results["Ticks Come In Order"]) for results in runs)
     assert first == second
@@ -118,6 +118,9 @@ CASES = {
     "Not registered": ("Unregister Failing Uart String    x", "*not registered*"),
     "Is on Uart": ("Should Not Be On Uart    shell", "*Unexpected entry has been found on UART: shell ready"),
     "Not idle": ("Write To Uart    x\n    Test If Uart Is Idle    1", "*the UART sent a byte*"),
+    "Held bytes are not idle": ("Write Line To Uart    ticks\n    ${l}=    Create List    tick    tick    tick\n"
+                                "    Wait For Lines On Uart    ${l}    pauseEmulation=true\n"
+                                "    Test If Uart Is Idle    0.001", "*the UART sent a byte*"),
     "Too slow": ("Write Char Delay    0.01\n    Write To Uart    slow\n"
                  "    Wait For Prompt On Uart    slow    timeout=0.039", "*within 0.039 s*"),
     "Bad regular expression": ("Wait For Line On Uart    (    treatAsRegex=true", "*is no regular expression*"),

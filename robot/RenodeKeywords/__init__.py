@@ -27,8 +27,8 @@ class RenodeKeywords(DynamicCore):
     | Test Teardown     Test Teardown
 
     Time is virtual. It passes in slices of one millisecond while a keyword waits, in ``emulation RunFor``, and at no
-    other time, so runs repeat exactly; ``Sleep`` lets none pass. Timeouts are virtual seconds. Bytes that come after a
-    match wait for the next keyword.
+    other time, so runs repeat exactly; ``Sleep`` lets none pass. Timeouts are virtual seconds. With ``pauseEmulation``
+    the bytes after a match reach the tester in the next keyword, else at once.
 
     What cannot mean the same as in Renode is tagged ``refused`` and fails with the reason.
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from RenodeKeywords.log_tester import LogTester, parse_entry
-from RenodeKeywords.session import Session, open_session
+from RenodeKeywords.session import Received, Session, open_session
 from RenodeKeywords.terminal_tester import TerminalTester
 
-#: virtual time between two looks at what came; a keyword returns at the end of the slice in which its match came
+#: virtual time between two looks at what came; time stops at the end of the slice in which a match came
 SLICE_NS = 1_000_000
 T = TypeVar("T")
 
@@ -26,6 +27,7 @@ class Bench:
     def __init__(self, engine: str) -> None:
         self._engine = engine
         self._session: Session | None = None
+        self._held: deque[Received] = deque()
         self.testers: dict[int, TerminalTester] = {}
         self.default_tester: int | None = None
         self.log_tester: LogTester | None = None
@@ -43,6 +45,7 @@ class Bench:
         """No machine, no tester."""
         if self._session is not None:
             self._session.reset()
+        self._held.clear()
         self.testers.clear()
         self.default_tester = None
         self.log_tester = None
@@ -93,27 +96,30 @@ class Bench:
         return self.testers[number]
 
     # time --------------------------------------------------------------------------------------------------------
-    def wait(self, look: Callable[[], T | None], timeout_s: float) -> T | None:
+    def wait(self, look: Callable[[], T | None], timeout_s: float, hold: bool = False) -> T | None:
         """Let virtual time pass until ``look``, asked after every byte and every slice, finds something.
 
+        With ``hold``, what the UARTs send after that reaches the testers in the next call only, byte by byte.
         Returns None after ``timeout_s`` virtual seconds. Raises AssertionError, OffchipError.
         """
         if not (math.isfinite(timeout_s) and timeout_s >= 0):
             raise AssertionError(f"a timeout is a number of seconds from 0 on, not {timeout_s}")
-        found = self.collect(look)
+        found = self.collect(look, hold)
         left = round(timeout_s * 1_000_000_000)
         while found is None and left > 0:
             duration = min(left, SLICE_NS)
             self.session.run(duration)
             left -= duration
-            found = self.collect(look)
+            found = self.collect(look, hold)
         return found
 
-    def collect(self, look: Callable[[], T | None] = lambda: None) -> T | None:
-        """Hand what came to the testers; what comes after the match waits for the next keyword."""
+    def collect(self, look: Callable[[], T | None] = lambda: None, hold: bool = False) -> T | None:
+        """Hand what came to the testers, with ``hold`` only up to what ``look`` finds."""
         self._collect_log()
+        self._held += self.session.take()
         found = look()
-        for byte in self.session.take():
+        while self._held and not (hold and found is not None):
+            byte = self._held.popleft()
             for tester in self.testers.values():
                 if tester.wire == byte.wire:
                     tester.receive(byte.value, byte.time_ns)

@@ -15,11 +15,17 @@ DEFAULT_TIMEOUT_S = 8.0
 
 
 class UartKeywords:
-    """Timeouts are virtual seconds. ``pauseEmulation`` is accepted: time stands still after every keyword anyway."""
+    """Timeouts are virtual seconds.
+
+    Time stands still after every keyword, at the end of the millisecond in which the match came. ``pauseEmulation``
+    decides what becomes of the bytes after the match: the tester has them at once, or, when it is set, in the next
+    keyword, as if the emulation had stopped at the match.
+    """
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self._timeout_s = DEFAULT_TIMEOUT_S
+        self._pause = False
         self._wait_for_echo = True
         self._match_next_line = False
 
@@ -42,6 +48,7 @@ class UartKeywords:
                                defaultWaitForEcho: bool | None = None, defaultMatchNextLine: bool | None = None,
                                binaryMode: bool = False) -> int:
         """Listen to a UART, given by its whole path (``sysbus.usart1``); returns the tester's id."""
+        self._pause = bool(defaultPauseEmulation)
         self._wait_for_echo = defaultWaitForEcho is not False
         self._match_next_line = bool(defaultMatchNextLine)
         timeout_s = self._timeout_s if timeout is None else _seconds(timeout)
@@ -61,7 +68,7 @@ class UartKeywords:
         tester = self._text_tester(testerId)
         next_line = self._match_next_line if matchNextLine is None else matchNextLine
         look = tester.line(content, treatAsRegex, includeUnfinishedLine, next_line)
-        return self._expect(tester, look, timeout, f'line containing "{content}"')
+        return self._expect(tester, look, timeout, f'line containing "{content}"', pauseEmulation)
 
     @keyword
     def wait_for_lines_on_uart(self, content: list[str], timeout: float | None = None, testerId: int | None = None,
@@ -76,11 +83,12 @@ class UartKeywords:
             return result()
         if not (self._match_next_line if matchFromNextLine is None else matchFromNextLine):
             look = tester.lines(content, treatAsRegex, includeUnfinishedLine)
-            return self._expect(tester, look, timeout, f'lines starting with "{content[0]}"')
+            return self._expect(tester, look, timeout, f'lines starting with "{content[0]}"',
+                                pauseEmulation)
         for index, each in enumerate(content, 1):
             unfinished = includeUnfinishedLine and index == len(content)
             found = self._expect(tester, tester.line(each, treatAsRegex, unfinished, next_line=True), timeout,
-                                 f'next line containing "{each}"')
+                                 f'next line containing "{each}"', pauseEmulation)
         return found
 
     @keyword
@@ -88,7 +96,7 @@ class UartKeywords:
                                    pauseEmulation: bool | None = None) -> DotDict:
         """Wait for any whole line."""
         tester = self.bench.tester(testerId)
-        return self._expect(tester, tester.next_line, timeout, "next line")
+        return self._expect(tester, tester.next_line, timeout, "next line", pauseEmulation)
 
     @keyword
     def wait_for_prompt_on_uart(self, prompt: str, testerId: int | None = None, timeout: float | None = None,
@@ -108,7 +116,8 @@ class UartKeywords:
         tester = self.bench.tester(testerId)
         if not tester.binary:
             raise AssertionError("bytes can be waited for with binaryMode=true of Create Terminal Tester only")
-        return self._expect(tester, tester.bytes(content, treatAsRegex, matchStart), timeout, f'bytes "{content}"')
+        look = tester.bytes(content, treatAsRegex, matchStart)
+        return self._expect(tester, look, timeout, f'bytes "{content}"', pauseEmulation)
 
     @keyword
     def should_not_be_on_uart(self, content: str, timeout: float | None = None, testerId: int | None = None,
@@ -125,9 +134,8 @@ class UartKeywords:
                              pauseEmulation: bool | None = None) -> None:
         """Let ``timeout`` virtual seconds pass; fail as soon as the UART sends a byte."""
         tester = self.bench.tester(testerId)
-        self.bench.collect()  # what came before does not count
         before = tester.received
-        if self.bench.wait(lambda: tester.received > before or None, _seconds(timeout)):
+        if self.bench.wait(lambda: tester.received > before or None, _seconds(timeout), self._hold(pauseEmulation)):
             self._fail(tester, "Terminal is idle", "the UART sent a byte")
 
     # writing -----------------------------------------------------------------------------------------------------
@@ -149,7 +157,7 @@ class UartKeywords:
         tester = self.bench.tester(testerId)
         self.write_to_uart(f"{content}\r", testerId)
         if self._wait_for_echo if waitForEcho is None else waitForEcho:
-            self._expect(tester, tester.line(content, unfinished=True), None, f'echo of "{content}"')
+            self._expect(tester, tester.line(content, unfinished=True), None, f'echo of "{content}"', pauseEmulation)
         return result()
 
     @keyword
@@ -205,15 +213,19 @@ class UartKeywords:
             raise AssertionError("this tester has binaryMode=true; use Wait For Bytes On Uart")
         return tester
 
-    def _expect(self, tester: TerminalTester, look: Matcher, timeout: float | None, what: str) -> DotDict:
+    def _expect(self, tester: TerminalTester, look: Matcher, timeout: float | None, what: str,
+                pause: bool | None) -> DotDict:
         limit_s = _timeout(timeout, tester)
-        found = self.bench.wait(_failing_first(tester, look), limit_s)
+        found = self.bench.wait(_failing_first(tester, look), limit_s, self._hold(pause))
         if found is None:
             self._fail(tester, what, f"no {what} came within {limit_s:g} s of virtual time")
         if found.get("IsFailingString"):
             raise AssertionError(f"Terminal tester failed! Test failing entry has been found on UART: {found.Line}")
         tester.note(f"success: {what}")
         return found
+
+    def _hold(self, pause: bool | None) -> bool:
+        return self._pause if pause is None else pause
 
     @staticmethod
     def _fail(tester: TerminalTester, what: str, reason: str) -> None:

@@ -69,7 +69,29 @@ Ticks Come In Order
     ${second}=                Wait For Line On Uart    tick ([0-9a-f]{8})    treatAsRegex=true    matchNextLine=true
     Should Be Equal As Integers    ${{ int($second.Groups[0], 16) - int($first.Groups[0], 16) }}    1
     Should Be True            ${last.Timestamp} < ${first.Timestamp} < ${second.Timestamp}
+    Wait For Line On Uart     tick    pauseEmulation=false
+    Test If Uart Is Idle      0.1
     Log                       ${last.Timestamp} ${first.Timestamp} ${second.Timestamp}
+
+Lines Follow Each Other From The Next One On
+    Boot Shell
+    Write Line To Uart        ticks
+    Wait For Next Line On Uart
+    ${ticks}=                 Create List    tick    tick (\\w+)    tick    >
+    ${prompt}=                Wait For Lines On Uart    ${ticks}    treatAsRegex=true    includeUnfinishedLine=true
+    ...                       matchFromNextLine=true    pauseEmulation=true
+    Should Be Equal           ${prompt.Line}    >
+
+Carriage Return Ends A Line
+    Execute Command           $bin=@${SHELL}
+    Execute Script            ${BOARD}
+    Execute Command           runMacro $flashit
+    Create Terminal Tester    ${CONSOLE}    timeout=1    endLineOption=TreatCarriageReturnAsEndLine
+    ...                       defaultPauseEmulation=true
+    ${line}=                  Wait For Line On Uart    ready
+    Should Be Equal           ${line.Line}    shell ready
+    ${line}=                  Wait For Line On Uart    >    includeUnfinishedLine=true
+    Should Be Equal           ${line.Line}    \n>
 
 Colours Are Left Out
     Boot Shell
@@ -116,6 +138,23 @@ Unknown Register Is Logged
     Wait For Log Entry        usart1:    treatAsRegex=true
     Should Not Be In Log      usart1    timeout=0.1
     Clear Log Tester History
+
+Log Is Kept And Saved
+    Boot Shell
+    ${path}=                  Allocate Temporary File
+    Enable Logging To Cache
+    Create Log Tester         0.1
+    Register Failing Log String      usart1
+    Unregister Failing Log String    usart1
+    Write Line To Uart        odd
+    ${entry}=                 Wait For Log Entry    usart1
+    Save Cached Log           ${path}
+    ${kept}=                  Evaluate    pathlib.Path($path).read_text()    modules=pathlib
+    Should Contain            ${kept}    ${entry}
+    Clear Cached Log
+    Save Cached Log           ${path}
+    ${kept}=                  Evaluate    pathlib.Path($path).read_text()    modules=pathlib
+    Should Be Empty           ${kept}
 
 Registers And Memory Are Seen
     Boot Shell

@@ -24,7 +24,6 @@ class RenodeMonitor:
     def __init__(self, seed: int = 1) -> None:
         renode = need_renode()
         self._worker = Worker(monitor_command(seed), worker_environment(renode), START_S)
-        self.version: str = self._worker.about["version"]
 
     def _ask(self, method: str, *arguments: Any, limit_s: float = REQUEST_S) -> Any:
         try:
