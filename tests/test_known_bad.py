@@ -82,6 +82,7 @@ def test_changed_byte_in_the_device_certificate(tmp_path: Path) -> None:
 
 
 def test_policy_that_allows_everything(tmp_path: Path) -> None:
-    red = ["Third Topic Ends The Session At Once", "Forbidden Subscription Ends The Session At Once"]
+    red = ["Third Topic Ends The Session At Once With Internal Credentials",
+           "Forbidden Subscription Ends The Session At Once With Internal Credentials"]
     held = claims(tmp_path, "05_policy", red, sabotage=WIDE_POLICY)
     assert held == dict.fromkeys(red, False)

@@ -19,6 +19,7 @@ THREATS: dict[str, Threat] = {
     "A04": Threat("replace the CA, run a rogue broker", "T.DIRECT_WRITE", "TID-108 -> TID-316", (295, 296, 345)),
     "A08": Threat("clone the credentials to a second client", "T.DIRECT_READ", "TID-108, TID-214", (522, 294)),
     "A09": Threat("wipe, corrupt or remove the medium", "-", "~", (703, 636, 400)),
+    "A10": Threat("change data on the bus", "T.MITM", "TID-114", (367, 345)),
     "A13": Threat("read through the debug port", "T.DIRECT_READ ~", "TID-115, TID-119, TID-223", (1191, 1263)),
     "A14": Threat("lower the readout protection", "T.DIRECT_READ ~", "TID-105, TID-214", (1247, 1231)),
     "A17": Threat("server certificate of another authority or host", "-", "TID-316", (295, 297)),

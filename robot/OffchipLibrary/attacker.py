@@ -74,6 +74,29 @@ class AttackerKeywords:
         board = self.lab.board
         self._take(bus.sniff_credentials([*board.spi_tap.drain(), *board.i2c_tap.drain()]))
 
+    @keyword(tags=("attacker", "A09"))
+    def hold_the_card_output_at(self, value: int) -> None:
+        """Force the card's data line to one level for good: 0 (shorted to ground) or 255 (pulled up)."""
+        self.lab.board.spi_tap.stuck_miso(value)
+
+    @keyword(tags=("attacker", "A10"))
+    def change_the_card_block_on_the_bus(self, block: int, offset: int, data: bytes, repair_crc: bool = False) -> None:
+        """Sit between card and chip and change a block each time it is read.
+
+        | =Argument= | =Description= |
+        | block, offset | which bytes: 512-byte block, offset inside it |
+        | data | what the chip gets to see instead |
+        | repair_crc | also put the block's CRC16 right |
+        """
+        self.lab.board.spi_tap.replace_on_read(block, offset, data, fix_crc=repair_crc)
+
+    @keyword(tags=("attacker", "A10"))
+    def collect_what_the_probe_changed(self) -> None:
+        """Take over the SPI probe's own record of what it really changed."""
+        for fired in self.lab.board.spi_tap.fired():
+            self.lab.fired(Evidence(fired.rule, f"{fired.bus} {fired.place}", fired.time_ns, "changed on the bus",
+                                    fired.before, fired.after))
+
     # debug port ----------------------------------------------------------------------------------------------------
     @keyword(tags=("attacker", "A13"))
     def dump_everything_through_the_debug_port(self) -> None:

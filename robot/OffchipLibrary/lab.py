@@ -42,6 +42,8 @@ class Lab:
         return self._stage
 
     def install(self, stage: Stage, board: Board) -> None:
+        if self._board is not None:
+            raise OffchipError("a test has one device; write another test for another configuration.")
         self._stage, self._board = stage, board
 
     def fired(self, *evidence: Fired) -> None:

@@ -14,6 +14,24 @@ SD Card Without The Key File Is Reported And Survived                       sd  
 EEPROM Of Noise Is Reported And Survived                                    eeprom    noise          record-magic
 Wiped EEPROM Is Reported And Survived                                       eeprom    wipe           record-magic
 EEPROM With One Flipped Bit Is Reported And Survived                        eeprom    bit            record-crc
+SD Card With Its Output Shorted To Ground Is Reported And Survived
+    [Template]    Device Survives A Stuck Card Output
+    0
+SD Card With Its Output Open Is Reported And Survived
+    [Template]    Device Survives A Stuck Card Output
+    255
+SD Block Changed On The Bus Is Noticed By Its Checksum
+    [Template]    NONE
+    [Tags]    A10    CWE-345
+    Given A Device    scheme=plain    medium=sd
+    The Attack Is    A10
+    Change The Card Block On The Bus    block=0    offset=11    data=${{b'\x00\x00'}}
+    Power On
+    Console Should Show    ^storage: error read-crc
+    Collect What The Probe Changed
+    Device Should Stay Alive    20
+    Broker Should Never Have Connected    thing-1
+    Verdict Should Be    held    CRC16 catches a change that does not repair it
 SD Card With A Malformed Certificate Is Reported And Survived
     [Template]    NONE
     Given A Device    scheme=plain    medium=sd
@@ -39,6 +57,18 @@ SD Card Pulled While Publishing Is Survived And Found Again When Put Back
     Verdict Should Be    degraded    silent while the card is out, back when it is back
 
 *** Keywords ***
+Device Survives A Stuck Card Output
+    [Arguments]    ${level}
+    Given A Device    scheme=plain    medium=sd
+    The Attack Is    A09
+    Hold The Card Output At    ${level}
+    Power On
+    Console Should Show    ^storage: error (no-card|timeout|card-error)
+    Collect What The Probe Changed
+    Device Should Stay Alive    20
+    Broker Should Never Have Connected    thing-1
+    Verdict Should Be    degraded    the device has no credentials, says so and lives on
+
 Device Reports And Lives On
     [Arguments]    ${medium}    ${damage}    ${reason}
     Given A Device    scheme=plain    medium=${medium}

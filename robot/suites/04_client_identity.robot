@@ -11,20 +11,55 @@ Client Without A Certificate Is Refused With The Right Alert
     Broker Should Never Have Connected    thing-1
     Verdict Should Be    held    no certificate, no session
 
-Unknown Certificate Of The Owner's Authority Is Refused
-    [Template]    Device With Certificate Is Refused
-    unregistered    none
-    unregistered    sd
-    unregistered    eeprom
+Unknown Certificate Of The Owner's Authority Is Refused With Internal Credentials
+    Device With Unknown Certificate Is Refused    internal    none
 
-Certificate Of A Foreign Authority Is Refused
-    [Template]    Device With Foreign Certificate Is Refused
-    none
-    sd
-    eeprom
+Unknown Certificate Of The Owner's Authority Is Refused With Credentials On SD
+    Device With Unknown Certificate Is Refused    plain    sd
 
-Inactive Certificate Is Refused
-    Given A Device
+Unknown Certificate Of The Owner's Authority Is Refused With Credentials In EEPROM
+    Device With Unknown Certificate Is Refused    plain    eeprom
+
+Certificate Of A Foreign Authority Is Refused With Internal Credentials
+    Device With Foreign Certificate Is Refused    internal    none
+
+Certificate Of A Foreign Authority Is Refused With Credentials On SD
+    Device With Foreign Certificate Is Refused    plain    sd
+
+Certificate Of A Foreign Authority Is Refused With Credentials In EEPROM
+    Device With Foreign Certificate Is Refused    plain    eeprom
+
+Inactive Certificate Is Refused With Internal Credentials
+    Device With Inactive Certificate Is Refused    internal    none
+
+Inactive Certificate Is Refused With Credentials On SD
+    Device With Inactive Certificate Is Refused    plain    sd
+
+Inactive Certificate Is Refused With Credentials In EEPROM
+    Device With Inactive Certificate Is Refused    plain    eeprom
+
+Client Id Of Another Thing Is Refused With Internal Credentials
+    Client Id Of Another Thing Is Refused From    internal    none
+
+Client Id Of Another Thing Is Refused With Credentials On SD
+    Client Id Of Another Thing Is Refused From    plain    sd
+
+Client Id Of Another Thing Is Refused With Credentials In EEPROM
+    Client Id Of Another Thing Is Refused From    plain    eeprom
+
+Device Deactivated While Connected Is Dropped And Cannot Return With Internal Credentials
+    Deactivated Device Is Dropped And Cannot Return    internal    none
+
+Device Deactivated While Connected Is Dropped And Cannot Return With Credentials On SD
+    Deactivated Device Is Dropped And Cannot Return    plain    sd
+
+Device Deactivated While Connected Is Dropped And Cannot Return With Credentials In EEPROM
+    Deactivated Device Is Dropped And Cannot Return    plain    eeprom
+
+*** Keywords ***
+Device With Inactive Certificate Is Refused
+    [Arguments]    ${scheme}    ${medium}
+    Given A Device    scheme=${scheme}    medium=${medium}
     The Attack Is    A19
     Deactivate The Device Certificate
     Present The Certificate
@@ -34,8 +69,9 @@ Inactive Certificate Is Refused
     Models Should Have No Complaints
     Verdict Should Be    held    an inactive certificate gets no session
 
-Client Id Of Another Thing Is Refused
-    Given A Device    client_id=thing-2
+Client Id Of Another Thing Is Refused From
+    [Arguments]    ${scheme}    ${medium}
+    Given A Device    scheme=${scheme}    medium=${medium}    client_id=thing-2
     The Attack Is    A21
     Power On
     Present The Client Id    thing-2
@@ -44,8 +80,9 @@ Client Id Of Another Thing Is Refused
     Models Should Have No Complaints
     Verdict Should Be    held    the certificate is bound to its own thing
 
-Device Deactivated While Connected Is Dropped And Cannot Return
-    Given A Device
+Deactivated Device Is Dropped And Cannot Return
+    [Arguments]    ${scheme}    ${medium}
+    Given A Device    scheme=${scheme}    medium=${medium}
     The Attack Is    A19
     Power On
     Device Should Publish    offchip/feed
@@ -57,11 +94,9 @@ Device Deactivated While Connected Is Dropped And Cannot Return
     Broker Should Have Sessions    thing-1    1
     Verdict Should Be    held    dropped at once, no way back
 
-*** Keywords ***
-Device With Certificate Is Refused
-    [Arguments]    ${certificate}    ${medium}
-    ${scheme}=    Set Variable If    '${medium}' == 'none'    internal    plain
-    Given A Device    scheme=${scheme}    medium=${medium}    certificate=${certificate}
+Device With Unknown Certificate Is Refused
+    [Arguments]    ${scheme}    ${medium}
+    Given A Device    scheme=${scheme}    medium=${medium}    certificate=unregistered
     The Attack Is    A21
     Present The Certificate
     Device Should Wait With Reason    \\S+
@@ -71,8 +106,7 @@ Device With Certificate Is Refused
     Verdict Should Be    held    an unregistered certificate gets no session
 
 Device With Foreign Certificate Is Refused
-    [Arguments]    ${medium}
-    ${scheme}=    Set Variable If    '${medium}' == 'none'    internal    plain
+    [Arguments]    ${scheme}    ${medium}
     Given A Device    scheme=${scheme}    medium=${medium}    certificate=foreign
     The Attack Is    A21
     Present The Certificate
