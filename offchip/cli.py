@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import psutil
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -59,7 +60,11 @@ def run(
     results = results.resolve()
     fresh = results.with_name(results.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    try:
+        fresh.mkdir(parents=True)
+    except OSError as error:
+        raise OffchipError(f"{results}: the report cannot be written here ({error.strerror}); give another "
+                           "--results.") from None
     try:
         code = _run_suites(fresh, engine, elf.resolve(), suite or [], test or [], max(1, jobs))
         if not (fresh / "output.xml").exists():
@@ -255,7 +260,11 @@ def _run_suites(results: Path, engine: str, elf: Path, suites: list[str], tests:
                     console.print(escape(line.rstrip()))
             return process.wait()
         except KeyboardInterrupt:
-            os.killpg(process.pid, signal.SIGKILL)
+            # pabot gives each suite a session of its own, so the whole tree is ended, not one process group
+            tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            for each in tree:
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
             process.wait()
             raise
 
@@ -282,18 +291,16 @@ def _print(outcome: dict) -> None:
 def main() -> None:
     """Entry point: errors of the lab become one line and exit code 2, Ctrl-C becomes 130."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
-    except typer.Abort:
-        sys.exit(130)
+        code = app(standalone_mode=False) or 0
     except OffchipError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; the previous report is untouched.", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - click's usage errors, which carry their own sentence
+        code = 2
+    except Exception as error:  # noqa: BLE001 - typer's usage errors, which carry their own sentence
         message = getattr(error, "format_message", None)
         if message is None:
             raise
         print(f"error: {message()}", file=sys.stderr)
-        sys.exit(2)
+        code = 2
+    if code == 130:  # typer's code for Ctrl-C
+        print("interrupted; nothing was changed.", file=sys.stderr)
+    sys.exit(code)

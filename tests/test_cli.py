@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,6 +97,26 @@ def test_unusable_images_certificates_and_options(tmp_path: Path, arguments: tup
     short.write_bytes(bytes(1000))
     given = [str(short) if each == "SHORT" else each for each in arguments]
     one_sentence(offchip(*given, *(("--port", "0") if given[0] == "lab" else ())), *words)
+
+
+def test_interrupt_ends_everything_and_leaves_the_old_report(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "index.html").write_text("old")
+    run = subprocess.Popen([sys.executable, "-m", "offchip", "run", "--results", results], cwd=ROOT, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    for line in run.stderr:
+        if "EXECUTING" in line:
+            break
+    children = psutil.Process(run.pid).children(recursive=True)
+    assert children
+    run.send_signal(signal.SIGINT)
+    rest = run.stderr.read()
+    assert run.wait(60) == 130
+    assert rest.strip().splitlines()[-1].startswith("interrupted") and "Traceback" not in rest
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+    assert (results / "index.html").read_text() == "old"
 
 
 def test_unknown_engine_and_option_are_one_sentence() -> None:
