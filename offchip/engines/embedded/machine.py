@@ -105,6 +105,8 @@ class EmbeddedMachine:
                 self.core.map_buffer(place.start, buffer, writable)
                 self._memories.append((place.start, buffer))
             else:
+                if place.region is None:
+                    place.peripheral.base = place.start
                 self._register_io(place.start, place.size, *self._accessors(place.peripheral, place.region))
         for tag in self.platform.tags:
             self._register_io(tag.start, tag.end - tag.start + 1, lambda o, w, v=tag.value: v >> 8 * (o & 3),

@@ -98,6 +98,7 @@ class Peripheral:
         self.machine = machine
         self.name = ""  # set by the builder: "spi1"
         self.path = ""  # set by the builder: "sysbus.spi1"
+        self.base = 0  # set by the machine: where its registers begin on the bus
         self.irq = Line()
         self.lines: dict[int, Line] = {}
 
@@ -129,7 +130,9 @@ class Peripheral:
 
     def unmodelled(self, offset: int, width: int, value: int | None = None) -> int:
         what = "read of" if value is None else f"write of 0x{value:X} to"
-        self.machine.report("unmodelled", self.path, f"{width * 8}-bit {what} register offset 0x{offset:X}", offset)
+        address = self.base + offset
+        self.machine.report("unmodelled", self.path,
+                            f"{width * 8}-bit {what} register offset 0x{offset:X} (0x{address:08X})", address)
         return 0
 
     def violation(self, message: str) -> None:

@@ -306,7 +306,8 @@ class Stm32F4I2c(Peripheral):
         elif offset in STORAGE:
             self._stored[offset] = value & STORAGE[offset][0]
             if offset == CR2 and value & CR2_DMAEN:
-                self.machine.report("unmodelled", self.path, "DMAEN was set in CR2: DMA is not modelled", offset)
+                self.machine.report("unmodelled", self.path, "DMAEN was set in CR2: DMA is not modelled",
+                                    self.base + offset)
         elif offset != SR2:
             self.unmodelled(offset, width, value)
         self._update_interrupts()
