@@ -104,7 +104,9 @@ def test_interrupt_ends_everything_and_leaves_the_old_report(tmp_path: Path) -> 
     results.mkdir()
     (results / "index.html").write_text("old")
     run = subprocess.Popen([sys.executable, "-m", "offchip", "run", "--results", results], cwd=ROOT, text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+                           # a shell's background jobs, hence perhaps this test, ignore SIGINT and pass that on
+                           preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     for line in run.stderr:
         if "EXECUTING" in line:
             break
