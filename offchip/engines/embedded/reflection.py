@@ -188,8 +188,8 @@ def expected(hint: Any) -> str:
 
 # members -----------------------------------------------------------------------------------------------------------
 #: what the machine calls; not for files and prompts
-_INTERNAL = {"attach", "line", "lines", "on_gpio", "machine", "model_name", "name", "path", "read", "write", "receiver",
-             "unmodelled", "violation", "size"}
+_INTERNAL = {"attach", "base", "line", "lines", "on_gpio", "machine", "model_name", "name", "path", "read", "write",
+             "receiver", "unmodelled", "violation", "size"}
 
 
 def members(peripheral: Peripheral) -> list[str]:
