@@ -38,7 +38,7 @@ def compile_cs(out: Path, *sources: Path, target: str = "library") -> subprocess
 
 @needs_mcs
 def test_models_compile(tmp_path: Path) -> None:
-    assert len(SOURCES) == 9
+    assert len(SOURCES) == 10
     done = compile_cs(tmp_path / "models.dll", HERE / "csharp/RenodeStubs.cs", *SOURCES)
     assert done.returncode == 0, done.stdout + done.stderr
 
