@@ -22,7 +22,7 @@ from unicorn import __version__ as unicorn_version  # noqa: E402
 from unicorn.arm_const import UC_ARM_REG_PC, UC_ARM_REG_R0, UC_CPU_ARM_CORTEX_M4  # noqa: E402
 
 from offchip.board.board import Board  # noqa: E402
-from offchip.board.create import DEFAULT_PLATFORM, create_board  # noqa: E402
+from offchip.board.create import create_board  # noqa: E402
 from offchip.board.factory import Credentials, MediumKind, Provisioning, Scheme, provision  # noqa: E402
 from offchip.broker.world import HOST, PORT, build_world  # noqa: E402
 from offchip.engines.embedded.engine import EmbeddedEngine  # noqa: E402
@@ -30,6 +30,7 @@ from offchip.engines.embedded.machine import EmbeddedMachine  # noqa: E402
 from offchip.errors import OffchipError  # noqa: E402
 from offchip.network.clock import LabClock  # noqa: E402
 from offchip.network.internet import Internet  # noqa: E402
+from offchip.paths import BOARD, FIRMWARE  # noqa: E402
 
 FLASH, SRAM = 0x08000000, 0x20000000
 SLICE_NS, SLICE = 500_000, 84_000  # the board's slice at 168 instructions per microsecond
@@ -44,7 +45,7 @@ SCENARIOS = {"internal": (Scheme.INTERNAL, MediumKind.NONE), "SD card": (Scheme.
 
 # (a) the core alone ----------------------------------------------------------------------------------------------
 def engine_mips(image: bytes, seconds: float) -> float:
-    engine = EmbeddedEngine(DEFAULT_PLATFORM)
+    engine = EmbeddedEngine(BOARD)
     engine.program(FLASH, image)
     engine.power_on()
     return _rate(lambda: engine.run(SLICE_NS), lambda: engine.instructions, seconds)
@@ -160,7 +161,7 @@ def register_share(elf: Path, scheme: Scheme, medium: MediumKind) -> tuple[int, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--elf", type=Path, default=ROOT / "firmware/build/offchip.elf", help="the firmware")
+    parser.add_argument("--elf", type=Path, default=FIRMWARE, help="the firmware")
     parser.add_argument("--seconds", type=float, default=0.5, help="host seconds of each measurement of the core")
     options = parser.parse_args()
     if not 0.05 <= options.seconds <= 60:

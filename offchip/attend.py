@@ -20,6 +20,7 @@ from offchip.board.factory import (
     eeprom_record,
 )
 from offchip.broker.listener import Listener
+from offchip.files import replace_file
 from offchip.interrupt import Interrupt
 from offchip.live import Cast
 from offchip.network.esp_at import Modem
@@ -49,9 +50,7 @@ class Session:
         record = eeprom_record(credentials) if provisioning.medium is MediumKind.EEPROM else b""
         for name, content in (("nvm.img", page.ljust(NVM_SIZE, b"\xFF")), ("card.img", fat.make_volume(SD_SIZE, files)),
                               ("eeprom.img", record.ljust(EEPROM_SIZE, b"\xFF"))):
-            partial = folder / f"{name}.part"
-            partial.write_bytes(content)
-            partial.replace(folder / name)
+            replace_file(folder / name, content)
 
     def _now_ns(self) -> int:
         return round((time.monotonic() - self._start) * 1e9)

@@ -17,13 +17,13 @@ from rich.markup import escape
 
 from offchip.errors import OffchipError
 from offchip.interrupt import Interrupt
+from offchip.paths import BOARD, CACHE, FIRMWARE, ROOT
 from offchip.report.build import build_report
 
 if TYPE_CHECKING:
     from offchip.board.factory import MediumKind, Scheme
     from offchip.live import LiveLab
 
-ROOT = Path(__file__).resolve().parent.parent
 SUITES = ROOT / "robot/suites"
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 console = Console(stderr=True, highlight=False)
@@ -37,7 +37,7 @@ def _root() -> None:
 @app.command()
 def run(
     engine: Annotated[str, typer.Option(help="embedded, renode or auto (renode when it is installed)")] = "embedded",
-    elf: Annotated[Path, typer.Option(help="the firmware")] = ROOT / "firmware/build/offchip.elf",
+    elf: Annotated[Path, typer.Option(help="the firmware")] = FIRMWARE,
     suite: Annotated[list[str] | None, typer.Option(help="only these suites, e.g. 06_plain")] = None,
     test: Annotated[list[str] | None, typer.Option(help="only the tests of this name (Robot pattern)")] = None,
     results: Annotated[Path, typer.Option(help="where the report goes")] = ROOT / "results",
@@ -89,7 +89,7 @@ def boot(
     elf: Annotated[Path, typer.Argument(help="any ELF for the STM32F405/407")],
     seconds: Annotated[float, typer.Option(help="virtual time to run")] = 1.0,
     engine: Annotated[str, typer.Option(help="embedded, renode or auto")] = "embedded",
-    platform: Annotated[Path, typer.Option(help="the board")] = ROOT / "platforms/offchip-board.repl",
+    platform: Annotated[Path, typer.Option(help="the board")] = BOARD,
     sd: Annotated[Path | None, typer.Option(help="image for the SD card, exactly its size")] = None,
     eeprom: Annotated[Path | None, typer.Option(help="image for the EEPROM, exactly its size")] = None,
 ) -> None:
@@ -137,7 +137,7 @@ def attend(
     modem: Annotated[str, typer.Option(help="host:port of the monitor session's modem terminal")] = "127.0.0.1:4402",
     scheme: Annotated[str, typer.Option(help="internal or plain")] = "internal",
     medium: Annotated[str, typer.Option(help="none, sd or eeprom (for plain)")] = "none",
-    folder: Annotated[Path, typer.Option(help="where the images and certificates go")] = ROOT / ".cache/session",
+    folder: Annotated[Path, typer.Option(help="where the images and certificates go")] = CACHE / "session",
     port: Annotated[int, typer.Option(help="TCP port of the broker on 127.0.0.1, 0 for any")] = 8883,
     prepare: Annotated[bool, typer.Option("--prepare", help="only write the images, then leave")] = False,
 ) -> None:
@@ -158,7 +158,7 @@ def attend(
 def monitor(
     script: Annotated[Path, typer.Argument(help="the .resc to open")] = ROOT / "platforms/offchip.resc",
     engine: Annotated[str, typer.Option(help="embedded, renode or auto (renode when it is installed)")] = "auto",
-    elf: Annotated[Path, typer.Option(help="the firmware")] = ROOT / "firmware/build/offchip.elf",
+    elf: Annotated[Path, typer.Option(help="the firmware")] = FIRMWARE,
     scheme: Annotated[str, typer.Option(help="internal or plain")] = "internal",
     medium: Annotated[str, typer.Option(help="none, sd or eeprom (for plain)")] = "none",
     attended: Annotated[bool, typer.Option(help="give the board its modem, internet and broker")] = True,
@@ -193,9 +193,9 @@ def lab(
     medium: Annotated[str, typer.Option(help="none, sd or eeprom (for plain)")] = "none",
     port: Annotated[int, typer.Option(help="TCP port of the broker on 127.0.0.1, 0 for any")] = 8883,
     seconds: Annotated[float | None, typer.Option(help="stop after so many seconds (default: Ctrl-C)")] = None,
-    folder: Annotated[Path, typer.Option(help="where the certificates go")] = ROOT / ".cache/lab",
+    folder: Annotated[Path, typer.Option(help="where the certificates go")] = CACHE / "lab",
     engine: Annotated[str, typer.Option(help="embedded, renode or auto")] = "embedded",
-    elf: Annotated[Path, typer.Option(help="the firmware")] = ROOT / "firmware/build/offchip.elf",
+    elf: Annotated[Path, typer.Option(help="the firmware")] = FIRMWARE,
     keylog: Annotated[Path | None, typer.Option(help="write TLS keys here (NSS format, for Wireshark)")] = None,
     sd: Annotated[Path | None, typer.Option(help="image for the SD card instead of the factory's")] = None,
     eeprom: Annotated[Path | None, typer.Option(help="image for the EEPROM instead of the factory's")] = None,

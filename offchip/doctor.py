@@ -10,11 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from offchip.errors import OffchipError
+from offchip.paths import BOARD, CACHE, FIRMWARE
 
-ROOT = Path(__file__).resolve().parents[1]
-MBEDTLS = ROOT / ".cache/mbedtls-3.6.6"
-FIRMWARE = ROOT / "firmware/build/offchip.elf"
-BOARD = ROOT / "platforms/offchip-board.repl"
+MBEDTLS = CACHE / "mbedtls-3.6.6"
 _SELFTEST_S = 120.0
 _SETUP = "run scripts/setup"
 

@@ -15,7 +15,7 @@ from offchip.attacks import bus, debug, medium, network
 from offchip.attacks.evidence import AttackFailed
 from offchip.board import fat
 from offchip.board.board import Board
-from offchip.board.create import DEFAULT_PLATFORM, create_board
+from offchip.board.create import create_board
 from offchip.board.factory import (
     CONFIGURATION_ADDRESS,
     MediumKind,
@@ -37,6 +37,7 @@ from offchip.errors import (
 )
 from offchip.network.internet import Internet
 from offchip.network.tcp import TcpService
+from offchip.paths import BOARD
 from tests.test_factory import CA, CA_KEY, CA_PEM, CREDENTIALS, DEVICE, DEVICE_KEY, PROVISIONING, der, key_bytes
 from tests.test_modem import HOST, Server
 
@@ -590,7 +591,7 @@ def test_spoofed_name_leads_to_the_rogue():
 
 
 def test_bare_mcu_is_a_board_without_parts():
-    with create_board("auto", platform=DEFAULT_PLATFORM.parent / "stm32f405.repl", with_modem=False) as board:
+    with create_board("auto", platform=BOARD.parent / "stm32f405.repl", with_modem=False) as board:
         board.run(0.001)
         for part in ("sd", "eeprom", "hall"):
             with pytest.raises(EngineError, match="no peripheral"):

@@ -9,13 +9,13 @@ from offchip.engines.select import make_engine
 from offchip.errors import FirmwareError, PlatformError
 from offchip.network.clock import LabClock
 from offchip.network.internet import Internet
+from offchip.paths import BOARD
 
-DEFAULT_PLATFORM = Path(__file__).resolve().parents[2] / "platforms" / "offchip-board.repl"
 #: seed of the modelled random generator, as in platforms/offchip.resc
 DEFAULT_SEED = 0x0FFC
 
 
-def create_board(engine: str = "embedded", platform: Path = DEFAULT_PLATFORM, elf: Path | None = None,
+def create_board(engine: str = "embedded", platform: Path = BOARD, elf: Path | None = None,
                  seed: int = DEFAULT_SEED, internet: Internet | None = None, clock: LabClock | None = None,
                  with_modem: bool = True) -> Board:
     """A board, powered off, with ``elf`` in its flash.

@@ -29,7 +29,6 @@ class Firmware:
     path: Path
     segments: tuple[tuple[int, bytes], ...]
     code: tuple[tuple[int, bytes], ...]
-    entry: int
     sha256: str
 
 
@@ -74,7 +73,7 @@ def _parse(path: Path, elf: ELFFile, raw: bytes) -> Firmware:
                 code.append((segment["p_vaddr"], data))
     if not segments:
         raise FirmwareError(f"{path}: holds nothing to load; give the linked ELF.")
-    return Firmware(path, tuple(segments), tuple(code), elf["e_entry"], hashlib.sha256(raw).hexdigest())
+    return Firmware(path, tuple(segments), tuple(code), hashlib.sha256(raw).hexdigest())
 
 
 def _check_attributes(path: Path, section: ARMAttributesSection) -> None:

@@ -11,16 +11,8 @@ Shaped by what a real Renode can do (docs in DESIGN.md, "Engine protocol"):
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
-
-
-class Reset(Enum):
-    """Why the core starts again."""
-
-    PIN = "pin"
-    POWER = "power"
 
 
 @dataclass(frozen=True, slots=True)

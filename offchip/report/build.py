@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 from robot.api import ExecutionResult, ResultVisitor
 
+from offchip.files import replace_file
 from offchip.report.record import SCHEMA, load_records
 from offchip.report.threats import THREATS
 
@@ -51,7 +52,7 @@ def build_report(results: Path) -> dict[str, Any]:
            for key, status in (("proven", "proven"), ("refuted", "refuted"), ("not_run", "not run"))},
         "claims": rows,
     }
-    _replace(results / "results.json", json.dumps(summary, indent=1))
+    replace_file(results / "results.json", json.dumps(summary, indent=1))
     columns = sorted({_column(r) for r in rows if r["record"].get("attacks")})
     matrix: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for row in rows:
@@ -61,9 +62,9 @@ def build_report(results: Path) -> dict[str, Any]:
     threats = {key: asdict(t) for key, t in THREATS.items()}
     page = environment.get_template("index.html.j2").render(
         summary=summary, columns=columns, matrix=dict(sorted(matrix.items())), threats=threats, suites=_by_suite(rows))
-    _replace(results / "index.html", page)
+    replace_file(results / "index.html", page)
     markdown = environment.get_template("summary.md.j2").render(summary=summary, suites=_by_suite(rows))
-    _replace(results / "summary.md", markdown)
+    replace_file(results / "summary.md", markdown)
     return summary
 
 
@@ -78,9 +79,3 @@ def _by_suite(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     for row in rows:
         suites.setdefault(row["suite"], []).append(row)
     return suites
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from offchip.files import replace_file
+
 SCHEMA = 1
 
 
@@ -74,9 +76,7 @@ class Record:
     def save(self, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / (re.sub(r"[^A-Za-z0-9]+", "-", self.scenario).strip("-").lower() + ".json")
-        partial = path.with_suffix(".part")
-        partial.write_text(self.to_json(), encoding="utf-8")
-        partial.replace(path)
+        replace_file(path, self.to_json())
         return path
 
 

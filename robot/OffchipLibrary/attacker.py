@@ -7,8 +7,7 @@ from robot.api.deco import keyword
 from offchip.attacks import bus, debug, medium, network
 from offchip.attacks.evidence import Evidence
 from offchip.broker import events
-from OffchipLibrary.lab import Lab
-from OffchipLibrary.owner import Medium
+from OffchipLibrary.lab import Lab, Medium
 from OffchipLibrary.stage import HOST, PORT
 
 
@@ -22,20 +21,17 @@ class AttackerKeywords:
     def _now(self) -> int:
         return self.lab.board.now_ns
 
-    def _medium(self, which: Medium):  # noqa: ANN202
-        return self.lab.board.sd if which is Medium.SD else self.lab.board.eeprom
-
     # media -----------------------------------------------------------------------------------------------------------
     @keyword(tags=("attacker", "A01"))
     def read_the_credentials_from(self, which: Medium) -> None:
         """Read the whole medium in the attacker's own reader and search it for certificates and keys."""
-        self._take(medium.steal_credentials(self._medium(which), self._now))
+        self._take(medium.steal_credentials(self.lab.medium(which), self._now))
 
     @keyword(tags=("attacker", "A04"))
     def replace_the_trust_anchor_on(self, which: Medium) -> None:
         """Put the rogue's CA certificate on the medium in place of the owner's."""
         rogue_ca = self.lab.stage.rogue_authority.root.certificate_der
-        self.lab.fired(medium.replace_trust_anchor(self._medium(which), rogue_ca, self._now))
+        self.lab.fired(medium.replace_trust_anchor(self.lab.medium(which), rogue_ca, self._now))
 
     @keyword(tags=("attacker", "A09"))
     def damage(self, which: Medium, how: str = "wipe", offset: int = 0) -> None:
@@ -45,7 +41,7 @@ class AttackerKeywords:
         | how | ``wipe``: all erased; ``bit``: one bit at ``offset``; ``noise``: the whole medium |
         | | on SD also ``file``: the device key deleted; ``boot-sector`` overwritten; ``pem``: certificate cut short |
         """
-        target, now = self._medium(which), self._now
+        target, now = self.lab.medium(which), self._now
         if how == "wipe":
             self.lab.fired(medium.wipe(target, now))
         elif how == "bit":
@@ -158,8 +154,8 @@ class AttackerKeywords:
     @keyword(tags=("attacker", "A09"))
     def pull(self, which: Medium) -> None:
         """Take the medium out, at once; whatever it was doing is cut."""
-        self._medium(which).eject()
-        self.lab.fired(Evidence("pull", self._medium(which).name, self._now, "medium out of its socket"))
+        self.lab.medium(which).eject()
+        self.lab.fired(Evidence("pull", self.lab.medium(which).name, self._now, "medium out of its socket"))
 
     # a device whose configuration goes beyond its rights -------------------------------------------------------------
     @keyword(tags=("attacker", "A21"))

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
 from pathlib import Path
 
 from offchip.attacks.evidence import Evidence as Fired
 from offchip.attacks.evidence import Loot
 from offchip.board.board import Board
+from offchip.board.media import Eeprom, SdCard
 from offchip.errors import OffchipError
 from offchip.report.record import Evidence, Record
 from OffchipLibrary.stage import Stage
+
+
+class Medium(Enum):
+    """A storage medium of the board."""
+
+    SD = "sd"
+    EEPROM = "eeprom"
 
 
 @dataclass
@@ -24,6 +34,10 @@ class Lab:
     loot: Loot = field(default_factory=Loot)
     _board: Board | None = None
     _stage: Stage | None = None
+
+    @cached_property
+    def _elf_sha256(self) -> str:
+        return hashlib.sha256(self.elf.read_bytes()).hexdigest() if self.elf and self.elf.is_file() else ""
 
     def start(self, suite: str, test: str) -> None:
         self.record = Record(f"{suite}.{test}", test)
@@ -40,6 +54,10 @@ class Lab:
         if self._stage is None:
             raise OffchipError("there is no lab yet; call a keyword such as `Given A Device` first.")
         return self._stage
+
+    def medium(self, which: Medium) -> SdCard | Eeprom:
+        """The medium a keyword names."""
+        return self.board.sd if which is Medium.SD else self.board.eeprom
 
     def install(self, stage: Stage, board: Board) -> None:
         if self._board is not None:
@@ -71,8 +89,7 @@ class Lab:
             engine = self._board.engine
             record.engine = f"{engine.capabilities.name} ({engine.capabilities.version})"
             record.virtual_time_ns, record.instructions = engine.now_ns, engine.instructions
-        if self.elf is not None and self.elf.is_file():
-            record.elf_sha256 = hashlib.sha256(self.elf.read_bytes()).hexdigest()
+        record.elf_sha256 = self._elf_sha256
         return record
 
     def close(self) -> None:

@@ -6,14 +6,7 @@ from enum import Enum
 
 from robot.api.deco import keyword
 
-from OffchipLibrary.lab import Lab
-
-
-class Medium(Enum):
-    """A storage medium of the board."""
-
-    SD = "sd"
-    EEPROM = "eeprom"
+from OffchipLibrary.lab import Lab, Medium
 
 
 class ServerCertificate(Enum):
@@ -55,7 +48,7 @@ class OwnerKeywords:
     @keyword(tags=("owner",))
     def insert(self, medium: Medium) -> None:
         """Put the medium back in."""
-        self._medium(medium).insert()
+        self.lab.medium(medium).insert()
 
     @keyword(tags=("owner",))
     def open_the_case(self) -> None:
@@ -78,6 +71,3 @@ class OwnerKeywords:
     def publish_to_the_device(self, topic: str, payload: str) -> None:
         """Publish from the cloud's side with QoS 1."""
         self.lab.stage.broker.publish(topic, payload.encode(), qos=1)
-
-    def _medium(self, medium: Medium):  # noqa: ANN202
-        return self.lab.board.sd if medium is Medium.SD else self.lab.board.eeprom

@@ -6,7 +6,7 @@ import mmap
 from collections.abc import Callable
 from pathlib import Path
 
-from offchip.engines.elf import Firmware, read_elf
+from offchip.engines.elf import read_elf
 from offchip.engines.embedded.builder import ElfLoad, Platform, build
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.cortex_m import CortexM
@@ -65,7 +65,6 @@ class EmbeddedMachine:
             self._clocks_changed()
         self._memories: list[tuple[int, mmap.mmap]] = []
         self._io: dict[int, tuple[int, Reader, Writer]] = {}
-        self.firmware: Firmware | None = None
         self._map()
         self._ready = True
         for step in self.platform.deferred:
@@ -191,7 +190,6 @@ class EmbeddedMachine:
             self._poke(address, before)
         for address, width, value, _ in stores:
             self.flash.store(address, width, value)
-            self.core.drop_translations(address, width)
 
     # memory by the back door ---------------------------------------------------------------------------------------
     def _buffer_at(self, address: int, length: int) -> tuple[mmap.mmap, int] | None:
@@ -249,7 +247,6 @@ class EmbeddedMachine:
             self.code_changed(address, len(data))
         for address, data in firmware.code:
             self.core.watch_unmasking(address, data)
-        self.firmware = firmware
 
     def _poke(self, address: int, data: bytes) -> bool:
         """Write through memory borders (flash banks are neighbours); False when any byte has no home."""

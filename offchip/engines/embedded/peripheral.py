@@ -82,10 +82,6 @@ class Line:
             for sink, number in self.sinks:
                 sink(number, level)
 
-    def pulse(self) -> None:
-        self.set(True)
-        self.set(False)
-
 
 class Peripheral:
     """Base of all twins."""

@@ -19,9 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from offchip.errors import EngineError
+from offchip.paths import CACHE, ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
-CACHE = ROOT / ".cache"
 #: folders that scripts/get-renode makes; a nightly build is used only where PYRENODE_BIN names it
 _CACHED = "renode-[0-9]*"
 _PACKAGED = Path("/opt/renode")
