@@ -101,7 +101,8 @@ class FakeEngine:
         self.port = FakePort(self.memory)
         self.reports: list[Diagnostic] = []
 
-    def run(self, duration_ns: int) -> RunResult:
+    def run(self, duration_ns: int, cell_ns: int = 0) -> RunResult:
+        duration_ns = min(duration_ns, cell_ns or duration_ns)
         self.slices.append(duration_ns)
         self.program_code(self, self.now_ns)
         self.now_ns += duration_ns
@@ -166,6 +167,37 @@ def test_time_moves_in_slices_and_exactly():
     assert told == [500_000, 1_000_000, 1_200_000]
     with pytest.raises(BoardError, match="backwards"):
         board.run(-1)
+
+
+class SleepingEngine(FakeEngine):
+    """Sleeps, except in the cells that begin at ``awake``."""
+
+    awake = (3_000_000,)
+
+    def run(self, duration_ns: int, cell_ns: int = 0) -> RunResult:
+        cells = range(self.now_ns, self.now_ns + duration_ns, cell_ns)
+        ends = [min(at + cell_ns, self.now_ns + duration_ns) for at in cells if at in self.awake]
+        return super().run((ends[0] if ends else self.now_ns + duration_ns) - self.now_ns)
+
+
+def test_slices_that_all_sleep_through_are_one_request():
+    board = Board(SleepingEngine(), with_modem=False)
+    told: list[int] = []
+    due = {500_000: 2_100_000, 2_500_000: 1 << 62, 3_500_000: 3_600_000, 4_000_000: None, 4_500_000: 1 << 62}
+    board.on_slice.append(lambda now_ns: (told.append(now_ns), due.get(now_ns))[1])
+    board.run(0.0062)  # the first is alone, then to the slice in which it is due, to the end of the cell awake, ...
+    assert told == [500_000, 2_500_000, 3_500_000, 4_000_000, 4_500_000, 6_200_000]
+    board.run(0.001)
+    assert told[-2:] == [6_700_000, 7_200_000]
+
+
+def test_the_modem_is_not_slept_over():
+    board = Board(SleepingEngine())
+    board.modem.boot_ms = 2
+    board.power_on()
+    board.run(0.01)
+    assert board.engine.taken("usart2") == b"\r\nready\r\n"
+    assert board.engine.fed[0][0] == 2_000_000 and len(board.engine.slices) < 10
 
 
 def test_console_lines_carry_time_and_are_consumed_in_order():

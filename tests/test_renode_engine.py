@@ -11,6 +11,7 @@ import random
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tarfile
@@ -26,13 +27,15 @@ from offchip.engines import select
 from offchip.engines.embedded.engine import EmbeddedEngine
 from offchip.engines.protocol import DebugPort, Engine, I2cTap, Medium, SpiTap, UartByte
 from offchip.engines.renode import engine as engine_module
-from offchip.engines.renode import locate
+from offchip.engines.renode import locate, models
+from offchip.engines.renode import worker as worker_module
 from offchip.engines.renode.engine import RenodeEngine
 from offchip.engines.renode.host import BadPlatform, Host, HostError, Refused, parse_log_line
 from offchip.engines.renode.selftest import BANNER, PROGRAM
 from offchip.engines.renode.taps import I2cRecord, parse_fired, parse_spi
 from offchip.engines.renode.worker import RefusedByEngine, Worker, board_command
 from offchip.errors import DebugAccessRefused, EngineError, FirmwareError, MediumError, PlatformError
+from offchip.paths import FIRMWARE
 from tests.engines import needs_renode
 
 HERE = Path(__file__).parent
@@ -416,6 +419,8 @@ class FakeDotNet:
     def __init__(self) -> None:
         self.time = 0
         self.commands: list[str] = []
+        self.compilations: list[list[str]] = []
+        self.compiled: Part | None = None  # the monitor's private list, where it has one
         self.memory = {0x08000000: bytearray(b"\xFF" * 0x100), 0x20000000: bytearray(0x20000)}
         self.program: Any = lambda: None  # what the firmware does in each RunFor
         self.log: Path | None = None
@@ -437,7 +442,8 @@ class FakeDotNet:
         tap = Part(Record=True, Fired="", StuckMiso=-1)
         tap.Forget, tap.Drain = tap.note("Forget"), lambda: "5;FF00;01FE\n"
         nvm = Part(data=bytearray(b"\xFF" * 0xC000))
-        nvm.Poke = nvm.data.__setitem__
+        nvm.WriteBytes = lambda offset, data, first, count: nvm.data.__setitem__(
+            slice(offset, offset + count), data[first:first + count])
         self.parts = {
             "sysbus.cpu": cpu, "sysbus.flash": flash, "sysbus.spi1.tap.sdcard": card, "sysbus.spi1.tap": tap,
             "sysbus.i2c1.i2ctap": tap, "sysbus.i2c1": i2c, "sysbus.i2c1.eeprom": Part(Powered=True, Length=32768),
@@ -493,6 +499,12 @@ class FakeDotNet:
     def ElapsedVirtualTime(self) -> Part:
         return Part(TimeElapsed=Part(Ticks=self.time), Ticks=self.time)
 
+    def compile(self, files: list[str]) -> str:
+        self.compilations.append(files)
+        with tempfile.NamedTemporaryFile(delete=False) as made:
+            made.write(b"assembly")
+        return made.name
+
     # emulation
     def SetSeed(self, seed: int) -> None:
         assert 0 <= seed < 1 << 31
@@ -508,6 +520,10 @@ class FakeDotNet:
             self.program()
 
     # monitor
+    @property
+    def internal(self) -> Part:
+        return Part(GetType=lambda: Part(GetField=lambda name, flags: self.compiled))
+
     def execute(self, line: str) -> tuple[str, str]:
         self.commands.append(line)
         if line == "version":
@@ -515,6 +531,41 @@ class FakeDotNet:
         if line.endswith("/bad.repl"):
             return "", "There was an error executing command\r\nError E32: indentation\r\n"
         return "", ""
+
+
+class FakeStepper:
+    """Stepper.cs, without sleeping."""
+
+    def __init__(self, emulation: FakeDotNet, machine: FakeDotNet, cpu: Part, quantum: int) -> None:
+        self._net, self._cpu, self.quantum = machine, cpu, quantum
+        self._before = self._seen = 0
+        self._sent = bytearray()
+        machine.MachineReset += self._reset
+
+    def Listen(self, uart: Part, number: int) -> None:
+        def note(value: int) -> None:
+            self._sent += struct.pack("<BBq", number, value, self._net.time)
+        uart.CharReceived += note
+
+    def Run(self, duration: int, cell: int) -> bytes:
+        self._net.RunFor(min(duration, cell))
+        self.CountInstructions()
+        sent, self._sent = bytes(self._sent), bytearray()
+        return NetBytes(sent)
+
+    def Stop(self) -> None:
+        pass
+
+    def CountInstructions(self) -> None:
+        self._seen = self._cpu.ExecutedInstructions
+
+    @property
+    def Instructions(self) -> int:
+        self.CountInstructions()
+        return self._before + self._seen
+
+    def _reset(self, _machine: FakeDotNet) -> None:
+        self._before, self._seen = self._before + self._seen, 0
 
 
 def install_fakes() -> FakeDotNet:
@@ -540,9 +591,16 @@ def install_fakes() -> FakeDotNet:
     module("pyrenode3", interface_to_class=lambda each: each)
     module("pyrenode3.wrappers", Emulation=Emulation, Monitor=lambda: net)
     sys.modules["pyrenode3"].wrappers = sys.modules["pyrenode3.wrappers"]
-    module("System", Convert=types.SimpleNamespace(FromBase64String=lambda text: NetBytes(base64.b64decode(text))))
+    module("System", Convert=types.SimpleNamespace(FromBase64String=lambda text: NetBytes(base64.b64decode(text))),
+           Array={str: list}, String=str, Exception=DotNetError, Reflection=types.SimpleNamespace(
+               BindingFlags=types.SimpleNamespace(Instance=4, NonPublic=32),
+               Assembly=types.SimpleNamespace(LoadFrom=lambda path: net.commands.append(f"load {path}"))))
+    module("Offchip")
+    module("Offchip.Engine", Stepper=FakeStepper)
     module("Antmicro")
     module("Antmicro.Renode")
+    module("Antmicro.Renode.Utilities", AdHocCompiler=lambda: Part(Compile=net.compile),
+           TypeManager=types.SimpleNamespace(Instance=Part(ScanFile=lambda path: True)))
     module("Antmicro.Renode.Exceptions", RecoverableException=DotNetError)
     module("Antmicro.Renode.Logging", Logger=types.SimpleNamespace(Flush=lambda: None))
     module("Antmicro.Renode.Time", TimeInterval=types.SimpleNamespace(
@@ -555,7 +613,7 @@ def net(monkeypatch: pytest.MonkeyPatch):
     before = set(sys.modules)
     yield install_fakes()
     for name in set(sys.modules) - before:
-        if name.split(".")[0] in ("pyrenode3", "System", "Antmicro"):
+        if name.split(".")[0] in ("pyrenode3", "System", "Antmicro", "Offchip"):
             del sys.modules[name]
 
 
@@ -567,10 +625,36 @@ def host(net: FakeDotNet, tmp_path: Path) -> Host:
 def test_board_is_built_as_measured(host: Host, net: FakeDotNet) -> None:
     assert host.version == "Renode, version 1.16.1"
     assert f"machine LoadPlatformDescription @{BOARD}" in net.commands
-    assert net.AdvanceImmediately is True and net.Quantum == 100_000
+    assert host._stepper.quantum == 100_000
+    assert f"include @{models.STEPPER}" in net.commands  # this monitor does not say what it has compiled
     assert net["sysbus.rng"].Seed == 0x0FFC
     assert net["sysbus.gpioc.hall"].ReleaseOnReset is False and net["sysbus.spi1.tap"].Record is False
     assert net.cpu.IsHalted and not host.powered
+
+
+def test_models_are_compiled_once(net: FakeDotNet, tmp_path: Path) -> None:
+    files = models.included(BOARD)
+    assert {file.name for file in files} == {file.name for file in (BOARD.parent / "peripherals").glob("*.cs")}
+    net.compiled = Part(GetValue=lambda monitor: compiled)
+    compiled = Part(Add=lambda hash_: hashes.append(hash_))
+    hashes: list[str] = []
+    for _ in range(2):  # two workers
+        hashes.clear()
+        models._loaded.clear()
+        assert models.provide(net.internal, "1.16.1", files, tmp_path)
+        assert hashes == [hashlib.sha256(file.read_bytes()).hexdigest().upper() for file in files]
+    assert net.compilations == [[str(file) for file in files]]
+    (kept,) = (tmp_path / "renode-models").iterdir()
+    assert kept.read_bytes() == b"assembly" and net.commands == [f"load {kept}"] * 2
+    assert models.provide(net.internal, "1.16.2", files, tmp_path) and len(net.compilations) == 2
+
+
+def test_models_that_do_not_compile_are_left_to_renode(net: FakeDotNet, tmp_path: Path) -> None:
+    net.compiled = Part(GetValue=lambda monitor: [])
+    net.compile = net.refuse("There were compilation errors")
+    models._loaded.clear()
+    assert not models.provide(net.internal, "1.16.1", models.included(BOARD), tmp_path)
+    assert not models.provide(net.internal, "1.16.1", [tmp_path / "missing.cs"], tmp_path)
 
 
 def test_platform_with_a_space_in_its_path(net: FakeDotNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -766,11 +850,88 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     script = tmp_path / "faked_worker.py"
     script.write_text(_FAKED_WORKER.format(tests=str(HERE), root=str(ROOT)))
     monkeypatch.setattr(engine_module, "need_renode", lambda: locate.Renode(tmp_path, "test", {}))
-    monkeypatch.setattr(engine_module, "board_command",
+    monkeypatch.setattr(worker_module, "board_command",
                         lambda path, seed: [sys.executable, str(script), *board_command(path, seed)[3:]])
+    monkeypatch.setattr(worker_module, "_spare", {})
     made = RenodeEngine(BOARD, 0x0FFC)
     yield made
     made.close()
+    for spare in worker_module._spare.values():
+        spare.close()
+
+
+def test_the_process_of_a_closed_board_serves_the_next(engine: RenodeEngine) -> None:
+    process = engine._worker._process
+    engine.program(0x20000000, b"old")
+    engine.close()
+    with pytest.raises(EngineError, match="the board was closed"):
+        engine.run(1000)
+    again = RenodeEngine(BOARD, 7)
+    assert again._worker._process is process and process.poll() is None
+    assert again._worker._log.name == "renode-2.log"
+    process.kill()
+    process.wait()
+    again.close()
+    assert not worker_module._spare
+    fresh = RenodeEngine(BOARD, 7)
+    assert fresh._worker._process is not process
+    fresh.close()
+
+
+# Programs that say 'S', start SysTick at 1 kHz and sleep. One says 'R' in the fifth tick and asks for a reset
+# (SYSRESETREQ); the other says something in each seventh and lets a watchdog of 21.75 ms bite.
+RESETS_ITSELF = bytes.fromhex(
+    "001000205100000800000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+    "00000000000041000008024a136801331360704700bf00000020204b00221a60204bd3f8302842f00102c3f83028d3f8442842f01002"
+    "c3f84428a3f540531a681a60a3f570438b229a6042f20c02da601a46136813f0800ffbd0124b53225a604ff0e023114a5a6100229a61"
+    "07221a610b4b1b68042b04d8094a30bf1368042bfbd9084a136813f0800ffbd0064b52225a604ff0e023054ac3f80c2dfee700000020"
+    "00300240001001403f9002000400fa05")
+WATCHDOG_BITES = bytes.fromhex(
+    "001000205100000800000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+    "00000000000041000008024a136801331360704700bf000000202b4b00221a602b4bd3f8302842f00102c3f83028d3f8442842f01002"
+    "c3f84428a3f540531a681a60a3f570438b229a6042f20c02da601a46136813f0800ffbd01d4b53225a604ff0e0231c4a5a6100229a61"
+    "072119611a4b45f2555119605a60ad229a604af6aa221a604cf6cc421a600f48144e144d104930bf0268a6fb0243d41a03eb54039b08"
+    "c3ebc3039a42f3d10368a5fb0342d20802eb8202a3eb42023032d2b20b6813f0800ffbd04a60e3e70000002000300240001001403f90"
+    "02000030004025499224cdcccccc")
+
+
+@pytest.mark.renode
+@needs_renode
+@pytest.mark.parametrize("program", [RESETS_ITSELF, WATCHDOG_BITES], ids=["resets itself", "watchdog bites"])
+def test_sleep_has_the_same_events_as_single_quanta(program: bytes) -> None:
+    lives = []
+    for longest_ns, cell_ns in ((100_000, 0), (1 << 62, 500_000)):
+        board = RenodeEngine(BOARD, 0x0FFC)
+        board.program(0x08000000, program)
+        board.power_on()
+        sent: list[UartByte] = []
+        resets = 0
+        while board.now_ns < 100_000_000:
+            result = board.run(min(longest_ns, 100_000_000 - board.now_ns), cell_ns)
+            sent += result.uart
+            resets += result.resets
+        lives.append((sent, resets))
+        board.close()
+    assert lives[0] == lives[1] and lives[0][1] >= 4
+
+
+@pytest.mark.renode
+@needs_renode
+@pytest.mark.skipif(not FIRMWARE.is_file(), reason="the firmware is not built")
+def test_sleep_in_one_request_and_a_second_board_change_nothing() -> None:
+    lives = []
+    for longest_ns, cell_ns in ((500_000, 0), (1 << 62, 500_000)):
+        board = RenodeEngine(BOARD, 0x0FFC)
+        board.load_elf(FIRMWARE)
+        board.power_on()
+        sent: list[UartByte] = []
+        requests = 0
+        while board.now_ns < 1_000_000_000:
+            sent += board.run(min(longest_ns, 1_000_000_000 - board.now_ns), cell_ns).uart
+            requests += 1
+        lives.append((sent, board.instructions, board.read_memory(0x20000000, 0x20000)))
+        board.close()
+    assert lives[0] == lives[1] and lives[0][0] and requests < 200
 
 
 def members(protocol: type) -> set[str]:

@@ -1,7 +1,8 @@
 """The device in somebody's hands, on whichever engine.
 
 Time is virtual and moves only in :meth:`Board.run` and :meth:`Board.run_until`, in slices of 500 us. Between slices the
-modem takes what the chip sent and the replies that are due go to the chip at line rate (DESIGN.md, section 2).
+modem takes what the chip sent and the replies that are due go to the chip at line rate (DESIGN.md, section 2). Slices
+through which the device sleeps while nobody outside has anything to do are left to the engine in one piece.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from offchip.board.console import Console
 from offchip.board.media import Eeprom, SdCard
 from offchip.engines.protocol import DebugPort, Diagnostic, Engine, I2cTap, SpiTap
 from offchip.errors import BoardError, EngineError
-from offchip.network.clock import LabClock
+from offchip.network.clock import NEVER_NS, LabClock
 from offchip.network.esp_at import Modem
 from offchip.network.internet import Internet
 
@@ -50,7 +51,8 @@ class Board:
     """One device with its modem on a virtual internet.
 
     ``on_slice``: callables that are told the virtual time in nanoseconds after each slice, for peers that live in
-    virtual time (the broker's keep-alive, a rogue publisher).
+    virtual time (the broker's keep-alive, a rogue publisher). One that returns a time need not be told before it while
+    the device sleeps.
     """
 
     def __init__(self, engine: Engine, internet: Internet | None = None, clock: LabClock | None = None,
@@ -63,7 +65,8 @@ class Board:
         self.console = Console(self.run_until, lambda data: engine.feed_uart(_CONSOLE_UART, data))
         self.powered = False
         self.resets = 0
-        self.on_slice: list[Callable[[int], None]] = []
+        self.on_slice: list[Callable[[int], int | None]] = []
+        self._quiet_until_ns = 0
         self._to_chip = bytearray()
         self._line_free_ns = 0
         # boards leave the factory closed; a bare MCU has no lid
@@ -163,27 +166,32 @@ class Board:
     def run(self, seconds: float) -> None:
         """Let ``seconds`` of virtual time pass."""
         end_ns = self.now_ns + _ns(seconds)
+        self._quiet_until_ns = 0  # whoever had the board meanwhile may have given anybody something to do
         while self.now_ns < end_ns:
-            self._run_slice(min(SLICE_NS, end_ns - self.now_ns))
+            self._run_slices(end_ns)
 
     def run_until(self, condition: Callable[[], bool], timeout_s: float, what: str = "the condition") -> None:
-        """Run until ``condition()`` holds, looked at between slices.
+        """Run until ``condition()`` holds, looked at between slices, except those the device sleeps through.
 
         Raises BoardError with the last console lines when ``timeout_s`` seconds of virtual time have passed.
         """
         end_ns = self.now_ns + _ns(timeout_s)
+        self._quiet_until_ns = 0
         while not condition():
             if self.now_ns >= end_ns:
                 supply = "" if self.powered else ", the board is off"
                 tail = " | ".join(self.console.tail()) or "(none)"
                 raise BoardError(f"{what} did not happen within {timeout_s:g} s of virtual time "
                                  f"(now {self.now_ns / 1e9:.3f} s{supply}); last console lines: {tail}")
-            self._run_slice(min(SLICE_NS, end_ns - self.now_ns))
+            self._run_slices(end_ns)
 
-    def _run_slice(self, duration_ns: int) -> None:
+    def _run_slices(self, end_ns: int) -> None:
+        """One slice, or as many as everybody sleeps through."""
+        slices = max(1, -(-(self._quiet_until_ns - self.now_ns) // SLICE_NS))
+        duration_ns = min(slices * SLICE_NS, end_ns - self.now_ns)
         self._feed_chip(duration_ns)
         instructions = self.engine.instructions
-        result = self.engine.run(duration_ns)
+        result = self.engine.run(duration_ns, SLICE_NS)
         self.resets += result.resets
         now_ns = self.now_ns
         to_modem = bytearray()
@@ -192,15 +200,18 @@ class Board:
                 self.console.feed(byte.value, byte.time_ns)
             elif byte.uart == _MODEM_UART:
                 to_modem.append(byte.value)
+        quiet_until_ns = NEVER_NS
         for listener in self.on_slice:
-            listener(now_ns)
+            quiet_until_ns = min(quiet_until_ns, listener(now_ns) or 0)
         if self.modem:
             if to_modem:
                 self.modem.receive(bytes(to_modem), now_ns)
             self._to_chip += self.modem.advance(now_ns)
-        idle = not result.uart and self.engine.instructions - instructions < _IDLE_INSTRUCTIONS
-        if idle and not self._to_chip:
+            quiet_until_ns = min(quiet_until_ns, self.modem.due_ns)
+        busy = result.uart or self._to_chip
+        if not busy and self.engine.instructions - instructions < _IDLE_INSTRUCTIONS:
             self._wait_for_host(duration_ns)
+        self._quiet_until_ns = 0 if busy or self.internet.sockets() else quiet_until_ns
 
     def _feed_chip(self, duration_ns: int) -> None:
         """Hand over only what fits the line in this slice: long queues are slow on Renode."""

@@ -102,8 +102,13 @@ class Connection:
 
     def check_keep_alive(self, now: datetime) -> None:
         """3.1.2.10: one and a half times the keep-alive without a packet is too long."""
-        if self.session and self._last_packet and now - self._last_packet > 1.5 * self._keep_alive:
+        if self.silent_until and now > self.silent_until:
             self.close(DisconnectReason.MQTT_KEEP_ALIVE_TIMEOUT)
+
+    @property
+    def silent_until(self) -> datetime | None:
+        """How long a connected client may stay silent."""
+        return self._last_packet + 1.5 * self._keep_alive if self.session and self._last_packet else None
 
     def check_certificate(self) -> None:
         """The registry changed: an established connection needs an ACTIVE certificate."""

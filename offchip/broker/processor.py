@@ -99,12 +99,13 @@ class Processor:
             raise BrokerError("the data processor may not subscribe to the telemetry")
         self._last_ping = self._clock()
 
-    def tick(self) -> None:
-        """Keep the connection alive; call it as time passes."""
+    def tick(self) -> datetime:
+        """Keep the connection alive; call it as time passes. Returns until when it may be left alone."""
         now = self._clock()
         if self.client.connected and now - self._last_ping >= _PING_AFTER:
             self._last_ping = now
             self.client.ping()
+        return (self._last_ping if self.client.connected else now) + _PING_AFTER
 
     @property
     def rogue_reasons(self) -> Counter[Rogue]:

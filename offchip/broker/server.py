@@ -30,6 +30,8 @@ from offchip.broker.tls import server_context
 from offchip.broker.topics import has_wildcard, matches
 from offchip.pki import Identity
 
+#: a broker that waits for nothing wants to be told the time this often
+_LOOK_AFTER = timedelta(hours=1)
 #: tells UTC, with a time zone
 UtcClock = Callable[[], datetime]
 
@@ -69,15 +71,23 @@ class Broker:
             self.log(events.ConnectionOpened(peer_name), connection.number)
             return connection
 
-    def tick(self) -> None:
-        """Let time take effect: keep-alives and the end of sleeping sessions. Cheap; call it as often as you like."""
+    def tick(self) -> datetime:
+        """Let time take effect: keep-alives and the end of sleeping sessions. Cheap; call it as often as you like.
+
+        Returns until when it may be left alone if nobody talks to the broker.
+        """
         with self.operation():
             now = self.now()
+            due = now + _LOOK_AFTER
             for connection in tuple(self._connections.values()):
                 connection.check_keep_alive(now)
+                due = min(due, connection.silent_until or due)
             for session in tuple(self.sessions.values()):
                 if session.expires and now >= session.expires:
                     del self.sessions[session.client_id]
+                else:
+                    due = min(due, session.expires or due)
+            return due
 
     def publish(self, topic: str, payload: bytes, qos: int = 0, retain: bool = False) -> int:
         """Publish from the cloud's side (a command to a thing); returns the number of receivers."""

@@ -186,8 +186,12 @@ class Engine(Protocol):
     now_ns: int
     instructions: int
 
-    def run(self, duration_ns: int) -> RunResult:
-        """Let virtual time pass; bytes fed to a UART arrive at its line rate."""
+    def run(self, duration_ns: int, cell_ns: int = 0) -> RunResult:
+        """Let virtual time pass; bytes fed to a UART arrive at its line rate.
+
+        ``cell_ns``: return at the end of a cell of that many nanoseconds from now, at the latest of the first in which
+        the core was awake or anything happened; crossing a sleep in one call is faster on an engine in another process.
+        """
 
     # pins and wires --------------------------------------------------------------------------------------------
     def feed_uart(self, uart: str, data: bytes) -> None:

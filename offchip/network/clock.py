@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+#: later than any virtual time
+NEVER_NS = 1 << 62
 #: what the world's clocks show at the first power-on, unless told otherwise
 DEFAULT_START = datetime(2026, 6, 1, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from offchip.errors import NetworkError
-from offchip.network.clock import LabClock
+from offchip.network.clock import NEVER_NS, LabClock
 from offchip.network.internet import Internet, Stream, UnknownName
 
 #: largest payload of one +IPD message: what fits an Ethernet-sized TCP segment
@@ -104,6 +104,15 @@ class Modem:
         while self._output and self._output[0][0] <= now_ns:
             due += heapq.heappop(self._output)[2]
         return b"" if self.mute else bytes(due)
+
+    @property
+    def due_ns(self) -> int:
+        """When :meth:`advance` has something to do, if nothing reaches the module before."""
+        if not self._powered:
+            return NEVER_NS
+        if self._joined and not self.network_up:
+            return 0
+        return self._output[0][0] if self._output else NEVER_NS
 
     # state ---------------------------------------------------------------------------------------------------------
     def _start(self, now_ns: int) -> None:

@@ -15,7 +15,7 @@ from offchip.broker.listener import Listener
 from offchip.broker.processor import FEED_TOPIC, THING_TOPIC, Processor
 from offchip.broker.registry import Status
 from offchip.broker.server import Broker
-from offchip.broker.world import HOST, PORT, World, build_world
+from offchip.broker.world import HOST, PORT, World, again_ns, build_world
 from offchip.network.clock import LabClock
 from offchip.pki import Authority, Identity
 from offchip.pki.authority import EXPIRED, NOT_YET_VALID
@@ -79,11 +79,12 @@ class Stage:
         """Let broker and processor live in the board's virtual time."""
         board.internet.register(HOST, PORT, self.broker)
 
-        def tick(now_ns: int) -> None:
+        def tick(now_ns: int) -> int:
             self._now_ns = now_ns
-            self.world.tick(now_ns)
+            due_ns = self.world.tick(now_ns)
             if self.broker is not self.world.broker:
-                self.broker.tick()
+                due_ns = min(due_ns, again_ns(now_ns, self.broker.now(), self.broker.tick()))
+            return due_ns
 
         board.on_slice.append(tick)
 

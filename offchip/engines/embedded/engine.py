@@ -121,9 +121,9 @@ class EmbeddedEngine:
     def instructions(self) -> int:
         return self.machine.cpu.executed_instructions
 
-    def run(self, duration_ns: int) -> RunResult:
+    def run(self, duration_ns: int, cell_ns: int = 0) -> RunResult:
         machine = self.machine
-        self._target_ns += duration_ns
+        self._target_ns += min(duration_ns, cell_ns or duration_ns)
         resets = machine.resets
         machine.run_until_cycle(self._target_ns * machine.clock.frequency // 1_000_000_000)
         result = RunResult(machine.uart, machine.resets - resets, machine.cpu.locked_up or not machine.powered)

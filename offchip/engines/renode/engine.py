@@ -11,7 +11,7 @@ from offchip.engines.protocol import Capabilities, DebugPort, Diagnostic, I2cTap
 from offchip.engines.renode.locate import need_renode, worker_environment
 from offchip.engines.renode.media import MEDIA, RenodeDebugPort, RenodeMedium
 from offchip.engines.renode.taps import RenodeI2cTap, RenodeSpiTap
-from offchip.engines.renode.worker import RefusedByEngine, Worker, board_command
+from offchip.engines.renode.worker import RefusedByEngine, board_worker, put_back
 from offchip.errors import DebugAccessRefused, EngineError, FirmwareError, MediumError, OffchipError, PlatformError
 
 START_S = 180.0  # loading .NET and compiling the models takes 10 s on a slow machine
@@ -20,6 +20,8 @@ REQUEST_S = 120.0
 #: code outside the memories, while code that polls registers needs about 40 seconds per virtual second
 RUN_S = 30.0
 RUN_FACTOR = 400.0
+#: the longest sleep in one request: takes 0.1 s, so that a hang is told from it soon
+SLEEP_NS = 1_000_000_000
 #: memories of the STM32F405 that an ELF may be loaded to (RM0090 2.3)
 _LOADABLE = ((0x08000000, 0x100000), (0x20000000, 0x20000), (0x10000000, 0x10000))
 
@@ -46,7 +48,8 @@ class RenodeEngine:
         if not path.is_file():
             raise PlatformError(f"{path}: there is no such platform file")
         renode = need_renode()
-        self._worker = Worker(board_command(path, seed), worker_environment(renode), START_S)
+        self._worker = board_worker(path, seed, worker_environment(renode), START_S)
+        self._closed = False
         self.capabilities = Capabilities(
             name="renode", version=self._worker.about["version"], exact_instructions=True,
             polices_code_sectors=False,  # Stm32F4Flash.cs polices stores to sectors 1..3 only
@@ -59,6 +62,8 @@ class RenodeEngine:
 
     def _ask(self, method: str, *arguments: Any, refused: type[OffchipError] = EngineError,
              limit_s: float = REQUEST_S) -> Any:
+        if self._closed:
+            raise EngineError("Renode: the board was closed.")
         try:
             value, self._now_ns, self._instructions = self._worker.call(method, *arguments, limit_s=limit_s)
         except RefusedByEngine as error:
@@ -92,7 +97,9 @@ class RenodeEngine:
         self._ask("reset")
 
     def close(self) -> None:
-        self._worker.close()
+        if not self._closed:
+            self._closed = True
+            put_back(self._worker)
 
     # time ------------------------------------------------------------------------------------------------------
     @property
@@ -103,8 +110,12 @@ class RenodeEngine:
     def instructions(self) -> int:
         return self._instructions
 
-    def run(self, duration_ns: int) -> RunResult:
-        return self._ask("run", duration_ns, limit_s=RUN_S + RUN_FACTOR * duration_ns / 1e9)
+    def run(self, duration_ns: int, cell_ns: int = 0) -> RunResult:
+        awake_ns = duration_ns
+        if cell_ns:  # it ends with the first cell that is not slept through
+            awake_ns = min(duration_ns, cell_ns)
+            duration_ns = min(duration_ns, max(SLEEP_NS // cell_ns, 1) * cell_ns)
+        return self._ask("run", duration_ns, cell_ns, limit_s=RUN_S + RUN_FACTOR * awake_ns / 1e9)
 
     # pins and wires --------------------------------------------------------------------------------------------
     def feed_uart(self, uart: str, data: bytes) -> None:

@@ -1,9 +1,9 @@
 """One board on a Renode loaded into this process through pyrenode3. Runs in a worker process, on its main thread.
 
-Rules measured on Renode 1.16.1: time moves only in ``RunFor`` slices on the thread that built the board; nothing is
-assigned through pyrenode3's wrappers; an exception in a callback on the CPU's thread would end the process, so every
-callback is guarded; a reset clears VTOR; bytes wait here for their turn on the line, as a long queue inside the UART
-model is slow.
+Rules measured on Renode 1.16.1: time moves only while the thread that built the board asks for it (``Stepper.cs``);
+nothing is assigned through pyrenode3's wrappers; an exception in a callback on the CPU's thread would end the process,
+so every callback is guarded; a reset clears VTOR; bytes wait here for their turn on the line, as a long queue inside
+the UART model is slow.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import fcntl
 import os
 import random
 import re
+import struct
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from offchip.engines.protocol import Diagnostic, RunResult, UartByte
+from offchip.engines.renode import models
 from offchip.engines.renode.locate import LOCK
 
 FLASH = 0x08000000
@@ -27,6 +29,7 @@ NVM, NVM_SIZE = 0x08004000, 0xC000
 QUANTUM_US = 100
 UARTS = ("usart1", "usart2")
 _MACHINE = "offchip"
+_SENT = struct.Struct("<BBq")
 IDLE_SLICE_NS = 10_000_000
 FEED_SLICE_NS = 1_000_000
 BITS_PER_BYTE = 10
@@ -77,50 +80,50 @@ class Host:
         import System
         from Antmicro.Renode.Exceptions import RecoverableException
         from Antmicro.Renode.Logging import Logger
-        from Antmicro.Renode.Time import TimeInterval
         from pyrenode3.wrappers import Emulation, Monitor
 
-        self._system, self._logger, self._interval = System, Logger, TimeInterval
+        self._system, self._logger = System, Logger
         self._recoverable = RecoverableException
         self._to_class = pyrenode3.interface_to_class
+        from Antmicro.Renode.Utilities import ConfigurationManager
+        ConfigurationManager.Instance.SetNonPersistent[System.Boolean]("general", "use-synchronous-logging", True)
         self._emulations, self._monitor = Emulation(), Monitor()  # the monitor must exist before the machine
         self._errors: list[str] = []
         self._handles: dict[str, Any] = {}
         self._log, self._log_read = log, 0
         self._seed = seed
-        self.command(f"logFile @{log} true")
-        self.version = " ".join(self.command("version").split())
+        from Antmicro.Renode.Logging import FileBackend
+        from Antmicro.Renode.Utilities import SequencedFilePath
+        self._backend = FileBackend(SequencedFilePath(str(log)), True)
+        Logger.AddBackend(self._backend, "offchip", True)
+        self.version = renode_version()
         self._load(platform)
 
         self.emulation = self._emulations.internal
         self._wrapper = next(iter(self._emulations))
         self.machine = self._wrapper.internal
-        source = self.emulation.MasterTimeSource
-        source.AdvanceImmediately = True
-        source.Quantum = TimeInterval.FromMicroseconds(QUANTUM_US)
         self.bus = self.machine.SystemBus
         self.cpu = self["sysbus.cpu"]
         self.mips = int(self.cpu.PerformanceInMips)
+        from Offchip.Engine import Stepper
+        self._stepper = Stepper(self.emulation, self.machine, self.cpu, QUANTUM_US * 1000)
 
         self.powered = False
         self._magnet_near: bool | None = None
         self._resets = 0
         self._counts_resets = False
-        self._instructions_before = 0
-        self._instructions_seen = 0
         self._received: list[UartByte] = []
-        self._last_time_ns = 0
         self._to_feed: dict[str, bytearray] = {}
         self._line_free_ns: dict[str, int] = {}
         self._diagnostics: list[Diagnostic] = []
         self._known: set[tuple[str, str, str]] = set()
         self._on_reset = self.guard(self._after_reset)
         self.machine.MachineReset += self._on_reset
-        for name in UARTS:
+        for number, name in enumerate(UARTS):
             if self.has(f"sysbus.{name}"):
                 self._to_feed[name] = bytearray()
                 self._line_free_ns[name] = 0
-                self._listen(name)
+                self._stepper.Listen(self[f"sysbus.{name}"], number)
         if self.has(_HALL):
             hall = self[_HALL]
             if hasattr(hall, "ReleaseOnReset"):
@@ -169,6 +172,7 @@ class Host:
     # members of models by name -----------------------------------------------------------------------------------
     def call(self, path: str, member: str, *arguments: Any) -> Any:
         """Call a method of a model. Raises Refused."""
+        self._stepper.Stop()  # whatever may change a model finds the machine as after RunFor
         method = self._member(path, member)
         return self._ask(lambda: method(*(self._to_net(a) for a in arguments)))
 
@@ -185,6 +189,7 @@ class Host:
         described = self[path].GetType().GetProperty(member)
         if described is not None and described.GetSetMethod() is None:  # pythonnet would set it all the same
             raise Refused(f"{member} of {path} can only be read")
+        self._stepper.Stop()
         self._ask(lambda: setattr(self[path], member, self._to_net(value)))
 
     def _member(self, path: str, member: str) -> Any:
@@ -210,16 +215,17 @@ class Host:
     # life ------------------------------------------------------------------------------------------------------
     def load_elf(self, path: str) -> None:
         """Load an ELF that was checked before."""
+        self._stepper.Stop()
         self._ask(lambda: self._wrapper.load_elf(path))
 
     def program(self, address: int, data: bytes) -> None:
         """Write memory of any kind behind the back of every rule. Raises Refused when nothing keeps the bytes."""
+        self._stepper.Stop()
         start = max(address, NVM)
         end = min(address + len(data), NVM + NVM_SIZE)
         if start < end and self.has("sysbus.nvm"):
-            nvm = self["sysbus.nvm"]
-            for at in range(start, end):
-                nvm.Poke(at - NVM, data[at - address])
+            inside = self._to_net(data[start - address:end - address])
+            self["sysbus.nvm"].WriteBytes(start - NVM, inside, 0, end - start)
             if address < start:
                 self.program(address, data[:start - address])
             if end < address + len(data):
@@ -236,6 +242,7 @@ class Host:
         """Supply comes back; everything starts from reset."""
         if self.powered:
             return
+        self._stepper.Stop()
         self.machine.Reset()
         if self.has(_CARD):
             self[_CARD].PowerOn()
@@ -249,12 +256,13 @@ class Host:
         """Supply goes: operations are torn, volatile memory is lost."""
         if not self.powered:
             return
+        self._stepper.Stop()
         self.powered = self._counts_resets = False
         self.cpu.IsHalted = True
         for path, member in ((_CARD, "PowerCut"), ("sysbus.flash", "PowerCut"), ("sysbus.i2c1", "PowerOffDevices")):
             if self.has(path) and hasattr(self[path], member):
                 self.call(path, member)
-        self._note_instructions()
+        self._stepper.CountInstructions()
         self.machine.Reset()  # so that no timer or watchdog goes on
         self.cpu.IsHalted = True
         for path, address in _VOLATILE:
@@ -268,13 +276,15 @@ class Host:
     def reset(self) -> None:
         """Pull NRST."""
         if self.powered:
-            self._note_instructions()
+            self._stepper.Stop()
+            self._stepper.CountInstructions()
             self.machine.Reset()
             self.cpu.IsHalted = False  # a core that halted itself stays halted over a reset
             self._check()
 
     def close(self) -> None:
         """Let Renode go; the process ends with ``os._exit`` after this."""
+        self._stepper.Stop()
         self._emulations.clear()
         self._logger.Flush()
 
@@ -285,11 +295,20 @@ class Host:
 
     @property
     def instructions(self) -> int:
-        self._note_instructions()
-        return self._instructions_before + self._instructions_seen
+        return int(self._stepper.Instructions)
 
-    def run(self, duration_ns: int) -> RunResult:
-        """Let virtual time pass, in slices."""
+    def run(self, duration_ns: int, cell_ns: int = 0) -> RunResult:
+        """Let virtual time pass, in slices; see the engine protocol for ``cell_ns``."""
+        if cell_ns and not any(self._to_feed.values()):
+            self.run_for(duration_ns, cell_ns)
+        else:
+            self._run_slices(min(duration_ns, cell_ns or duration_ns))
+        result = RunResult(self._received, self._resets, not self.powered or bool(self.cpu.IsHalted))
+        self._received = []
+        self._resets = 0
+        return result
+
+    def _run_slices(self, duration_ns: int) -> None:
         left = duration_ns
         while left > 0:
             feeding = any(self._to_feed.values())
@@ -298,29 +317,20 @@ class Host:
                 self._feed(duration)
             self.run_for(duration)
             left -= duration
-        result = RunResult(self._received, self._resets, not self.powered or bool(self.cpu.IsHalted))
-        self._received = []
-        self._resets = 0
-        return result
 
-    def run_for(self, duration_ns: int) -> None:
-        """One slice. Raises HostError when a callback failed."""
-        self.emulation.RunFor(self._interval.FromTicks(duration_ns))
-        self._note_instructions()
+    def run_for(self, duration_ns: int, cell_ns: int = 0) -> None:
+        """One slice, or cells to the first that is not slept through. Raises HostError when a callback failed."""
+        sent = bytes(self._stepper.Run(duration_ns, cell_ns or duration_ns))
+        for number, value, time_ns in _SENT.iter_unpack(sent):
+            self._received.append(UartByte(UARTS[number], value, time_ns))
         self._check()
 
     def _check(self) -> None:
         if self._errors:
             raise HostError("a callback failed: " + one_line(self._errors[0]))
 
-    def _note_instructions(self) -> None:
-        self._instructions_seen = int(self.cpu.ExecutedInstructions)
-
     def _after_reset(self, _machine: Any) -> None:
         self.cpu.VectorTableOffset = FLASH
-        # the counter starts again; when the firmware reset itself, what it executed since the last slice is not counted
-        self._instructions_before += self._instructions_seen
-        self._instructions_seen = 0
         if self._counts_resets:
             self._resets += 1
         if self._magnet_near is not None:
@@ -336,21 +346,13 @@ class Host:
 
     def set_hall(self, magnet_near: bool) -> None:
         """Move the magnet."""
+        self._stepper.Stop()
         hall = self[_HALL]
         self._magnet_near = magnet_near
         if magnet_near:
             hall.Press()
         else:
             hall.Release()
-
-    def _listen(self, name: str) -> None:
-        def received(value: Any) -> None:
-            time_ns = int(self.machine.ElapsedVirtualTime.TimeElapsed.Ticks)
-            # as fresh as the last synchronisation of core and clock, never backwards
-            self._last_time_ns = max(self._last_time_ns, time_ns)
-            self._received.append(UartByte(name, int(value), self._last_time_ns))
-
-        self[f"sysbus.{name}"].CharReceived += self.guard(received)
 
     def _feed(self, duration_ns: int) -> None:
         """Hand over the bytes whose start bit falls into the coming slice."""
@@ -408,6 +410,8 @@ class Host:
     # building ----------------------------------------------------------------------------------------------------
     def _load(self, platform: Path) -> None:
         file, platform = platform, _without_spaces(platform.resolve())
+        if not models.provide(self._monitor.internal, self.version, [models.STEPPER, *models.included(platform)]):
+            self.command(f"include @{models.STEPPER}")
         self._emulations.internal.SetSeed(self._seed & 0x7FFFFFFF)
         self.command(f'mach create "{_MACHINE}"')
         try:
@@ -419,21 +423,13 @@ class Host:
             raise BadPlatform(f"{file}: {text}") from None
 
     def _compile_error(self, platform: Path) -> str | None:
-        """The first complaint of the compiler about the models a .repl and the files it uses include."""
-        pending, done = [platform], set()
-        while pending:
-            file = pending.pop(0)
-            if file in done or not file.is_file():
-                continue
-            done.add(file)
-            text = file.read_text(encoding="utf-8", errors="replace")
-            pending += [file.parent / name for name in re.findall(r'^using "([^"]+)"', text, re.MULTILINE)]
-            for name in re.findall(r"^\s*include @(\S+\.cs)\s*$", text, re.MULTILINE):
-                try:
-                    self.command(f"include @{(file.parent / name).resolve()}")
-                except Refused as refused:
-                    if "error CS" in str(refused):
-                        return str(refused)
+        """The first complaint of the compiler about the models of a platform."""
+        for file in models.included(platform):
+            try:
+                self.command(f"include @{file}")
+            except Refused as refused:
+                if "error CS" in str(refused):
+                    return str(refused)
         return None
 
 
@@ -471,6 +467,19 @@ def import_pyrenode3() -> Any:
         except Exception as error:
             raise HostError(f"pyrenode3 cannot load Renode: {message_of(error)}") from error
     return pyrenode3
+
+
+def renode_version() -> str:
+    """The monitor's "version" asks the entry assembly, and a hosted .NET has none."""
+    import System
+    from System.Reflection import AssemblyInformationalVersionAttribute as Information
+
+    for assembly in System.AppDomain.CurrentDomain.GetAssemblies():
+        name = assembly.GetName()
+        if name.Name == "Renode":
+            built = [each.InformationalVersion for each in assembly.GetCustomAttributes(Information, False)]
+            return f"Renode, version {name.Version.ToString(3)} ({''.join(built)})"
+    return "Renode, version unknown"
 
 
 def _without_spaces(path: Path) -> Path:

@@ -110,6 +110,8 @@ def worker_environment(renode: Renode, environment: Mapping[str, str] = os.envir
     result.update(renode.variables)
     # one for all workers of this user; their temporary folders differ
     result[LOCK] = str(Path(tempfile.gettempdir()) / f"offchip-pyrenode3-{os.getuid()}.lock")
+    # profiling for code that runs once costs more than it brings
+    result.setdefault("DOTNET_TieredPGO", "0")
     result["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH"))))
     if "DOTNET_BUNDLE_EXTRACT_BASE_DIR" not in result and not _home_is_writable(environment):
         # the single-file program unpacks itself below HOME and dies with status 159 when it cannot

@@ -23,6 +23,7 @@ from offchip.engines.renode.host import (
     import_pyrenode3,
     message_of,
     one_line,
+    renode_version,
 )
 
 #: (number of the wire, byte, virtual time in ns)
@@ -67,8 +68,11 @@ class MonitorHost:
         self._errors: list[str] = []
         self._wires: list[_Wire] = []
         self._received: list[Received] = []
-        self.command(f"logFile @{log} true")
-        self.version = " ".join(self.command("version").split())
+        from Antmicro.Renode.Logging import FileBackend
+        from Antmicro.Renode.Utilities import SequencedFilePath
+        self._backend = FileBackend(SequencedFilePath(str(log)), True)
+        Logger.AddBackend(self._backend, "offchip", True)
+        self.version = renode_version()
         self._emulation.SetSeed(seed & 0x7FFFFFFF)
 
     @property

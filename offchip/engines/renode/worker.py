@@ -1,5 +1,8 @@
 """A board in a process of its own: both ends of the pipe.
 
+Starting .NET and compiling what runs hot takes ten times as long as building a board. So the process of a board that
+was closed waits for the next one; that is built anew from its .repl, in an emulation of its own.
+
 Parent to worker: ``(method, arguments)``. Worker to parent: ``("ok", value)``, ``("refused", text)`` when the request
 was refused and everything is as before, ``("platform", text)`` when the .repl is wrong, ``("failed", text)`` when the
 board is lost. The parent limits the wall-clock time of every request; it kills a worker that does not answer.
@@ -16,16 +19,18 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
+from offchip.engines.renode import models
 from offchip.engines.renode.locate import worker_python
 from offchip.errors import EngineError, PlatformError
 
 _MODULE = "offchip.engines.renode.worker"
 _CLOSE = "close"
+_RENEW = "renew"
 _CLOSE_S = 10.0
 
 
@@ -49,8 +54,10 @@ class Worker:
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], start_s: float) -> None:
+        self.kind: Hashable = None  # boards of the same kind can take over this process
         self._failure: str | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="offchip-renode-"))
+        self._boards = 1
         self._log = self._folder / "renode.log"
         self._output = self._folder / "output.txt"
         self._pipe, theirs = Pipe()
@@ -83,6 +90,17 @@ class Worker:
         except OSError:
             raise self._lost(f"died before {method}") from None
         return self._answer(method, limit_s)
+
+    def renew(self, platform: Path, seed: int, start_s: float) -> None:
+        """Replace the board by another, fresh from the factory. Raises as the start of a process."""
+        self._boards += 1
+        self._log = self._folder / f"renode-{self._boards}.log"
+        self.about = self.call(_RENEW, str(self._log), str(platform), seed, limit_s=start_s)
+
+    @property
+    def lost(self) -> bool:
+        """It can do nothing any more."""
+        return self._failure is not None or self._process.poll() is not None
 
     def close(self) -> None:
         """End the process; harmless when it has ended."""
@@ -159,6 +177,43 @@ def monitor_command(seed: int) -> list[str]:
     return [worker_python(), "-m", _MODULE, "{fd}", "{log}", "", str(seed)]
 
 
+#: variables that a worker started with other values of would differ from
+_MATTERS = ("DOTNET_", "OFFCHIP_", "PYRENODE_", "RENODE_")
+#: the process of a board that was closed, by what it was started with; one, for each takes 400 MB
+_spare: dict[Hashable, Worker] = {}
+
+
+def board_worker(platform: Path, seed: int, environment: Mapping[str, str], start_s: float) -> Worker:
+    """A worker with one board, in a new process or one whose board was closed. Raises as :class:`Worker`."""
+    kind = _kind(platform, environment)
+    worker = _spare.pop(kind, None)
+    if worker is not None:
+        try:
+            worker.renew(platform, seed, start_s)
+            return worker
+        except EngineError:
+            worker.close()
+    worker = Worker(board_command(platform, seed), environment, start_s)
+    worker.kind = kind
+    return worker
+
+
+def put_back(worker: Worker) -> None:
+    """The board of this worker is not needed any more."""
+    for other in [*_spare.values()]:
+        other.close()
+    _spare.clear()
+    if worker.lost:
+        worker.close()
+    else:
+        _spare[worker.kind] = worker
+
+
+def _kind(platform: Path, environment: Mapping[str, str]) -> Hashable:
+    what_matters = frozenset(each for each in environment.items() if each[0].startswith(_MATTERS))
+    return worker_python(), what_matters, models.fingerprint(platform)
+
+
 def _is_verb(reason: str) -> bool:
     return reason.startswith(("died", "did not", "failed", "was "))
 
@@ -196,24 +251,20 @@ def serve(pipe: Connection, log: Path, platform: Path | None, seed: int) -> int:
     requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, requests), daemon=True).start()
     # imported here, on the main thread: Renode belongs to the thread that loads it
-    from offchip.engines.renode.host import BadPlatform, Host, Refused
-    from offchip.engines.renode.monitor_host import MonitorHost
+    from offchip.engines.renode.host import Refused
 
     methods = _METHODS if platform is not None else _MONITOR_METHODS
-    try:
-        host = Host(platform, seed, log) if platform is not None else MonitorHost(seed, log)
-    except BadPlatform as error:
-        pipe.send(("platform", str(error)))
-        return 1
-    except Exception as error:
-        pipe.send(("failed", f"did not start: {type(error).__name__}: {error}"))
-        return 1
-    pipe.send(("ok", {"version": host.version}))
-    while True:
+    host = _build(pipe, log, platform, seed)
+    while host is not None:
         method, arguments = requests.get()
         if method == _CLOSE:
             host.close()
             return 0
+        if method == _RENEW:
+            host.close()
+            log_, platform_, seed_ = arguments
+            host = _build(pipe, Path(log_), Path(platform_), seed_)
+            continue
         try:
             if method == "selftest":
                 from offchip.engines.renode.selftest import run_selftest
@@ -229,6 +280,24 @@ def serve(pipe: Connection, log: Path, platform: Path | None, seed: int) -> int:
             text = getattr(error, "Message", None) or error  # .NET keeps its text there, str() adds a trace
             answer = ("failed", f"failed in {method}: {type(error).__name__}: {text}")
         pipe.send(answer)
+    return 1
+
+
+def _build(pipe: Connection, log: Path, platform: Path | None, seed: int) -> Any:
+    """A Host or MonitorHost, or None when it cannot be; the parent is told."""
+    from offchip.engines.renode.host import BadPlatform, Host
+    from offchip.engines.renode.monitor_host import MonitorHost
+
+    try:
+        host = Host(platform, seed, log) if platform is not None else MonitorHost(seed, log)
+    except BadPlatform as error:
+        pipe.send(("platform", str(error)))
+        return None
+    except Exception as error:
+        pipe.send(("failed", f"did not start: {type(error).__name__}: {error}"))
+        return None
+    pipe.send(("ok", {"version": host.version}))
+    return host
 
 
 def _receive(pipe: Connection, requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]]) -> None:

@@ -1,0 +1,97 @@
+"""The C# models of a platform, compiled once for all workers.
+
+Renode compiles every file of every ``include`` anew in each process, which takes most of a worker's start and of its
+memory. Here all files a .repl includes become one assembly, kept under ``.cache``; Renode takes it as if it had
+compiled them. Whatever does not work out is left to Renode and its messages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from offchip.paths import CACHE
+
+#: what the host itself needs in Renode
+STEPPER = Path(__file__).with_name("Stepper.cs")
+_FOLDER = "renode-models"
+#: what this process has loaded
+_loaded: set[str] = set()
+
+
+def included(platform: Path) -> list[Path]:
+    """The C# files that a .repl and the files it uses include, each once, in their order."""
+    return _files(platform)[1]
+
+
+def fingerprint(platform: Path) -> str:
+    """Changes with the text of a .repl, of the files it uses and of those it includes."""
+    descriptions, sources = _files(platform)
+    texts = [file.read_bytes() for file in (*descriptions, *sources) if file.is_file()]
+    return hashlib.sha256(b"\0".join([str(platform).encode(), *texts])).hexdigest()
+
+
+def _files(platform: Path) -> tuple[list[Path], list[Path]]:
+    pending, descriptions, sources = [platform], list[Path](), dict[Path, None]()
+    while pending:
+        file = pending.pop(0)
+        if file in descriptions or not file.is_file():
+            continue
+        descriptions.append(file)
+        text = file.read_text(encoding="utf-8", errors="replace")
+        pending += [file.parent / name for name in re.findall(r'^using "([^"]+)"', text, re.MULTILINE)]
+        sources |= dict.fromkeys((file.parent / name).resolve()
+                                 for name in re.findall(r"^\s*include @(\S+\.cs)\s*$", text, re.MULTILINE))
+    return descriptions, list(sources)
+
+
+def provide(monitor: Any, version: str, files: Sequence[Path], cache: Path = CACHE) -> bool:
+    """Load ``files`` as one assembly, compiled now or before, and tell the monitor that it has compiled each of them.
+
+    ``version``: of Renode. False: Renode has to compile them itself.
+    """
+    import System
+    from Antmicro.Renode.Utilities import AdHocCompiler, TypeManager
+
+    private = System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.NonPublic
+    field = monitor.GetType().GetField("scannedFilesCache", private)  # hashes of the files that it compiled
+    if field is None:
+        return False
+    try:
+        texts = [file.read_bytes() for file in files]
+        name = hashlib.sha256(b"\0".join([version.encode(), *texts])).hexdigest()
+        if name in _loaded:
+            return True
+        assembly = cache / _FOLDER / f"{name[:32]}.dll"
+        if not assembly.is_file():
+            made = AdHocCompiler().Compile(System.Array[System.String]([str(file) for file in files]))
+            assembly = _keep(Path(made), assembly)
+        System.Reflection.Assembly.LoadFrom(str(assembly))
+        if not TypeManager.Instance.ScanFile(str(assembly)):
+            return False
+    except (OSError, System.Exception):
+        return False
+    compiled = field.GetValue(monitor)
+    for text in texts:
+        compiled.Add(hashlib.sha256(text).hexdigest().upper())
+    _loaded.add(name)
+    return True
+
+
+def _keep(made: Path, wanted: Path) -> Path:
+    """Another worker may be doing the same; a cache that cannot be written is no reason to fail."""
+    try:
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=wanted.parent, delete=False) as copy, made.open("rb") as source:
+            shutil.copyfileobj(source, copy)
+        os.chmod(copy.name, 0o644)
+        os.replace(copy.name, wanted)
+    except OSError:
+        return made
+    return wanted
