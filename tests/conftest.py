@@ -6,6 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No verdict of a test may depend on the speed or load of the host, nor on chance.
+settings.register_profile("offchip", deadline=None, derandomize=True)
+settings.load_profile("offchip")
 
 ROOT = Path(__file__).resolve().parent.parent
 
