@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How fast the embedded engine is, as ratios measured in one run. Prints a report; judges nothing.
 
     .venv/bin/python bench/bench.py [--elf FILE] [--seconds S]

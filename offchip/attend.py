@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The world around a board in a monitor session: factory images for it, and its modem, internet and broker over TCP.
 
 Renode or the embedded monitor gives USART2 a TCP server (``runMacro $sockets``); here sits the modem at its other end.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: every command ends with one line that says what came out, or one line that says what is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this machine has and lacks, each with the one line that fixes it. Prints nothing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One exception per layer; the text of each is one sentence a user can act on."""
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ctrl-C as a flag that loops look at between slices.
 
 A KeyboardInterrupt raised while Unicorn calls back into Python would be lost in ctypes, and the run would go on.

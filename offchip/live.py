@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A lab to look into with ordinary tools: the broker on a TCP port, certificates in a folder, a device publishing."""
 
 from __future__ import annotations

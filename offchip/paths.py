@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where things are in a checkout of the project."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The firmware is built once, before any test asks for it."""
 
 from __future__ import annotations

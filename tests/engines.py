@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Probe firmwares on every engine there is: embedded always, Renode under the marker ``renode``."""
 
 from __future__ import annotations

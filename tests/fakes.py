@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A machine without a core, for tests of single peripherals."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The board on a scripted engine, and attacks on what it holds; network attacks against a real mosquitto."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One boot of the lab's own firmware is the same on every engine, and the same as on the day it was recorded."""
 
 from __future__ import annotations

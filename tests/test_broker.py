@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The broker from outside: an in-laboratory client, raw bytes, and paho, mosquitto and openssl over real TCP."""
 
 from __future__ import annotations

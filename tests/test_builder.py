@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a platform description to a wired tree of twins, on small classes made for the purpose."""
 
 from __future__ import annotations

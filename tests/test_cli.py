@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bad input gives one sentence and exit code 2; never a traceback, and the previous report stays."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Probe firmwares on each engine that is present: they print what was recorded on a real Renode 1.16.1
 (tests/conformance/*/expected*.txt), and the attack probe is attacked through the taps and by loss of supply."""
 

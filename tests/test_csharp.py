@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C# models for Renode: they compile, and the C# taps do what their Python twins do.
 
 Compiled with Mono's compiler against ``tests/csharp/RenodeStubs.cs``, which holds the few signatures of Renode that the

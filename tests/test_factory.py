@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the factory writes, judged by mtools, fsck.vfat and openssl; and what attackers find in it."""
 
 from __future__ import annotations

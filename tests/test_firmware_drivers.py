@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The firmware's drivers on a whole board, through a probe program that prints what each of them says."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pure logic of the firmware (FAT, TLV, configuration, credentials, formatting), built with the host's compiler.
 
 Images are made by mkfs.vfat and mtools, as a PC would write them; damaged ones must give an error word of SPEC

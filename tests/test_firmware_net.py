@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The firmware's network code, built with the host's compiler: MQTT against amqtt's codec, AT against the lab's modem.
 
 The clock of these tests is a number that only waiting moves.

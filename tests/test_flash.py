@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The flash interface against RM0090 3.4 to 3.9; the sector map here is typed from table 5, not computed."""
 
 from __future__ import annotations

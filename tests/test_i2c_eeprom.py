@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """I2C master, EEPROM and tap, driven through the registers as a polling driver does (RM0090 27.3.3)."""
 
 from __future__ import annotations

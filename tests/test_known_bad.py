@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Known-bad worlds must turn the right claims red: a suite that cannot fail proves nothing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The live lab under the eyes of ordinary tools: mosquitto_sub and openssl s_client."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The virtual internet and the modem: scripted AT sessions, a proxy, a real TCP peer."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The monitor language, the backend of the embedded engine and the prompt."""
 
 from __future__ import annotations

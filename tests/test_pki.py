@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The laboratory's PKI, judged by OpenSSL's own verifier."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The policy engine against a table of requests, and the registry around it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The engine on real Renode: finding one, the worker process, the host's rules on a fake .NET, and, marked ``renode``,
 the start-up self-test on the real thing. The probes run on it in test_conformance.py."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A suite in Renode's style runs unchanged, its failures are failures, and its times repeat."""
 
 from __future__ import annotations

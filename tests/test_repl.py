@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The reader of platform descriptions: what good files mean, and one clear sentence for each kind of bad one."""
 
 from __future__ import annotations

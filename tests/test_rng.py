@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The random number generator through its registers (RM0090 24.4)."""
 
 from __future__ import annotations

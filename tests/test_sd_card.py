@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SPI master, tap and SD card together, driven through the SPI registers as firmware would."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A monitor session boots the board to a publishing device, as a person at the prompt would see it."""
 
 from __future__ import annotations

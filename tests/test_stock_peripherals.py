@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stock blocks of the STM32F405 against RM0090, each alone on a fake machine."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The keyword library is documented and clean, and a run of the lab repeats to the instruction."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs written as a vendor's or a kernel's are, which know nothing of the lab, run on the board without change."""
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """What somebody does who holds the device, its media or its wire: acts and evidence, never a verdict."""

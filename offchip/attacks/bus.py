@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Listening on the wires: from recorded bus transfers back to the content that crossed them.
 
 Sources: SD Physical Layer Simplified Specification, chapter 7 (SPI mode); 24LC256 data sheet, sections 6 and 8.

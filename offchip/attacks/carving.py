@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding P-256 keys and certificates in any heap of bytes: PEM blocks, DER structures, bare scalars.
 
 A candidate counts only when it parses; whether a key is *the* key shows when its public half equals that of a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks through the debug port, as far as readout protection lets them (RM0090 3.7.3)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks with the SD card or the EEPROM in the attacker's own reader."""
 
 from __future__ import annotations

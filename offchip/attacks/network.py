@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks from the network: being the device with stolen credentials, and being its server by spoofed names."""
 
 from __future__ import annotations

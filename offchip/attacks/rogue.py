@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The attacker's own server: takes any client, asks for no certificate, acknowledges and records everything."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The device in somebody's hands, on whichever engine.
 
 Time is virtual and moves only in :meth:`Board.run` and :meth:`Board.run_until`, in slices of 500 us. Between slices the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the device says on its console (USART1), line by line with virtual time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One call from "which engine, which firmware" to a board on the bench."""
 
 from __future__ import annotations

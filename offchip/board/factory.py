@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The factory's programmer: SPEC.md sections 1 to 4 on the host's side.
 
 What the factory writes is checked first: a device must never leave it with a configuration its firmware refuses.

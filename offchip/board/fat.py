@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FAT volumes as a PC makes them, on an image or directly on a medium.
 
 pyfatfs does the file system; this module makes its results reproducible (fixed volume id and time stamps), finds the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Media images from files, checked before anything is written."""
 
 from __future__ import annotations

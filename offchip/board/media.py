@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The SD card and the EEPROM in somebody's hands."""
 
 from __future__ import annotations

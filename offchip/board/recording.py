@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One boot as everybody around the chip saw it, to be compared between engines and with earlier days.
 
 Compared are the transactions on both buses (bytes, acknowledgements, order), the console and what the media hold at the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The records of SPEC.md sections 1 to 3: TLV areas behind a magic, in front of a CRC-32.
 
 Factory and attackers share this module: the format is public, and an attacker repairs a CRC as easily as the factory

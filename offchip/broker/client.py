@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sans-IO MQTT 3.1.1 client over mutual TLS, for whoever lives inside the laboratory: the data processor, attackers.
 
 It connects to anything with ``connect(peer_name)``, such as the broker; when a call returns, everything the peer

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MQTT 3.1.1 packets from and to bytes; the packet formats are amqtt's, the driving and the strictness are ours.
 
 amqtt reads from asyncio streams; over a complete packet in a buffer its coroutines never wait, so they are run to their

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One TCP connection to the broker: TLS, the packets inside, and AWS IoT Core's rules for each of them."""
 
 from __future__ import annotations

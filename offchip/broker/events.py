@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything the broker decided, as values a test can compare: ``TlsAlert("sent", 48, "unknown_ca") in broker.events``.
 
 Time and connection are there to be read, they take no part in comparisons.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real TCP listener around the sans-IO broker, for clients of the host: paho, mosquitto, openssl, attackers' tools.
 
 Runs an asyncio loop in a thread of its own. Time is the broker's clock; the listener asks it to look twice a second.

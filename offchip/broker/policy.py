@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AWS IoT Core policies: the IAM grammar as far as a device's certificate can carry it.
 
 Wildcards are ``*`` and ``?``; ``+`` and ``#`` are plain characters; what a variable brings in is plain text too. An

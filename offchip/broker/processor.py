@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The data processor: subscribes to what the things publish and believes nothing it has not checked (SPEC.md, 5)."""
 
 from __future__ import annotations

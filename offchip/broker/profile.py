@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the broker does where AWS IoT Core differs by date, by document, or from MQTT 3.1.1.
 
 Each behaviour of a profile carries its source, date and confidence: ``documented`` (AWS), ``reported`` (by users in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Certificates, things, policies and what is attached to what: the account as AWS IoT's control plane sees it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The broker: sessions, routing and the registry's say in both. Sans-IO: bytes in, bytes out, time from a clock.
 
 When :meth:`Connection.receive` returns, everything that follows is done, deliveries to other connections included.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the broker remembers about one client id (MQTT 3.1.1, 3.1.2.4 and 4.4)."""
 
 from __future__ import annotations

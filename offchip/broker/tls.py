@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TLS over memory buffers: contexts for broker and clients, and one stream that never touches a socket.
 
 Validity of certificates is not judged here: Python's ssl knows only the host's date, and nothing in the laboratory may

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Topic names and filters: MQTT 3.1.1 section 4.7 with AWS IoT Core's limits."""
 
 from __future__ import annotations

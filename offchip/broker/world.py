@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The standard laboratory: one CA, one broker, things with narrow rights, the data processor."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading firmware: an ELF for a Cortex-M4, as segments to program."""
 
 from __future__ import annotations

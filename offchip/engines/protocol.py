@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an engine promises to the board, whoever emulates underneath.
 
 Shaped by what a real Renode can do (docs in DESIGN.md, "Engine protocol"):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Choosing the engine by name; nothing of an engine is imported before it is chosen."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The monitor at a terminal: a prompt with completion and history, while time may flow behind it."""
 
 from __future__ import annotations

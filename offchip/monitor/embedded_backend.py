@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Carries the monitor's commands out on the embedded engine."""
 
 from __future__ import annotations

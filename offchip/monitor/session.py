@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Opening a monitor session on a script with the firmware of choice, whichever engine is there."""
 
 from __future__ import annotations

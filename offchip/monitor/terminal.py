@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the bytes of a UART go: a TCP port, a file, or lines on the screen."""
 
 from __future__ import annotations

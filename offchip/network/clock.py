@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What time it is for everybody on the laboratory's internet."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The modem: a Wi-Fi module that speaks the ESP-AT dialect, as a sans-IO model on virtual time.
 
 Source of the dialect: Espressif's "ESP-AT User Guide", release 2.4 (basic, Wi-Fi and TCP/IP AT commands, AT messages).

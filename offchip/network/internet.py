@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names, ports and byte streams, synchronous and sans-IO.
 
 When :meth:`Stream.send` returns, every peer inside the laboratory has done all it can, and what it answered is there to

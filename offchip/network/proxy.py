@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An imposter between device and server: records the bytes, forwards them, and may change or withhold them."""
 
 from __future__ import annotations

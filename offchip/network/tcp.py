@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bridge from the virtual internet to a real TCP address (mosquitto, a real cloud endpoint).
 
 Runs through this bridge are not deterministic: the real peer answers in the host's time. The board lets virtual time

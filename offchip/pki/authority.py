@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Certificate authorities on P-256 whose every byte follows from a seed (RFC 5280 profiles, RFC 6979 signatures)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A certificate with its private key, in every form somebody asks for."""
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Renode's platform descriptions (.repl) and monitor scripts (.resc), read without knowing any engine."""

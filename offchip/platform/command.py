@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Monitor commands, split into typed words: the part .repl sections, .resc scripts and the prompt share."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a platform description says, once its files are read and its updates are merged."""
 
 from __future__ import annotations

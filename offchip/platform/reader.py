@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads Renode's platform descriptions: text -> tree (grammar.lark) -> :mod:`offchip.platform.model`.
 
 The error codes are Renode's own (documentation, "Platform description format"): E00 syntax, E01 update of an unknown

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Renode's monitor language: scripts (.resc) and single commands, carried out by whatever backend is behind them.
 
 What is understood is listed by ``help``; anything else is an error with its place. Variables, macros, ``$ORIGIN``,

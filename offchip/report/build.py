@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Turns Robot's output and the verdict records into results.json, index.html and a Markdown summary."""
 
 from __future__ import annotations

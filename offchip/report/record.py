@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One record per claim: what was tried, what was seen, and the verdict that follows."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attack ids of the lab, joined to PSA, EMB3D and CWE. ``~`` marks the nearest entry where no exact one exists."""
 
 from __future__ import annotations

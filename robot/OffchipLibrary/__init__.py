@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Robot Framework library of the lab: ``Library    OffchipLibrary``.
 
 One class per topic. Keywords tagged *attacker* act and leave evidence, keywords tagged *oracle* judge, *owner* and

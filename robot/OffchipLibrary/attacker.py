@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an exploiter does with the device in hand. These keywords act and leave evidence; they never judge."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Preparing a test: which device, which server. These keywords neither attack nor judge."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What can be seen of the device: its console, and what the models say of its behaviour on the buses."""
 
 from __future__ import annotations

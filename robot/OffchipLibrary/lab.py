@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the keywords of one test share: the board, the internet, the broker and the record being written."""
 
 from __future__ import annotations

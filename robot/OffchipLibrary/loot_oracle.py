@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the attacker ended up with: keys, sessions, dumps."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the device's owner does: power, media, the lid, and the server's registry."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What can be seen at the server: alerts, CONNACK codes, disconnect reasons, and what the data processor made of it."""
 
 from __future__ import annotations

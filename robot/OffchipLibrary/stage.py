@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cast of one test: the owner's broker and CA, the device's identity, the attacker's own CA and server."""
 
 from __future__ import annotations

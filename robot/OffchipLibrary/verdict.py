@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verdicts: what the evidence and the observations of a test add up to."""
 
 from __future__ import annotations

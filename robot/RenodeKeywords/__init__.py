@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Robot Framework library with Renode's keywords: ``Library    RenodeKeywords    engine=${ENGINE}``."""
 
 from __future__ import annotations

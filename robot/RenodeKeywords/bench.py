@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the keywords of one test share: the session, its testers, and waiting in virtual time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Core registers."""
 
 from __future__ import annotations

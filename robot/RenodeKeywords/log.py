@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The log tester. The words of the log are the engine's own."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the engine logged, and what was expected of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keywords of Renode that cannot mean the same here. Each fails with the reason instead of doing something else."""
 
 from __future__ import annotations

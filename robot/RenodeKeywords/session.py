@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One emulation under the keywords, on whichever engine."""
 
 from __future__ import annotations

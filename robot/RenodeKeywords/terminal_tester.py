@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a UART sent, cut into lines, and what was expected of it.
 
 Works as Renode's terminal tester does: a match is looked for after every byte, and everything up to it is used up.

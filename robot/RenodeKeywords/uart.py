@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Terminal testers: waiting for what a UART sends, and writing to it."""
 
 from __future__ import annotations

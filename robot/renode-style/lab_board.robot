@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 *** Comments ***
 Written as a suite for Renode is: only the Settings block belongs to this project. Its variables:
 ENGINE (embedded or renode), SHELL (the ELF of shell.c), FIRMWARE (the lab's firmware).

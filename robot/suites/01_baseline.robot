@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 *** Settings ***
 Documentation       From power-on to an accepted message, for each place the credentials can live.
 Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}

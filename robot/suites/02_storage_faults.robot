@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 *** Settings ***
 Documentation       A missing, unreadable or damaged medium: the device reports it in one line, lives on and retries.
 Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}

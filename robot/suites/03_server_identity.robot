@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 *** Settings ***
 Documentation       The device talks to its own server only.
 Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 *** Settings ***
 Documentation       The server lets in registered, active certificates only, each for its own thing.
 Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}

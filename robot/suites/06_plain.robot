@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 *** Settings ***
 Documentation       Credentials in clear on a medium anyone can reach: what an exploiter gets.
 Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 *** Settings ***
 Documentation       Credentials in internal flash: what SWD yields at each level of readout protection (RM0090 3.7.3).
 Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}

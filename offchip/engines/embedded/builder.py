@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Builds the tree of Python twins a platform description asks for, and wires it.
 
 Error codes as in Renode: E04 unknown class, E13 unknown interrupt property, E21 missing address or size, E25 attributes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Virtual time: a queue of events on a cycle counter. Nothing here knows about the host's clock."""
 
 from __future__ import annotations

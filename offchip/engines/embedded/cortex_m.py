@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exceptions, faults and sleep of a Cortex-M4F on top of :class:`UnicornCore` (ARMv7-M ARM B1.5)."""
 
 from __future__ import annotations

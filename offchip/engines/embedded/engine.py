@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The embedded engine behind :class:`offchip.engines.protocol.Engine`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bus, the supply and the reset tree that hold core and peripherals together."""
 
 from __future__ import annotations

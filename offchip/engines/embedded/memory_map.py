@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which address ranges exist on an STM32F405/407 (RM0090 2.3, table 1): the rest of the bus answers with an error."""
 
 from __future__ import annotations

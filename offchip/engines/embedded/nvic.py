@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The system control space of a Cortex-M4: NVIC, SCB, SysTick (ARMv7-M ARM B3.2-B3.4, PM0214 4)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every peripheral twin is made of: registers on a bus, wires, and the services of the machine.
 
 Conventions for the twins

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reaching members of the Python twins by the names Renode's files use, with every value checked first."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Unicorn as a Cortex-M4F that stops exactly where it is told to.
 
 Unicorn counts instructions in C when ``emu_start`` gets a ``count``. The counter and its limit are two neighbouring

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real Renode behind :class:`offchip.engines.protocol.Engine`: the parent's side of one worker process."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One board on a Renode loaded into this process through pyrenode3. Runs in a worker process, on its main thread.
 
 Rules measured on Renode 1.16.1: time moves only while the thread that built the board asks for it (``Stepper.cs``);

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding a Renode that pyrenode3 can load, without loading it.
 
 Looked for, in this order: what ``PYRENODE_BIN``, ``PYRENODE_PKG`` or ``PYRENODE_BUILD_DIR`` name; what

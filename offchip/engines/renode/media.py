@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The SD card, the EEPROM and the debug port of the C# models behind the engine protocol."""
 
 from __future__ import annotations

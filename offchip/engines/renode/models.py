@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C# models of a platform, compiled once for all workers.
 
 Renode compiles every file of every ``include`` anew in each process, which takes most of a worker's start and of its

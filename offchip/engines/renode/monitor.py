@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Renode's own monitor in a worker process: the parent's side."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Renode's monitor without a board of ours: whatever machines its commands make, and the far ends of their UARTs.
 
 Runs in a worker process, on its main thread, by the rules of :mod:`offchip.engines.renode.host`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this lab relies on in a Renode, tried on the one at hand: exact time, freezing, reset, and a tap's byte.
 
 Runs in a worker process, on a fresh board.

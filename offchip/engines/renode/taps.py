@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The taps of the C# models behind the engine protocol.
 
 Rules go in by method, records and evidence come out as text.

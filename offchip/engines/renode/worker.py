@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A board in a process of its own: both ends of the pipe.
 
 Starting .NET and compiling what runs hot takes ten times as long as building a board. So the process of a board that

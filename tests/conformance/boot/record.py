@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Boots the lab's own firmware and writes what it did into this folder, one file per scenario and engine.
 
     python -m tests.conformance.boot.record [embedded|renode|auto]

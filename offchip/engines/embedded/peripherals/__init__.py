@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Python twins. Importing this package imports every module in it, so that each class registers itself."""
 
 from importlib import import_module

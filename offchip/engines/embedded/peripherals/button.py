@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A switch outside the chip: a push button, or a hall sensor that sees a magnet."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several interrupt lines on one input of the NVIC."""
 
 from __future__ import annotations

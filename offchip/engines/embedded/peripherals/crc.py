@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two checksums of the SD bus (SD Physical Layer Simplified Specification 4.5)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CRC calculation unit (RM0090 4.3, 4.4): CRC-32/MPEG-2 over 32-bit words."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data watchpoint and trace unit: the cycle counter (ARMv7-M Architecture Reference Manual C1.8)."""
 
 from __future__ import annotations

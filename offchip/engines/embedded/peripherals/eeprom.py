@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """24xx256 class serial EEPROM; twin of ``Eeprom24xx256.cs``.
 
 Behaviour after the 24LC256 data sheet (Microchip DS20001203, sections 6 to 8): a 64-byte page latch whose column wraps,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """External interrupt/event controller (RM0090 12.2, 12.3)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Embedded flash of a 1 MB STM32F405: interface registers, option bytes, readout protection (RM0090 3.3 to 3.9).
 
 Twin of ``Stm32F4Flash.cs`` with one difference: here *every* sector is executable and policed, there only sectors 1..3

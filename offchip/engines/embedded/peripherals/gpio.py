@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """General-purpose I/O port (RM0090 8.3, 8.4)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """I2C interface of the STM32F4, master side, byte by byte (RM0090 27.3.3, 27.6); twin of ``Stm32F4I2c.cs``.
 
 Two classes share the work: :class:`I2cBus` is the pair of wires with the devices and the probe on them, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Probe and man in the middle on the I2C wires; twin of ``I2cTap.cs``, with the rules of the engine protocol's I2cTap.
 
 A transaction is recorded in the short form of bus analysers: ``S`` START, ``Sr`` repeated START, bytes in hexadecimal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Independent watchdog (RM0090 21.3, 21.4)."""
 
 from __future__ import annotations

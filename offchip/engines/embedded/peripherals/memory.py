@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memories: those the core executes from or stores to directly, and small arrays that are read register-wise."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Power controller (RM0090 5.4 for STM32F405/407)."""
 
 from __future__ import annotations

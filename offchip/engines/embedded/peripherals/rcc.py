@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reset and clock control (RM0090 7.3, the registers of STM32F405/407)."""
 
 from __future__ import annotations

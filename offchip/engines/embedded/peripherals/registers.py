@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Narrow accesses to 32-bit registers."""
 
 from __future__ import annotations

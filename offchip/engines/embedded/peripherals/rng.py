@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random number generator of the STM32F4 with its error flags (RM0090 24.3, 24.4); twin of ``Stm32F4Rng.cs``.
 
 The words are a deterministic stream (splitmix64, high half of each output). They are NOT random: no claim about entropy

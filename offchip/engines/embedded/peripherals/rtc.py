@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real-time clock and backup registers (RM0090 26.3, 26.6).
 
 Everything here lives in the backup domain: resets and loss of the main supply do not reach it, only BDRST does. The

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SD memory card in SPI mode, SDSC and SDHC. Twin of SdCardSpi.cs.
 
 Sections are those of the SD Physical Layer Simplified Specification: SPI mode 7, CRC 4.5, registers 5. Clocked

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Registers of an SD card: CSD, CID, SCR and SD status (SD Physical Layer Simplified Specification, 5)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where an SD card keeps its blocks: in memory, or in an image file."""
 
 from __future__ import annotations

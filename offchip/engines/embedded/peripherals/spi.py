@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SPI master of the STM32F4 (RM0090 28.5): polled or interrupt driven, 8 and 16 bit frames. Twin of Stm32F4Spi.cs.
 
 A frame takes no virtual time, so TXE is always 1 and BSY is never seen. Chip select is a GPIO pin and does not pass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Probe and attacker on the SPI wires between the controller and the card. Twin of SpiTap.cs.
 
 The tap follows the SD protocol in SPI mode (SD Simplified Specification 7.2), so its rules name blocks, not bytes on

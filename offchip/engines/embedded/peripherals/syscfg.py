@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """System configuration controller (RM0090 9.2): above all, which port feeds which external interrupt."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Timers TIM1..TIM14 as time bases with compare flags (RM0090 17.3, 18.3, 19.3, 20.3).
 
 The counter is not stepped: its value follows from virtual time when somebody looks. An event exists only for an enabled

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """USART in asynchronous mode (RM0090 30.3, 30.6).
 
 A transmitted byte leaves at once, when DR is written; TXE and TC follow when its time on the wire has passed, or
