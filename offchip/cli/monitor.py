@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``offchip monitor`` and ``offchip attend``: a session at the board, and the world around it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from offchip.cli.terminal import console
+from offchip.errors import OffchipError
+from offchip.interrupt import Interrupt
+from offchip.paths import CACHE, FIRMWARE, ROOT
+
+
+def attend(
+    modem: Annotated[str, typer.Option(help="host:port of the monitor session's modem terminal")] = "127.0.0.1:4402",
+    scheme: Annotated[str, typer.Option(help="internal or plain")] = "internal",
+    medium: Annotated[str, typer.Option(help="none, sd or eeprom (for plain)")] = "none",
+    folder: Annotated[Path, typer.Option(help="where the images and certificates go")] = CACHE / "session",
+    port: Annotated[int, typer.Option(help="TCP port of the broker on 127.0.0.1, 0 for any")] = 8883,
+    prepare: Annotated[bool, typer.Option("--prepare", help="only write the images, then leave")] = False,
+) -> None:
+    """Be the world around a board in a monitor session: its factory, its modem, its internet, its broker."""
+    from offchip.attend import Session
+    from offchip.cli.storage import storage
+
+    session = Session(folder, *storage(scheme, medium))
+    if prepare:
+        return
+    host, _, number = modem.rpartition(":")
+    if not host or not number.isdigit():
+        raise OffchipError(f'--modem "{modem}" is not host:port.')
+    with Interrupt() as stop:
+        session.serve(host, int(number), port, lambda line: console.print(escape(line), soft_wrap=True), stop)
+
+
+def monitor(
+    script: Annotated[Path, typer.Argument(help="the .resc to open")] = ROOT / "platforms/offchip.resc",
+    engine: Annotated[str, typer.Option(help="embedded, renode or auto (renode when it is installed)")] = "auto",
+    elf: Annotated[Path, typer.Option(help="the firmware")] = FIRMWARE,
+    scheme: Annotated[str, typer.Option(help="internal or plain")] = "internal",
+    medium: Annotated[str, typer.Option(help="none, sd or eeprom (for plain)")] = "none",
+    attended: Annotated[bool, typer.Option(help="give the board its modem, internet and broker")] = True,
+) -> None:
+    """Sit at the board: Renode's monitor where Renode is installed, else the embedded engine's, on the same script."""
+    from offchip.engines.elf import read_elf
+    from offchip.engines.select import resolve_engine
+    from offchip.monitor.session import embedded_session, free_ports, renode_session
+
+    read_elf(elf)
+    session = renode_session if resolve_engine(engine) == "renode" else embedded_session
+    ports = free_ports(2)
+    world = None
+    if attended:  # factory images first: the script loads them
+        attend_command = [sys.executable, "-m", "offchip", "attend", "--scheme", scheme, "--medium", medium, "--port",
+                          "0", "--modem", f"127.0.0.1:{ports[1]}"]
+        if subprocess.run([*attend_command, "--prepare"], cwd=ROOT).returncode:
+            raise typer.Exit(2)
+        world = subprocess.Popen(attend_command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        raise typer.Exit(session(script.resolve(), elf.resolve(), *ports))
+    finally:
+        if world is not None:
+            world.terminate()
+            world.wait()
