@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Mbed TLS 3.6 for the device: a TLS 1.2/1.3 client with a client certificate, and nothing it does not need. */
 #ifndef OFFCHIP_MBEDTLS_CONFIG_H
 #define OFFCHIP_MBEDTLS_CONFIG_H

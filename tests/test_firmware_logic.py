@@ -34,7 +34,7 @@ def call(*words: object) -> str:
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("harness") / "harness"
     call("gcc", "-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined",
-         "-fno-sanitize-recover=all", f"-I{ROOT / 'firmware/include'}",
+         "-fno-sanitize-recover=all", f"-I{ROOT / 'firmware/src'}",
          ROOT / "tests/firmware_logic/harness.c", *SOURCES, "-o", program)
     return program
 

@@ -40,7 +40,7 @@ MQTT_SOURCES = [FIRMWARE / "src/net" / name for name in ("mqtt.c", "mqtt_packet.
 AT_PARSER = FIRMWARE / "src/net/at_parser.c"
 OTHERS = [FIRMWARE / "src" / name
           for name in ("net/modem.c", "net/wall_clock.c", "app/backoff.c", "app/telemetry.c", "board/format.c")]
-FLAGS = ["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{FIRMWARE / 'include'}"]
+FLAGS = ["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{FIRMWARE / 'src'}"]
 HOST = "iot.offchip.test"
 DECODED, INCOMPLETE, MALFORMED = range(3)
 (OK, REFUSED, STREAM_FAILED, NO_CONNACK, NO_SUBACK, NO_PUBACK, NO_PINGRESP, SUBSCRIBE_REFUSED,

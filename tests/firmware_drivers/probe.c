@@ -1,19 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Exercises the drivers of the firmware on a whole board; the test programs the wanted scenario into flash sector 3. */
 #include <string.h>
-#include "clock.h"
-#include "console.h"
-#include "credentials.h"
-#include "eeprom.h"
-#include "fault.h"
-#include "flash.h"
-#include "hall.h"
-#include "modem_uart.h"
-#include "reset.h"
-#include "rng.h"
-#include "rtc.h"
-#include "sdcard.h"
-#include "stm32f405.h"
-#include "watchdog.h"
+#include "board/clock.h"
+#include "drivers/console.h"
+#include "storage/credentials.h"
+#include "drivers/eeprom.h"
+#include "board/fault.h"
+#include "drivers/flash.h"
+#include "drivers/hall.h"
+#include "drivers/modem_uart.h"
+#include "board/reset.h"
+#include "drivers/rng.h"
+#include "drivers/rtc.h"
+#include "drivers/sdcard.h"
+#include "board/stm32f405.h"
+#include "drivers/watchdog.h"
 
 enum scenario { STORAGE, FLASH_WRITE, TIME, SERIAL, HALL, RANDOM, USAGE_FAULT, BUS_FAULT, HANG, RESTART,
                 BAD_INTERRUPT, PROTECT, STOP };

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs the pure logic of the firmware on the host, under the sanitizers: media are files, the console is stdout.
  *   read IMAGE PATH CAPACITY      the file's bytes as hex, or the error word
  *   fuzz IMAGE PATH SEED COUNT    damages metadata COUNT times; prints how often each result came
@@ -11,15 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "config.h"
-#include "console.h"
-#include "crc32.h"
-#include "credentials.h"
-#include "eeprom.h"
-#include "fat.h"
-#include "format.h"
-#include "sdcard.h"
-#include "watchdog.h"
+#include "storage/config.h"
+#include "drivers/console.h"
+#include "storage/crc32.h"
+#include "storage/credentials.h"
+#include "drivers/eeprom.h"
+#include "storage/fat.h"
+#include "board/format.h"
+#include "drivers/sdcard.h"
+#include "drivers/watchdog.h"
 
 static uint8_t *medium;
 static size_t medium_size;

@@ -1,12 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Feeds hostile bytes to everything that reads from the network, under AddressSanitizer. Input: u32 length, bytes, again
  * and again. Each case lies in a block of exactly its size. Prints the number of cases. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "at_parser.h"
-#include "clock.h"
-#include "mqtt.h"
+#include "net/at_parser.h"
+#include "board/clock.h"
+#include "net/mqtt.h"
 
 struct script { const uint8_t *next; size_t left, step; };
 

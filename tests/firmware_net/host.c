@@ -1,10 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The device's network code as a shared library: the test drives clock, UART and stream through callbacks. */
 #include <string.h>
-#include "clock.h"
-#include "idle.h"
-#include "modem.h"
-#include "modem_uart.h"
-#include "mqtt.h"
+#include "board/clock.h"
+#include "board/idle.h"
+#include "net/modem.h"
+#include "drivers/modem_uart.h"
+#include "net/mqtt.h"
 
 static struct {
     void (*idle)(void);

@@ -1,22 +1,23 @@
-#include "app.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/app.h"
 #include <stdbool.h>
 #include <string.h>
-#include "backoff.h"
-#include "clock.h"
-#include "console.h"
-#include "credentials.h"
-#include "hall.h"
-#include "identity.h"
-#include "idle.h"
-#include "modem.h"
-#include "mqtt.h"
-#include "rng.h"
-#include "rtc.h"
-#include "telemetry.h"
-#include "tls.h"
-#include "tls_platform.h"
-#include "wall_clock.h"
-#include "watchdog.h"
+#include "app/backoff.h"
+#include "app/telemetry.h"
+#include "board/clock.h"
+#include "board/idle.h"
+#include "drivers/console.h"
+#include "drivers/hall.h"
+#include "drivers/rng.h"
+#include "drivers/rtc.h"
+#include "drivers/watchdog.h"
+#include "net/identity.h"
+#include "net/modem.h"
+#include "net/mqtt.h"
+#include "net/tls.h"
+#include "net/tls_platform.h"
+#include "net/wall_clock.h"
+#include "storage/credentials.h"
 
 /* A connection that lasted this long was a good one: the next failure starts with a short wait again. */
 enum { STABLE_MS = 10000 };
@@ -24,13 +25,13 @@ enum { STABLE_MS = 10000 };
 static struct {
     const struct device_config *config;
     bool random_ready;
-    bool lid_closed;            /* as last printed */
+    bool lid_closed; /* as last printed */
     struct identity identity;
-    struct tls_status stream;   /* why the stream below MQTT failed */
+    struct tls_status stream; /* why the stream below MQTT failed */
     struct mqtt_session session;
     struct backoff backoff;
-    uint32_t seq;               /* of the last telemetry; counts on over reconnections */
-    bool publishing;            /* next_publish counts */
+    uint32_t seq;    /* of the last telemetry; counts on over reconnections */
+    bool publishing; /* next_publish counts */
     deadline_t next_publish;
 } app;
 
@@ -43,13 +44,11 @@ static void print_lid(void)
     console_line("hall", app.lid_closed ? "closed" : "open");
 }
 
-void idle(void)
+static void watch_lid(void)
 {
-    watchdog_kick();
     if (hall_take_event() && hall_closed() != app.lid_closed) {
         print_lid();
     }
-    cpu_idle();
 }
 
 static stage_t prepare_random(void)
@@ -293,8 +292,8 @@ static void wait_after(stage_t failed)
 {
     uint32_t random;
     if (rng_fill(&random, sizeof random) != RNG_OK) {
-        app.random_ready = false;   /* the next attempt starts with its health test */
-        random = UINT32_MAX;        /* the zero it leaves would mean the shortest wait, again and again */
+        app.random_ready = false; /* the next attempt starts with its health test */
+        random = UINT32_MAX;      /* the zero it leaves would mean the shortest wait, again and again */
     }
     uint32_t wait_ms = backoff_next(&app.backoff, random);
     deadline_t end = deadline_in(wait_ms);
@@ -308,6 +307,7 @@ _Noreturn void app_run(const struct device_config *config)
 {
     app.config = config;
     print_lid();
+    idle_set_errand(watch_lid);
     for (;;) {
         wait_after(run_connection());
     }

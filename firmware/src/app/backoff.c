@@ -1,4 +1,5 @@
-#include "backoff.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/backoff.h"
 
 enum { FIRST_MS = 1000, CEILING_MS = 60000, DOUBLINGS_MAX = 6 };
 

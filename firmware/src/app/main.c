@@ -1,14 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Start-up in the order of SPEC section 6; a device without a good configuration ends here. */
-#include "app.h"
-#include "clock.h"
-#include "config.h"
-#include "console.h"
-#include "fault.h"
-#include "hall.h"
-#include "modem_uart.h"
-#include "reset.h"
-#include "rtc.h"
-#include "watchdog.h"
+#include "app/app.h"
+#include "board/clock.h"
+#include "board/fault.h"
+#include "board/reset.h"
+#include "drivers/console.h"
+#include "drivers/hall.h"
+#include "drivers/modem_uart.h"
+#include "drivers/rtc.h"
+#include "drivers/watchdog.h"
+#include "storage/config.h"
 
 #define VERSION "0.1.0"
 

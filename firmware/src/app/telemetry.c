@@ -1,8 +1,9 @@
-#include "telemetry.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/telemetry.h"
 #include <stdarg.h>
-#include "format.h"
+#include "board/format.h"
 
-enum { LOWEST = 2000, STEPS = 500, THING_ESCAPED_MAX = 2 * 128 };      /* hundredths of a degree */
+enum { LOWEST = 2000, STEPS = 500, THING_ESCAPED_MAX = 2 * 128 }; /* hundredths of a degree */
 
 static void write_text(char *to, size_t size, const char *format, ...)
 {

@@ -1,9 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A printf subset: small, reentrant, usable in fault handlers. */
+#include "board/format.h"
 #include <stdbool.h>
 #include <stdint.h>
-#include "format.h"
 
-struct sink { char *to; size_t size, length; };
+struct sink {
+    char *to;
+    size_t size, length;
+};
 
 static void put(struct sink *sink, char c)
 {
@@ -25,8 +29,8 @@ static void put_field(struct sink *sink, const char *text, size_t length, size_t
             put(sink, ' ');
 }
 
-static void put_number(struct sink *sink, uint64_t value, bool negative, unsigned base, bool upper,
-                       size_t width, bool left, bool zeros)
+static void put_number(struct sink *sink, uint64_t value, bool negative, unsigned base, bool upper, size_t width,
+                       bool left, bool zeros)
 {
     char digits[24];
     size_t first = sizeof digits;
@@ -35,7 +39,7 @@ static void put_number(struct sink *sink, uint64_t value, bool negative, unsigne
         digits[--first] = (char)(digit < 10 ? '0' + digit : (upper ? 'A' : 'a') + digit - 10);
         value /= base;
     } while (value);
-    if (negative && zeros && !left) {       /* the sign goes before the zeros */
+    if (negative && zeros && !left) { /* the sign goes before the zeros */
         put(sink, '-');
         width = width ? width - 1 : 0;
     } else if (negative) {
@@ -94,16 +98,21 @@ size_t format_text(char *to, size_t size, const char *format, va_list arguments)
             put_field(&sink, &c, 1, width, left, ' ');
             break;
         }
-        case 'd': case 'i': {
+        case 'd':
+        case 'i': {
             int64_t value = longs > 1 ? va_arg(arguments, long long)
-                : longs ? va_arg(arguments, long) : va_arg(arguments, int);
+                          : longs     ? va_arg(arguments, long)
+                                      : va_arg(arguments, int);
             uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
             put_number(&sink, magnitude, value < 0, 10, false, width, left, zeros);
             break;
         }
-        case 'u': case 'x': case 'X': {
+        case 'u':
+        case 'x':
+        case 'X': {
             uint64_t value = longs > 1 ? va_arg(arguments, unsigned long long)
-                : longs ? va_arg(arguments, unsigned long) : va_arg(arguments, unsigned);
+                           : longs     ? va_arg(arguments, unsigned long)
+                                       : va_arg(arguments, unsigned);
             put_number(&sink, value, false, *format == 'u' ? 10 : 16, *format == 'X', width, left, zeros);
             break;
         }
@@ -113,7 +122,7 @@ size_t format_text(char *to, size_t size, const char *format, va_list arguments)
         case '%':
             put(&sink, '%');
             break;
-        default:                /* unknown or cut: stop here, the arguments can no longer be told apart */
+        default: /* unknown or cut: stop here, the arguments can no longer be told apart */
             goto done;
         }
     }

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What newlib asks of a system without one: a heap for those who allocate (TLS), and nothing else. */
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "fault.h"
+#include "board/fault.h"
 
 extern char _heap_start[], _heap_end[];
 void *_sbrk(ptrdiff_t bytes);

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reset cause and software reset. RM0090 7.3.21 (RCC_CSR); PM0214 4.3.5 (AIRCR). */
-#include "console.h"
-#include "reset.h"
-#include "stm32f405.h"
+#include "board/reset.h"
+#include "board/stm32f405.h"
+#include "drivers/console.h"
 
 /* PINRSTF accompanies every internal reset (they all pull NRST) and a power-on sets BORRSTF too: rare causes first. */
 const char *reset_cause(void)

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Vector table and the way from reset to main. Lives in flash sector 0. */
-#include "fault.h"
-#include "stm32f405.h"
+#include "board/fault.h"
+#include "board/stm32f405.h"
 
 extern uint32_t _data_load[], _data_start[], _data_end[], _bss_start[], _bss_end[], _ccm_start[], _ccm_end[];
 extern uint32_t _stack_top[];
@@ -12,12 +13,15 @@ void USART1_IRQHandler(void);
 void USART2_IRQHandler(void);
 void EXTI15_10_IRQHandler(void);
 
-typedef union { void (*handler)(void); uint32_t *stack; } vector;
+typedef union {
+    void (*handler)(void);
+    uint32_t *stack;
+} vector;
 
 __attribute__((section(".vectors"), used)) static const vector vectors[16 + IRQ_COUNT] = {
     [0] = { .stack = _stack_top },
     [1] = { .handler = Reset_Handler },
-    [2 ... 14] = { .handler = Fault_Handler },      /* NMI, faults, SVC, DebugMonitor, PendSV: none is expected */
+    [2 ... 14] = { .handler = Fault_Handler }, /* NMI, faults, SVC, DebugMonitor, PendSV: none is expected */
     [15] = { .handler = SysTick_Handler },
     [16 ... 16 + IRQ_USART1 - 1] = { .handler = Fault_Handler },
     [16 + IRQ_USART1] = { .handler = USART1_IRQHandler },
@@ -39,8 +43,8 @@ _Noreturn void Reset_Handler(void)
     SCB_CPACR |= 0xFu << 20;
     barrier_data();
     barrier_instruction();
-    SCB->VTOR = 0x08000000u;        /* not through the alias at 0, which follows the boot pins */
-    for (uint32_t *from = _data_load, *to = _data_start; to < _data_end; )
+    SCB->VTOR = 0x08000000u; /* not through the alias at 0, which follows the boot pins */
+    for (uint32_t *from = _data_load, *to = _data_start; to < _data_end;)
         *to++ = *from++;
     zero(_bss_start, _bss_end);
     zero(_ccm_start, _ccm_end);

@@ -1,10 +1,11 @@
-/* Console transmitter on USART1, PA9 (PA10 is not used). RM0090 30.3.2 (transmitter), 30.3.4 (BRR). */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Console transmitter on USART1. RM0090 30.3.2 (transmitter), 30.3.4 (BRR). */
+#include "drivers/console.h"
 #include <stdarg.h>
-#include "clock.h"
-#include "console.h"
-#include "format.h"
-#include "ring.h"
-#include "stm32f405.h"
+#include "board/clock.h"
+#include "board/format.h"
+#include "board/pins.h"
+#include "drivers/ring.h"
 
 enum { BAUD = 115200, LINE_MAX = 400, RING_SIZE = 2048, POLLS_MAX = 20000 };
 
@@ -13,12 +14,11 @@ static struct ring ring = { ring_bytes, RING_SIZE - 1, 0, 0 };
 
 void console_init(void)
 {
-    RCC->AHB1ENR |= RCC_AHB1ENR_GPIOAEN;
     RCC->APB2ENR |= RCC_APB2ENR_USART1EN;
     (void)RCC->APB2ENR;
-    GPIOA->AFRH = (GPIOA->AFRH & ~(15u << 4)) | 7u << 4;        /* PA9 AF7 */
-    GPIOA->MODER = (GPIOA->MODER & ~(3u << 18)) | 2u << 18;
-    USART1->BRR = (clock_apb2_hz() + BAUD / 2u) / BAUD;         /* oversampling by 16: BRR is simply the divider */
+    gpio_clock_on(PIN_CONSOLE_TX);
+    gpio_alternate(PIN_CONSOLE_TX, AF_USART1);
+    USART1->BRR = (clock_apb2_hz() + BAUD / 2u) / BAUD; /* oversampling by 16: BRR is simply the divider */
     USART1->CR1 = USART_CR1_UE | USART_CR1_TE;
     nvic_enable(IRQ_USART1, PRIORITY_CONSOLE);
 }
@@ -47,7 +47,8 @@ static void send_queued(uint8_t byte)
 static void poll(uint32_t flag)
 {
     for (unsigned n = 0; n < POLLS_MAX && !(USART1->SR & flag); n++)
-        for (volatile unsigned pause = 0; pause < 100; pause++) { }
+        for (volatile unsigned pause = 0; pause < 100; pause++) {
+        }
 }
 
 static void send_polled(uint8_t byte)
@@ -64,7 +65,7 @@ static void line(void (*send)(uint8_t), const char *tag, const char *format, va_
     send(':');
     send(' ');
     (void)format_text(text, sizeof text, format, arguments);
-    for (const char *c = text; *c; c++)         /* nobody may forge a line by a name with a line break */
+    for (const char *c = text; *c; c++) /* nobody may forge a line by a name with a line break */
         send((uint8_t)((uint8_t)*c < ' ' || *c == 0x7F ? '?' : *c));
     send('\r');
     send('\n');
@@ -91,9 +92,9 @@ void console_panic_line(const char *tag, const char *format, ...)
     va_list arguments;
     uint8_t byte;
     if (!(USART1->CR1 & USART_CR1_UE))
-        console_init();                         /* a fault before the console was up */
+        console_init(); /* a fault before the console was up */
     USART1->CR1 &= ~USART_CR1_TXEIE;
-    while (ring_get(&ring, &byte))              /* what was said before comes first */
+    while (ring_get(&ring, &byte)) /* what was said before comes first */
         send_polled(byte);
     va_start(arguments, format);
     line(send_polled, tag, format, arguments);

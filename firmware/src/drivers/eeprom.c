@@ -1,13 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* 24xx256 behind I2C1. Microchip 24LC256 data sheet DS20001203: 6 writing, 7 acknowledge polling, 8 reading. */
+#include "drivers/eeprom.h"
 #include <stdbool.h>
-#include "clock.h"
-#include "eeprom.h"
-#include "i2c.h"
-#include "stm32f405.h"
+#include "board/clock.h"
+#include "board/pins.h"
+#include "drivers/i2c.h"
 
-enum { DEVICE = 0x50, WP = 5, WRITE_CYCLE_MS = 20 };    /* at most 5 ms by the data sheet; 10 ms for older makes */
+enum { DEVICE = 0x50, WRITE_CYCLE_MS = 20 }; /* at most 5 ms by the data sheet; 10 ms for older makes */
 
-static void write_protect(bool on) { GPIOB->BSRR = on ? 1u << WP : 1u << (WP + 16); }
+static void write_protect(bool on)
+{
+    gpio_write(PIN_EEPROM_WP, on);
+}
 
 /* The device does not acknowledge its address during a write cycle; one look per millisecond is enough. */
 static enum storage_error await_ready(void)
@@ -33,12 +37,11 @@ static enum storage_error storage_error_of(enum i2c_result result)
 
 enum storage_error eeprom_init(void)
 {
-    RCC->AHB1ENR |= RCC_AHB1ENR_GPIOBEN;
-    (void)RCC->AHB1ENR;
+    gpio_clock_on(PIN_EEPROM_WP);
     write_protect(true);
-    GPIOB->MODER = (GPIOB->MODER & ~(3u << (2 * WP))) | 1u << (2 * WP);
+    gpio_mode(PIN_EEPROM_WP, GPIO_OUTPUT);
     i2c_init();
-    return await_ready();       /* a write begun before a reset may still be under way */
+    return await_ready(); /* a write begun before a reset may still be under way */
 }
 
 enum storage_error eeprom_read(uint32_t offset, uint8_t *to, uint32_t length)
@@ -66,6 +69,6 @@ enum storage_error eeprom_write(uint32_t offset, const uint8_t *from, uint32_t l
         from += n;
         length -= n;
     }
-    write_protect(true);        /* only after the last cycle: WP is sampled at the STOP */
+    write_protect(true); /* only after the last cycle: WP is sampled at the STOP */
     return error;
 }

@@ -1,18 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Flash interface. RM0090 3.6 (erase, program), 3.7 (option bytes), 3.9. Runs from flash itself: while an operation is
  * on, every fetch from flash stalls the core, so the wait loop simply resumes at its end. */
-#include "clock.h"
-#include "flash.h"
-#include "stm32f405.h"
+#include "drivers/flash.h"
+#include "board/clock.h"
+#include "board/stm32f405.h"
 
-enum { DATA_START = 0x08004000, DATA_END = 0x08010000, SECTOR_FIRST = 1, SECTOR_LAST = 3, ERASE_MS = 2000,
-       PROGRAM_MS = 10, QUICK_POLLS = 100 };
-#define KEY1 0x45670123u
-#define KEY2 0xCDEF89ABu
-#define OPTKEY1 0x08192A3Bu
-#define OPTKEY2 0x4C5D6E7Fu
+enum {
+    DATA_START = 0x08004000,
+    DATA_END = 0x08010000,
+    SECTOR_FIRST = 1,
+    SECTOR_LAST = 3,
+    ERASE_MS = 2000,
+    PROGRAM_MS = 10,
+    QUICK_POLLS = 100
+};
+#define KEY1        0x45670123u
+#define KEY2        0xCDEF89ABu
+#define OPTKEY1     0x08192A3Bu
+#define OPTKEY2     0x4C5D6E7Fu
 #define RDP_LEVEL_0 0xAAu
 #define RDP_LEVEL_1 0x55u
-#define SR_ERRORS (FLASH_SR_OPERR | FLASH_SR_WRPERR | FLASH_SR_PGAERR | FLASH_SR_PGPERR | FLASH_SR_PGSERR)
+#define SR_ERRORS   (FLASH_SR_OPERR | FLASH_SR_WRPERR | FLASH_SR_PGAERR | FLASH_SR_PGPERR | FLASH_SR_PGSERR)
 
 static enum flash_result await_done(uint32_t ms)
 {
@@ -38,7 +46,7 @@ static enum flash_result prepare(void)
     for (unsigned n = 0; FLASH->SR & FLASH_SR_BSY; n++)
         if (n >= QUICK_POLLS)
             return FLASH_ERROR_TIMEOUT;
-    FLASH->SR = SR_ERRORS | FLASH_SR_EOP;       /* cleared by writing 1; old errors would block PG (3.6.4) */
+    FLASH->SR = SR_ERRORS | FLASH_SR_EOP; /* cleared by writing 1; old errors would block PG (3.6.4) */
     return FLASH_OK;
 }
 
@@ -54,14 +62,17 @@ static void caches_forget(void)
 
 enum flash_result flash_unlock(void)
 {
-    if (FLASH->CR & FLASH_CR_LOCK) {            /* keys to an open interface would lock it until reset */
+    if (FLASH->CR & FLASH_CR_LOCK) { /* keys to an open interface would lock it until reset */
         FLASH->KEYR = KEY1;
         FLASH->KEYR = KEY2;
     }
     return FLASH->CR & FLASH_CR_LOCK ? FLASH_ERROR_LOCKED : FLASH_OK;
 }
 
-void flash_lock(void) { FLASH->CR = FLASH_CR_LOCK; }
+void flash_lock(void)
+{
+    FLASH->CR = FLASH_CR_LOCK;
+}
 
 enum flash_result flash_erase_sector(unsigned sector)
 {
@@ -88,7 +99,7 @@ enum flash_result flash_program_words(uint32_t address, const uint32_t *words, s
     enum flash_result result = prepare();
     if (result)
         return result;
-    FLASH->CR = FLASH_CR_PG | FLASH_CR_PSIZE_X32;       /* x32: needs 2.7 V (3.6.2) */
+    FLASH->CR = FLASH_CR_PG | FLASH_CR_PSIZE_X32; /* x32: needs 2.7 V (3.6.2) */
     for (size_t i = 0; i < count && !result; i++) {
         *(reg32 *)(uintptr_t)(address + 4u * i) = words[i];
         barrier_data();
@@ -102,7 +113,10 @@ enum flash_result flash_program_words(uint32_t address, const uint32_t *words, s
     return result;
 }
 
-uint8_t flash_rdp_byte(void) { return (uint8_t)(FLASH->OPTCR >> FLASH_OPTCR_RDP_Pos); }
+uint8_t flash_rdp_byte(void)
+{
+    return (uint8_t)(FLASH->OPTCR >> FLASH_OPTCR_RDP_Pos);
+}
 
 /* 3.7.2: unlock, write the new value, OPTSTRT, wait; the whole register is stored, so keep the other fields */
 enum flash_result flash_rdp_protect(void)

@@ -1,47 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* I2C1 master. RM0090 27.3.3: master transmitter and receiver recipes (N = 1; N = 2 with POS; N > 2 with BTF); 27.6. */
+#include "drivers/i2c.h"
 #include <stdbool.h>
-#include "clock.h"
-#include "i2c.h"
-#include "stm32f405.h"
+#include "board/clock.h"
+#include "board/pins.h"
 
-enum { SCL = 6, SDA = 7, BUS_HZ = 400000, WAIT_MS = 10, QUICK_POLLS = 2000, RECOVERY_PULSES = 9, HALF_BIT_US = 5 };
+enum { BUS_HZ = 400000, WAIT_MS = 10, QUICK_POLLS = 2000, RECOVERY_PULSES = 9, HALF_BIT_US = 5 };
 
 static void wait_us(uint32_t us)
 {
-    for (uint64_t end = time_us() + us; time_us() < end; ) { }
+    for (uint64_t end = time_us() + us; time_us() < end;) {
+    }
 }
 
-static void line(unsigned pin, bool high)
+static void line(struct pin pin, bool high)
 {
-    GPIOB->BSRR = high ? 1u << pin : 1u << (pin + 16u);
+    gpio_write(pin, high);
     wait_us(HALF_BIT_US);
-}
-
-static void pins_mode(uint32_t mode)
-{
-    GPIOB->MODER = (GPIOB->MODER & ~(15u << (2 * SCL))) | (mode | mode << 2) << (2 * SCL);
 }
 
 /* A slave reset in the middle of a byte holds SDA low until it has clocked the rest out: up to 9 pulses (I2C-bus
  * specification UM10204 3.1.16), then START and STOP make every slave forget. */
 static void bus_recover(void)
 {
-    GPIOB->BSRR = 1u << SCL | 1u << SDA;
-    GPIOB->OTYPER |= 1u << SCL | 1u << SDA;
-    GPIOB->PUPDR = (GPIOB->PUPDR & ~(15u << (2 * SCL))) | 5u << (2 * SCL);
-    GPIOB->OSPEEDR |= 15u << (2 * SCL);
-    pins_mode(1);
-    wait_us(HALF_BIT_US);
-    if (!(GPIOB->IDR & 1u << SDA)) {
-        for (unsigned i = 0; i < RECOVERY_PULSES && !(GPIOB->IDR & 1u << SDA); i++) {
-            line(SCL, false);
-            line(SCL, true);
-        }
-        line(SDA, false);
-        line(SDA, true);
+    const struct pin both[] = { PIN_EEPROM_SCL, PIN_EEPROM_SDA };
+    for (unsigned i = 0; i < 2; i++) {
+        gpio_clock_on(both[i]);
+        gpio_write(both[i], true);
+        gpio_open_drain(both[i]);
+        gpio_pull(both[i], GPIO_PULL_UP);
+        gpio_fast(both[i]);
+        gpio_mode(both[i], GPIO_OUTPUT);
     }
-    GPIOB->AFRL = (GPIOB->AFRL & ~(255u << (4 * SCL))) | 0x44u << (4 * SCL);
-    pins_mode(2);
+    wait_us(HALF_BIT_US);
+    if (!gpio_read(PIN_EEPROM_SDA)) {
+        for (unsigned i = 0; i < RECOVERY_PULSES && !gpio_read(PIN_EEPROM_SDA); i++) {
+            line(PIN_EEPROM_SCL, false);
+            line(PIN_EEPROM_SCL, true);
+        }
+        line(PIN_EEPROM_SDA, false);
+        line(PIN_EEPROM_SDA, true);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        gpio_alternate(both[i], AF_I2C1);
 }
 
 /* SWRST also clears a BUSY flag that got stuck (27.6.1). */
@@ -51,17 +52,16 @@ static void peripheral_restart(void)
     I2C1->CR1 = I2C_CR1_SWRST;
     I2C1->CR1 = 0;
     I2C1->CR2 = mhz;
-    I2C1->CCR = I2C_CCR_FS | (clock_apb1_hz() + 3u * BUS_HZ - 1u) / (3u * BUS_HZ);     /* 27.6.8: low:high = 2:1 */
-    I2C1->TRISE = mhz * 300u / 1000u + 1u;                                             /* 27.6.9: 300 ns in fast mode */
+    I2C1->CCR = I2C_CCR_FS | (clock_apb1_hz() + 3u * BUS_HZ - 1u) / (3u * BUS_HZ); /* 27.6.8: low:high = 2:1 */
+    I2C1->TRISE = mhz * 300u / 1000u + 1u;                                         /* 27.6.9: 300 ns in fast mode */
     I2C1->CR1 = I2C_CR1_PE;
 }
 
 void i2c_init(void)
 {
-    RCC->AHB1ENR |= RCC_AHB1ENR_GPIOBEN;
     RCC->APB1ENR |= RCC_APB1ENR_I2C1EN;
     (void)RCC->APB1ENR;
-    I2C1->CR1 = I2C_CR1_SWRST;              /* not PE = 0: that must not happen during a transfer (27.6.1) */
+    I2C1->CR1 = I2C_CR1_SWRST; /* not PE = 0: that must not happen during a transfer (27.6.1) */
     bus_recover();
     peripheral_restart();
 }
@@ -70,11 +70,11 @@ void i2c_init(void)
 static enum i2c_result await(uint32_t flag)
 {
     deadline_t end = deadline_in(WAIT_MS);
-    for (unsigned n = 0; ; n++) {
+    for (unsigned n = 0;; n++) {
         bool last = deadline_passed(end);
         uint32_t status = I2C1->SR1;
         if (status & I2C_SR1_AF) {
-            I2C1->SR1 = 0;                      /* error flags are cleared by writing 0, the others ignore it */
+            I2C1->SR1 = 0; /* error flags are cleared by writing 0, the others ignore it */
             return I2C_NACK;
         }
         if (status & (I2C_SR1_BERR | I2C_SR1_ARLO))
@@ -83,7 +83,7 @@ static enum i2c_result await(uint32_t flag)
             return I2C_OK;
         if (last)
             return I2C_TIMEOUT;
-        if (n >= QUICK_POLLS)                   /* far beyond a byte time of 22 us */
+        if (n >= QUICK_POLLS) /* far beyond a byte time of 22 us */
             cpu_idle();
     }
 }
@@ -168,7 +168,7 @@ static enum i2c_result receive(uint8_t address, uint8_t *to, uint32_t length)
         return stop(result);
     if (length == 1) {
         I2C1->CR1 &= ~I2C_CR1_ACK;
-        mask = interrupts_disable();            /* STOP must be set before the byte ends, 22 us after ADDR is cleared */
+        mask = interrupts_disable(); /* STOP must be set before the byte ends, 22 us after ADDR is cleared */
         (void)I2C1->SR2;
         I2C1->CR1 |= I2C_CR1_STOP;
         interrupts_restore(mask);
@@ -177,7 +177,7 @@ static enum i2c_result receive(uint8_t address, uint8_t *to, uint32_t length)
         return finish(result);
     }
     if (length == 2) {
-        mask = interrupts_disable();        /* POS: ACK now governs the byte to come: 0 before it ends */
+        mask = interrupts_disable(); /* POS: ACK now governs the byte to come: 0 before it ends */
         (void)I2C1->SR2;
         I2C1->CR1 &= ~I2C_CR1_ACK;
         interrupts_restore(mask);

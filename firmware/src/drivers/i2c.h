@@ -1,11 +1,12 @@
-/* I2C1 as master at 400 kHz on PB6 (SCL) and PB7 (SDA), polled. Every wait is bounded; an error leaves the bus free. */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* I2C1 as master at 400 kHz, polled. Every wait is bounded; an error leaves the bus free. */
 #ifndef I2C_H
 #define I2C_H
 #include <stdint.h>
 
 enum i2c_result { I2C_OK, I2C_NACK, I2C_TIMEOUT };
 
-void i2c_init(void);                    /* frees a stuck bus, then sets up the peripheral */
+void i2c_init(void); /* frees a stuck bus, then sets up the peripheral */
 
 /* START, address, nothing, STOP: is the device there and not busy? */
 enum i2c_result i2c_probe(uint8_t address);

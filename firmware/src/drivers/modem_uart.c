@@ -1,8 +1,9 @@
-/* USART2 to the modem on PA2 (TX) and PA3 (RX). RM0090 30.3.3: DR is one byte deep, ORE tells of bytes lost. */
-#include "clock.h"
-#include "modem_uart.h"
-#include "ring.h"
-#include "stm32f405.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+/* USART2 to the modem. RM0090 30.3.3: DR is one byte deep, ORE tells of bytes lost. */
+#include "drivers/modem_uart.h"
+#include "board/clock.h"
+#include "board/pins.h"
+#include "drivers/ring.h"
 
 enum { BAUD = 115200, RECEIVE_SIZE = 8192, TRANSMIT_SIZE = 2048 };
 
@@ -13,12 +14,13 @@ static volatile struct modem_uart_counters counters;
 
 void modem_uart_init(void)
 {
-    RCC->AHB1ENR |= RCC_AHB1ENR_GPIOAEN;
     RCC->APB1ENR |= RCC_APB1ENR_USART2EN;
     (void)RCC->APB1ENR;
-    GPIOA->PUPDR = (GPIOA->PUPDR & ~(3u << 6)) | 1u << 6;       /* PA3 pulled up: no start bits from an absent modem */
-    GPIOA->AFRL = (GPIOA->AFRL & ~(255u << 8)) | 0x77u << 8;
-    GPIOA->MODER = (GPIOA->MODER & ~(15u << 4)) | 10u << 4;
+    gpio_clock_on(PIN_MODEM_TX);
+    gpio_clock_on(PIN_MODEM_RX);
+    gpio_pull(PIN_MODEM_RX, GPIO_PULL_UP); /* no start bits from an absent modem */
+    gpio_alternate(PIN_MODEM_TX, AF_USART2);
+    gpio_alternate(PIN_MODEM_RX, AF_USART2);
     USART2->BRR = (clock_apb1_hz() + BAUD / 2u) / BAUD;
     USART2->CR1 = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXNEIE;
     nvic_enable(IRQ_USART2, PRIORITY_MODEM);
@@ -29,13 +31,13 @@ void USART2_IRQHandler(void)
 {
     uint32_t status = USART2->SR;
     if (status & (USART_SR_RXNE | USART_SR_ORE)) {
-        uint8_t byte = (uint8_t)USART2->DR;     /* reading SR, then DR clears RXNE, ORE, FE and NF (30.6.1) */
+        uint8_t byte = (uint8_t)USART2->DR; /* reading SR, then DR clears RXNE, ORE, FE and NF (30.6.1) */
         if (status & USART_SR_ORE)
-            counters.overrun++;                 /* the byte in DR is still good, the one after it is lost */
+            counters.overrun++; /* the byte in DR is still good, the one after it is lost */
         if (status & (USART_SR_FE | USART_SR_NF))
             counters.line++;
-        else if (!(status & USART_SR_RXNE)) { }
-        else if (ring_put(&receive_ring, byte))
+        else if (!(status & USART_SR_RXNE)) {
+        } else if (ring_put(&receive_ring, byte))
             counters.received++;
         else
             counters.ring_full++;
@@ -49,7 +51,10 @@ void USART2_IRQHandler(void)
     }
 }
 
-size_t modem_uart_available(void) { return ring_used(&receive_ring); }
+size_t modem_uart_available(void)
+{
+    return ring_used(&receive_ring);
+}
 
 size_t modem_uart_read(void *to, size_t capacity)
 {

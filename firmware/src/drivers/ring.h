@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Byte ring for one producer and one consumer (an interrupt and the main program) on one core. */
 #ifndef RING_H
 #define RING_H
@@ -6,9 +7,16 @@
 
 /* `mask` + 1 bytes of data, a power of two. Both counters run freely; the producer writes only head, the
  * consumer only tail. */
-struct ring { uint8_t *data; uint32_t mask; volatile uint32_t head, tail; };
+struct ring {
+    uint8_t *data;
+    uint32_t mask;
+    volatile uint32_t head, tail;
+};
 
-static inline uint32_t ring_used(const struct ring *ring) { return ring->head - ring->tail; }
+static inline uint32_t ring_used(const struct ring *ring)
+{
+    return ring->head - ring->tail;
+}
 
 static inline bool ring_put(struct ring *ring, uint8_t byte)
 {
@@ -16,7 +24,7 @@ static inline bool ring_put(struct ring *ring, uint8_t byte)
     if (head - ring->tail > ring->mask)
         return false;
     ring->data[head & ring->mask] = byte;
-    __asm volatile("" ::: "memory");            /* the byte must be there before the consumer may see it */
+    __asm volatile("" ::: "memory"); /* the byte must be there before the consumer may see it */
     ring->head = head + 1u;
     return true;
 }
@@ -28,7 +36,7 @@ static inline bool ring_get(struct ring *ring, uint8_t *byte)
         return false;
     __asm volatile("" ::: "memory");
     *byte = ring->data[tail & ring->mask];
-    __asm volatile("" ::: "memory");            /* taken before the producer may reuse the place */
+    __asm volatile("" ::: "memory"); /* taken before the producer may reuse the place */
     ring->tail = tail + 1u;
     return true;
 }

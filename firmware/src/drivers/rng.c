@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* RNG of the STM32F405: RM0090 24.3 (operation, error management), with the health tests of NIST SP 800-90B 4.4.
  *
  * Samples of the health tests are bytes of the output words. Assumed min-entropy H = 4 bit per byte, half of what the
@@ -5,21 +6,27 @@
  *   4.4.1 repetition count:     C = 1 + ceil(30 / H) = 9 equal samples in a row
  *   4.4.2 adaptive proportion:  W = 512 (non-binary); C = 1 + critbinom(512, 2^-4, 1 - 2^-30) = 71 of the window
  * Equal 32-bit words in succession also fail (FIPS 140-2 4.9.2, demanded by RM0090 24.3.1): chance 2^-32 per word. */
+#include "drivers/rng.h"
 #include <string.h>
-#include "rng.h"
-#include "stm32f405.h"
+#include "board/stm32f405.h"
 
-enum { REPETITION_CUTOFF = 9, WINDOW = 512, PROPORTION_CUTOFF = 71, STARTUP_SAMPLES = 1024, RECOVERIES_MAX = 3,
-       /* a word takes 40 periods of 48 MHz = 140 core cycles; seed error detection and restart stay far below this */
-       POLLS_MAX = 20000 };
+enum {
+    REPETITION_CUTOFF = 9,
+    WINDOW = 512,
+    PROPORTION_CUTOFF = 71,
+    STARTUP_SAMPLES = 1024,
+    RECOVERIES_MAX = 3,
+    /* a word takes 40 periods of 48 MHz = 140 core cycles; seed error detection and restart stay far below this */
+    POLLS_MAX = 20000
+};
 
 static struct {
-    enum rng_result state;      /* not RNG_OK: not started, or a test failed */
+    enum rng_result state; /* not RNG_OK: not started, or a test failed */
     bool previous_known;
     uint32_t previous;
-    uint8_t last;               /* 4.4.1 */
+    uint8_t last; /* 4.4.1 */
     unsigned repeats;
-    uint8_t reference;          /* 4.4.2 */
+    uint8_t reference; /* 4.4.2 */
     unsigned window_position, occurrences;
 } rng = { .state = RNG_ERROR_TIMEOUT };
 
@@ -46,7 +53,7 @@ static enum rng_result test_byte(uint8_t sample)
 static void restart(void)
 {
     RNG->CR = 0;
-    RNG->SR = 0;                /* SEIS and CEIS are cleared by writing 0; the other bits are read-only */
+    RNG->SR = 0; /* SEIS and CEIS are cleared by writing 0; the other bits are read-only */
     RNG->CR = RNG_CR_RNGEN;
     rng.previous_known = false;
 }

@@ -1,23 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* SD card in SPI mode. SD Physical Layer Simplified Spec ("SD"): 4.5 CRC, 5.3 CSD, 7.2 protocol, 7.3 formats. */
-#include "clock.h"
-#include "sdcard.h"
-#include "spi.h"
+#include "drivers/sdcard.h"
+#include "board/clock.h"
+#include "drivers/spi.h"
 
 enum {
-    GO_IDLE_STATE = 0, SEND_IF_COND = 8, SEND_CSD = 9, SEND_STATUS = 13, SET_BLOCKLEN = 16, READ_SINGLE_BLOCK = 17,
-    WRITE_BLOCK = 24, APP_CMD = 55, READ_OCR = 58, CRC_ON_OFF = 59, SD_SEND_OP_COND = 41
+    GO_IDLE_STATE = 0,
+    SEND_IF_COND = 8,
+    SEND_CSD = 9,
+    SEND_STATUS = 13,
+    SET_BLOCKLEN = 16,
+    READ_SINGLE_BLOCK = 17,
+    WRITE_BLOCK = 24,
+    APP_CMD = 55,
+    READ_OCR = 58,
+    CRC_ON_OFF = 59,
+    SD_SEND_OP_COND = 41
 };
 enum { R1_IDLE = 0x01, R1_ILLEGAL = 0x04, R1_CRC = 0x08, R1_START = 0x80, NO_ANSWER = 0xFF };
 enum { TOKEN_START = 0xFE, DATA_RESPONSE_MASK = 0x1F, DATA_ACCEPTED = 0x05 };
 enum { CHECK_PATTERN = 0xA5, VOLTAGE_27_36 = 1 };
 #define HCS (1u << 30)
-enum {                          /* limits: SD 4.2.3 (1 s for ACMD41), 4.6.2 (100 ms read, 250 ms write, SDXC 500 ms) */
-    POWER_UP_MS = 1000, READ_MS = 150, BUSY_MS = 600, IDLE_TRIES = 10, CRC_TRIES = 3, RESPONSE_BYTES = 9,
-    QUICK_POLLS = 64
+enum { /* limits: SD 4.2.3 (1 s for ACMD41), 4.6.2 (100 ms read, 250 ms write, SDXC 500 ms) */
+       POWER_UP_MS = 1000,
+       READ_MS = 150,
+       BUSY_MS = 600,
+       IDLE_TRIES = 10,
+       CRC_TRIES = 3,
+       RESPONSE_BYTES = 9,
+       QUICK_POLLS = 64
 };
 enum { INIT_HZ = 400000, DATA_HZ = 25000000 };
 
-static struct sd_card card;     /* blocks = 0: not initialised */
+static struct sd_card card; /* blocks = 0: not initialised */
 
 /* SD 4.5: polynomial x^7 + x^3 + 1, sent with a 1 behind */
 static uint8_t crc7(const uint8_t *bytes, unsigned length)
@@ -34,10 +49,8 @@ static uint8_t crc7(const uint8_t *bytes, unsigned length)
 /* SD 4.5: CCITT polynomial, start 0; by nibbles: a block is on the way to every credential */
 static uint16_t crc16(const uint8_t *bytes, unsigned length)
 {
-    static const uint16_t table[16] = {
-        0x0000, 0x1021, 0x2042, 0x3063, 0x4084, 0x50A5, 0x60C6, 0x70E7,
-        0x8108, 0x9129, 0xA14A, 0xB16B, 0xC18C, 0xD1AD, 0xE1CE, 0xF1EF
-    };
+    static const uint16_t table[16] = { 0x0000, 0x1021, 0x2042, 0x3063, 0x4084, 0x50A5, 0x60C6, 0x70E7,
+                                        0x8108, 0x9129, 0xA14A, 0xB16B, 0xC18C, 0xD1AD, 0xE1CE, 0xF1EF };
     unsigned crc = 0;
     for (unsigned i = 0; i < length; i++) {
         crc = (crc << 4 ^ table[(crc >> 12 ^ bytes[i] >> 4) & 15u]) & 0xFFFFu;
@@ -57,7 +70,7 @@ static void finish(void)
 static bool await_byte(bool idle, uint32_t ms, uint8_t *seen)
 {
     deadline_t end = deadline_in(ms);
-    for (unsigned n = 0; ; n++) {
+    for (unsigned n = 0;; n++) {
         bool last = deadline_passed(end);
         *seen = spi_exchange(0xFF);
         if ((*seen == 0xFF) == idle)
@@ -72,8 +85,8 @@ static bool await_byte(bool idle, uint32_t ms, uint8_t *seen)
 /* Sends a command with CS low and leaves CS low; the R1 answer, or NO_ANSWER. */
 static uint8_t command(uint8_t index, uint32_t argument)
 {
-    uint8_t frame[6] = { (uint8_t)(0x40 | index), (uint8_t)(argument >> 24), (uint8_t)(argument >> 16),
-        (uint8_t)(argument >> 8), (uint8_t)argument, 0 };
+    uint8_t frame[6] = { (uint8_t)(0x40 | index),  (uint8_t)(argument >> 24), (uint8_t)(argument >> 16),
+                         (uint8_t)(argument >> 8), (uint8_t)argument,         0 };
     frame[5] = crc7(frame, 5);
     spi_select(true);
     (void)spi_exchange(0xFF);
@@ -143,12 +156,12 @@ static enum storage_error read_capacity(void)
     } else if (csd[0] >> 6 == 0) {
         uint32_t size = (csd[6] & 3u) << 10 | (uint32_t)csd[7] << 2 | csd[8] >> 6;
         uint32_t multiplier = (csd[9] & 3u) << 1 | csd[10] >> 7, length = csd[5] & 15u;
-        if (length < 9 || length > 11)          /* 512, 1024, 2048: all there are */
+        if (length < 9 || length > 11) /* 512, 1024, 2048: all there are */
             return STORAGE_CARD_ERROR;
         card.high_capacity = false;
         card.blocks = (size + 1u) << (multiplier + 2u + length - 9u);
     } else {
-        return STORAGE_CARD_ERROR;              /* SDUC has no SPI mode */
+        return STORAGE_CARD_ERROR; /* SDUC has no SPI mode */
     }
     return STORAGE_OK;
 }
@@ -157,7 +170,7 @@ static enum storage_error read_capacity(void)
 static enum storage_error wake(void)
 {
     uint8_t r1 = NO_ANSWER, reply[4];
-    for (unsigned i = 0; i < 10; i++)           /* 6.4.1: at least 74 clocks with CS high */
+    for (unsigned i = 0; i < 10; i++) /* 6.4.1: at least 74 clocks with CS high */
         (void)spi_exchange(0xFF);
     /* After a reset of ours the card may still be programming; CMD0 would tear that block. An empty bus reads FF. */
     spi_select(true);
@@ -165,7 +178,7 @@ static enum storage_error wake(void)
     finish();
     if (!free)
         return STORAGE_NO_CARD;
-    for (unsigned i = 0; i < IDLE_TRIES && r1 != R1_IDLE; i++)      /* a bus stuck at 0 reads R1 = 0: no card */
+    for (unsigned i = 0; i < IDLE_TRIES && r1 != R1_IDLE; i++) /* a bus stuck at 0 reads R1 = 0: no card */
         r1 = command_alone(GO_IDLE_STATE, 0);
     if (r1 != R1_IDLE)
         return STORAGE_NO_CARD;
@@ -179,7 +192,7 @@ static enum storage_error wake(void)
     if (version2 && (r1 != R1_IDLE || (reply[2] & 15) != VOLTAGE_27_36 || reply[3] != CHECK_PATTERN))
         return STORAGE_CARD_ERROR;
 
-    r1 = command_alone(CRC_ON_OFF, 1);          /* before ACMD41: allowed in idle, so all that follows is protected */
+    r1 = command_alone(CRC_ON_OFF, 1); /* before ACMD41: allowed in idle, so all that follows is protected */
     if (r1 != R1_IDLE)
         return r1_error(r1);
 
@@ -199,7 +212,7 @@ static enum storage_error wake(void)
         cpu_idle();
     }
 
-    r1 = command(READ_OCR, 0);                  /* the order of figure 7-2; addressing is taken from the CSD */
+    r1 = command(READ_OCR, 0); /* the order of figure 7-2; addressing is taken from the CSD */
     receive(reply, sizeof reply);
     finish();
     return r1 ? r1_error(r1) : STORAGE_OK;
@@ -225,7 +238,10 @@ enum storage_error sd_init(struct sd_card *out)
 }
 
 /* SDSC counts bytes; its largest card, 2 GB, just fits 32 bits. */
-static uint32_t address(uint32_t lba) { return card.high_capacity ? lba : lba * SD_BLOCK_SIZE; }
+static uint32_t address(uint32_t lba)
+{
+    return card.high_capacity ? lba : lba * SD_BLOCK_SIZE;
+}
 
 enum storage_error sd_read_block(uint32_t lba, uint8_t to[SD_BLOCK_SIZE])
 {
@@ -264,7 +280,7 @@ enum storage_error sd_write_block(uint32_t lba, const uint8_t from[SD_BLOCK_SIZE
     finish();
     if (error)
         return error;
-    uint8_t status[2];                          /* R2: errors found while programming (SD 7.2.4) */
+    uint8_t status[2]; /* R2: errors found while programming (SD 7.2.4) */
     status[0] = command(SEND_STATUS, 0);
     status[1] = spi_exchange(0xFF);
     finish();

@@ -1,11 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* SPI1 master, polled. RM0090 28.3.3 (master), 28.3.8 (disabling), 28.5. */
-#include "clock.h"
-#include "spi.h"
-#include "stm32f405.h"
+#include "drivers/spi.h"
+#include "board/clock.h"
+#include "board/pins.h"
 
-enum { CS = 4, POLLS_MAX = 100000 };    /* a byte at 328 kHz takes 24 us = 4100 core cycles */
+enum { POLLS_MAX = 100000 }; /* a byte at 328 kHz takes 24 us = 4100 core cycles */
 
-void spi_select(bool selected) { GPIOA->BSRR = selected ? 1u << (CS + 16) : 1u << CS; }
+void spi_select(bool selected)
+{
+    gpio_write(PIN_SD_SELECT, !selected);
+}
 
 static bool await(uint32_t flag, uint32_t wanted)
 {
@@ -17,23 +21,30 @@ static bool await(uint32_t flag, uint32_t wanted)
 
 void spi_init(uint32_t max_hz)
 {
-    RCC->AHB1ENR |= RCC_AHB1ENR_GPIOAEN;
     RCC->APB2ENR |= RCC_APB2ENR_SPI1EN;
     (void)RCC->APB2ENR;
-    spi_select(false);                                                          /* the level before the output is on */
-    GPIOA->PUPDR = (GPIOA->PUPDR & ~(3u << 12)) | 1u << 12;                     /* MISO floats without card: read FF */
-    GPIOA->OSPEEDR |= 0xFFu << 8;
-    GPIOA->AFRL = (GPIOA->AFRL & ~(0xFFFu << 20)) | 0x555u << 20;               /* PA5..PA7 AF5 */
-    GPIOA->MODER = (GPIOA->MODER & ~(0xFFu << 8)) | 0xA9u << 8;                 /* PA4 output, PA5..PA7 alternate */
+    gpio_clock_on(PIN_SD_SELECT);
+    gpio_clock_on(PIN_SD_SCK);
+    gpio_clock_on(PIN_SD_MISO);
+    gpio_clock_on(PIN_SD_MOSI);
+    spi_select(false);                    /* the level before the output is on */
+    gpio_pull(PIN_SD_MISO, GPIO_PULL_UP); /* floats without a card: read FF */
+    const struct pin fast[] = { PIN_SD_SELECT, PIN_SD_SCK, PIN_SD_MISO, PIN_SD_MOSI };
+    for (unsigned i = 0; i < sizeof fast / sizeof fast[0]; i++)
+        gpio_fast(fast[i]);
+    gpio_alternate(PIN_SD_SCK, AF_SPI1);
+    gpio_alternate(PIN_SD_MISO, AF_SPI1);
+    gpio_alternate(PIN_SD_MOSI, AF_SPI1);
+    gpio_mode(PIN_SD_SELECT, GPIO_OUTPUT);
     spi_speed(max_hz);
 }
 
 void spi_speed(uint32_t max_hz)
 {
-    uint32_t divider = 0;                                                       /* BR: fPCLK / 2^(BR+1) */
+    uint32_t divider = 0; /* BR: fPCLK / 2^(BR+1) */
     while (divider < 7 && clock_apb2_hz() >> (divider + 1) > max_hz)
         divider++;
-    (void)await(SPI_SR_BSY, 0);     /* BR may not change during a transfer */
+    (void)await(SPI_SR_BSY, 0); /* BR may not change during a transfer */
     SPI1->CR1 = 0;
     /* SSM with SSI: the NSS input must read high or the master falls back to slave (MODF, 28.3.10) */
     SPI1->CR1 = SPI_CR1_MSTR | SPI_CR1_SSM | SPI_CR1_SSI | divider << SPI_CR1_BR_Pos;

@@ -1,4 +1,5 @@
-#include "at_parser.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/at_parser.h"
 #include <string.h>
 
 enum { PAYLOAD_MAX = 65535, DATA_MARK_LENGTH = 5 };
@@ -139,10 +140,10 @@ bool at_parse_time(const char *text, uint32_t *unix_time)
     if (month == 12 || !skip(&text, ' ')) {
         return false;
     }
-    (void)skip(&text, ' ');     /* asctime pads the day with a space */
+    (void)skip(&text, ' '); /* asctime pads the day with a space */
     if (!read_number(&text, 2, &day) || !skip(&text, ' ') || !read_number(&text, 2, &hour) || !skip(&text, ':') ||
-        !read_number(&text, 2, &minute) || !skip(&text, ':') || !read_number(&text, 2, &second) ||
-        !skip(&text, ' ') || !read_number(&text, 4, &year) || *text != '\0') {
+        !read_number(&text, 2, &minute) || !skip(&text, ':') || !read_number(&text, 2, &second) || !skip(&text, ' ') ||
+        !read_number(&text, 4, &year) || *text != '\0') {
         return false;
     }
     if (year < 2000 || year > 2099 || day < 1 || day > DAYS[month] || (month == 1 && day == 29 && year % 4 != 0) ||

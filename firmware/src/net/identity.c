@@ -1,14 +1,17 @@
-#include "identity.h"
-#include "psa/crypto.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/identity.h"
 #include "mbedtls/psa_util.h"
+#include "psa/crypto.h"
 
 enum { P256_BITS = 256 };
 
 const char *identity_result_word(enum identity_result result)
 {
     static const char *const words[] = {
-        [IDENTITY_OK] = "ok", [IDENTITY_CERTIFICATE_MALFORMED] = "certificate-malformed",
-        [IDENTITY_KEY_MALFORMED] = "key-malformed", [IDENTITY_ANCHOR_MALFORMED] = "anchor-malformed",
+        [IDENTITY_OK] = "ok",
+        [IDENTITY_CERTIFICATE_MALFORMED] = "certificate-malformed",
+        [IDENTITY_KEY_MALFORMED] = "key-malformed",
+        [IDENTITY_ANCHOR_MALFORMED] = "anchor-malformed",
         [IDENTITY_KEY_MISMATCH] = "key-mismatch",
     };
     return words[result];

@@ -1,16 +1,17 @@
-#include "modem.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/modem.h"
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
-#include "at_parser.h"
-#include "clock.h"
-#include "idle.h"
-#include "modem_uart.h"
+#include "board/clock.h"
+#include "board/idle.h"
+#include "drivers/modem_uart.h"
+#include "net/at_parser.h"
 
 enum {
-    COMMAND_MS = 5000,      /* 24 KB of the stream may stand before the answer on the line */
+    COMMAND_MS = 5000, /* 24 KB of the stream may stand before the answer on the line */
     SYNC_MS = 500,
-    SYNC_TRIES = 12,        /* together longer than the module takes to start */
+    SYNC_TRIES = 12, /* together longer than the module takes to start */
     SYNC_PADDING_TRY = 3,
     QUIET_MS = 50,
     JOIN_MS = 20000,
@@ -18,15 +19,15 @@ enum {
     SEND_MS = 10000,
     SNTP_MS = 10000,
     SNTP_POLL_MS = 300,
-    SEND_MAX = 2048,        /* AT+CIPSEND takes no more on older modules */
-    RING_SIZE = 24 * 1024   /* stream bytes that arrive while a command waits for its answer */
+    SEND_MAX = 2048,      /* AT+CIPSEND takes no more on older modules */
+    RING_SIZE = 24 * 1024 /* stream bytes that arrive while a command waits for its answer */
 };
 
 static struct {
     struct at_parser parser;
     uint8_t input[64];
     size_t input_length, input_used;
-    char reply[AT_LINE_MAX + 1];    /* the last line that began with '+' */
+    char reply[AT_LINE_MAX + 1]; /* the last line that began with '+' */
     bool usable, joined, open, damaged;
     struct modem_uart_counters counters;
     uint8_t ring[RING_SIZE];
@@ -36,10 +37,16 @@ static struct {
 const char *modem_result_word(enum modem_result result)
 {
     static const char *const words[] = {
-        [MODEM_OK] = "ok", [MODEM_NO_ANSWER] = "no-answer", [MODEM_REJECTED] = "rejected",
-        [MODEM_WIFI_PASSWORD] = "wifi-password", [MODEM_WIFI_NOT_FOUND] = "wifi-not-found",
-        [MODEM_WIFI_FAILED] = "wifi-failed", [MODEM_UNREACHABLE] = "unreachable", [MODEM_CLOSED] = "closed",
-        [MODEM_LOST_BYTES] = "lost-bytes", [MODEM_NO_TIME] = "no-time",
+        [MODEM_OK] = "ok",
+        [MODEM_NO_ANSWER] = "no-answer",
+        [MODEM_REJECTED] = "rejected",
+        [MODEM_WIFI_PASSWORD] = "wifi-password",
+        [MODEM_WIFI_NOT_FOUND] = "wifi-not-found",
+        [MODEM_WIFI_FAILED] = "wifi-failed",
+        [MODEM_UNREACHABLE] = "unreachable",
+        [MODEM_CLOSED] = "closed",
+        [MODEM_LOST_BYTES] = "lost-bytes",
+        [MODEM_NO_TIME] = "no-time",
     };
     return words[result];
 }
@@ -99,7 +106,7 @@ static enum at_event next_event(void)
         case AT_CONNECTED:
             modem.open = true;
             modem.damaged = false;
-            modem.ring_count = 0;   /* what an older connection left */
+            modem.ring_count = 0; /* what an older connection left */
             return event;
         case AT_CLOSED:
             modem.open = false;

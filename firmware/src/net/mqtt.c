@@ -1,4 +1,5 @@
-#include "mqtt.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/mqtt.h"
 #include <string.h>
 
 enum { ANSWER_MS = 10000, TRIES = 3, PING_MARGIN_DIVISOR = 4 };
@@ -6,10 +7,16 @@ enum { ANSWER_MS = 10000, TRIES = 3, PING_MARGIN_DIVISOR = 4 };
 const char *mqtt_result_word(enum mqtt_result result)
 {
     static const char *const words[] = {
-        [MQTT_OK] = "ok", [MQTT_REFUSED] = "refused", [MQTT_STREAM_FAILED] = "closed",
-        [MQTT_NO_CONNACK] = "no-connack", [MQTT_NO_SUBACK] = "no-suback", [MQTT_NO_PUBACK] = "no-puback",
-        [MQTT_NO_PINGRESP] = "no-pingresp", [MQTT_SUBSCRIBE_REFUSED] = "subscribe-refused",
-        [MQTT_BAD_PACKET] = "bad-packet", [MQTT_TOO_LARGE] = "too-large",
+        [MQTT_OK] = "ok",
+        [MQTT_REFUSED] = "refused",
+        [MQTT_STREAM_FAILED] = "closed",
+        [MQTT_NO_CONNACK] = "no-connack",
+        [MQTT_NO_SUBACK] = "no-suback",
+        [MQTT_NO_PUBACK] = "no-puback",
+        [MQTT_NO_PINGRESP] = "no-pingresp",
+        [MQTT_SUBSCRIBE_REFUSED] = "subscribe-refused",
+        [MQTT_BAD_PACKET] = "bad-packet",
+        [MQTT_TOO_LARGE] = "too-large",
     };
     return words[result];
 }
@@ -43,7 +50,7 @@ static enum mqtt_result send_packet(struct mqtt_session *session, size_t length)
 static enum mqtt_result on_publish(struct mqtt_session *session, const struct mqtt_publish *publish)
 {
     if (publish->qos > 1) {
-        return MQTT_BAD_PACKET;     /* nobody subscribed with QoS 2 */
+        return MQTT_BAD_PACKET; /* nobody subscribed with QoS 2 */
     }
     session->on_message(publish);
     if (publish->qos == 0) {
@@ -103,7 +110,7 @@ static enum mqtt_result take_packets(struct mqtt_session *session)
         }
         struct mqtt_packet packet;
         if (mqtt_decode_body(&header, session->input + header.length, available, &packet) != MQTT_DECODED) {
-            return MQTT_BAD_PACKET;     /* INCOMPLETE too: the buffer is full and cannot hold it */
+            return MQTT_BAD_PACKET; /* INCOMPLETE too: the buffer is full and cannot hold it */
         }
         enum mqtt_result result = on_packet(session, &packet);
         if (result != MQTT_OK) {
@@ -145,7 +152,7 @@ static enum mqtt_result serve(struct mqtt_session *session, deadline_t until)
             next = earlier(next, session->ping_due);
         }
         if (session->input_length == sizeof session->input) {
-            return MQTT_BAD_PACKET;     /* what failed an earlier call still lies there */
+            return MQTT_BAD_PACKET; /* what failed an earlier call still lies there */
         }
         size_t length;
         if (!session->stream.receive(session->stream.context, session->input + session->input_length,
@@ -192,8 +199,8 @@ enum mqtt_result mqtt_open(struct mqtt_session *session, const char *client_id, 
     session->input_length = 0;
     session->skip = 0;
     session->last_packet_id = 0;
-    enum mqtt_result result = send_packet(
-        session, mqtt_encode_connect(session->output, sizeof session->output, client_id, keep_alive_s));
+    enum mqtt_result result =
+        send_packet(session, mqtt_encode_connect(session->output, sizeof session->output, client_id, keep_alive_s));
     if (result == MQTT_OK) {
         result = await(session, MQTT_CONNACK, 0, MQTT_NO_CONNACK);
     }
@@ -210,8 +217,8 @@ enum mqtt_result mqtt_subscribe(struct mqtt_session *session, const char *filter
     uint16_t packet_id = next_packet_id(session);
     enum mqtt_result result = MQTT_NO_SUBACK;
     for (unsigned attempt = 0; attempt < TRIES && result == MQTT_NO_SUBACK; attempt++) {
-        result = send_packet(
-            session, mqtt_encode_subscribe(session->output, sizeof session->output, packet_id, filter, qos));
+        result = send_packet(session,
+                             mqtt_encode_subscribe(session->output, sizeof session->output, packet_id, filter, qos));
         if (result == MQTT_OK) {
             result = await(session, MQTT_SUBACK, packet_id, MQTT_NO_SUBACK);
         }
@@ -226,8 +233,12 @@ enum mqtt_result mqtt_subscribe(struct mqtt_session *session, const char *filter
 enum mqtt_result mqtt_publish(struct mqtt_session *session, const char *topic, const char *payload, uint8_t qos)
 {
     struct mqtt_publish publish = {
-        .topic = topic, .topic_length = strlen(topic), .payload = (const uint8_t *)payload,
-        .payload_length = strlen(payload), .qos = qos, .packet_id = qos > 0 ? next_packet_id(session) : 0,
+        .topic = topic,
+        .topic_length = strlen(topic),
+        .payload = (const uint8_t *)payload,
+        .payload_length = strlen(payload),
+        .qos = qos,
+        .packet_id = qos > 0 ? next_packet_id(session) : 0,
     };
     enum mqtt_result result = MQTT_NO_PUBACK;
     for (unsigned attempt = 0; attempt < TRIES && result == MQTT_NO_PUBACK; attempt++) {

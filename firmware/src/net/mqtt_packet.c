@@ -1,17 +1,24 @@
-#include "mqtt_packet.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/mqtt_packet.h"
 #include <string.h>
 
 enum {
     STRING_MAX = 65535,
-    REMAINING_MAX = 268435455,      /* four bytes of seven bits, section 2.2.3 */
+    REMAINING_MAX = 268435455, /* four bytes of seven bits, section 2.2.3 */
     PROTOCOL_LEVEL = 4,
     CONNECT_CLEAN_SESSION = 0x02,
-    FLAG_RETAIN = 0x01, FLAG_QOS1 = 0x02, FLAG_DUPLICATE = 0x08,
+    FLAG_RETAIN = 0x01,
+    FLAG_QOS1 = 0x02,
+    FLAG_DUPLICATE = 0x08,
     FLAGS_SUBSCRIBE = 0x02
 };
 
 /* Writes nothing beyond `size`; `ok` tells in the end whether everything fitted. */
-struct writer { uint8_t *to; size_t size, used; bool ok; };
+struct writer {
+    uint8_t *to;
+    size_t size, used;
+    bool ok;
+};
 
 static void put_bytes(struct writer *writer, const void *from, size_t length)
 {

@@ -1,33 +1,32 @@
-#include "tls.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/tls.h"
 #include <stdbool.h>
 #include "mbedtls/psa_util.h"
 #include "mbedtls/ssl.h"
 #include "mbedtls/ssl_ciphersuites.h"
-#include "clock.h"
-#include "config.h"
-#include "modem.h"
-#include "tls_platform.h"
+#include "board/clock.h"
+#include "net/modem.h"
+#include "net/tls_platform.h"
+#include "storage/config.h"
 
 enum { HANDSHAKE_MS = 30000, ALERT_MS = 200 };
 
 static struct {
     mbedtls_ssl_context ssl;
     mbedtls_ssl_config config;
-    deadline_t deadline;        /* of the call that runs */
-    enum modem_result line;     /* why the connection below failed */
+    deadline_t deadline;    /* of the call that runs */
+    enum modem_result line; /* why the connection below failed */
     bool established;
 } tls;
 
 /* Offered in this order: what AWS IoT recommends first, AES-128 before AES-256 for speed. */
-static const int SUITES[] = {
-    MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
-    MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-    0
-};
+static const int SUITES[] = { MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+                              MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
+                              MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+                              MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+                              MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+                              MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                              0 };
 static const char *const SUITE_WORDS[] = {
     "TLS_AES_128_GCM_SHA256",
     "TLS_AES_256_GCM_SHA384",
@@ -42,15 +41,36 @@ static const struct {
     uint8_t number;
     const char *word;
 } ALERTS[] = {
-    { 0, "close_notify" }, { 10, "unexpected_message" }, { 20, "bad_record_mac" }, { 21, "decryption_failed" },
-    { 22, "record_overflow" }, { 30, "decompression_failure" }, { 40, "handshake_failure" },
-    { 42, "bad_certificate" }, { 43, "unsupported_certificate" }, { 44, "certificate_revoked" },
-    { 45, "certificate_expired" }, { 46, "certificate_unknown" }, { 47, "illegal_parameter" }, { 48, "unknown_ca" },
-    { 49, "access_denied" }, { 50, "decode_error" }, { 51, "decrypt_error" }, { 70, "protocol_version" },
-    { 71, "insufficient_security" }, { 80, "internal_error" }, { 86, "inappropriate_fallback" },
-    { 90, "user_canceled" }, { 100, "no_renegotiation" }, { 109, "missing_extension" },
-    { 110, "unsupported_extension" }, { 112, "unrecognized_name" }, { 113, "bad_certificate_status_response" },
-    { 115, "unknown_psk_identity" }, { 116, "certificate_required" }, { 120, "no_application_protocol" },
+    { 0, "close_notify" },
+    { 10, "unexpected_message" },
+    { 20, "bad_record_mac" },
+    { 21, "decryption_failed" },
+    { 22, "record_overflow" },
+    { 30, "decompression_failure" },
+    { 40, "handshake_failure" },
+    { 42, "bad_certificate" },
+    { 43, "unsupported_certificate" },
+    { 44, "certificate_revoked" },
+    { 45, "certificate_expired" },
+    { 46, "certificate_unknown" },
+    { 47, "illegal_parameter" },
+    { 48, "unknown_ca" },
+    { 49, "access_denied" },
+    { 50, "decode_error" },
+    { 51, "decrypt_error" },
+    { 70, "protocol_version" },
+    { 71, "insufficient_security" },
+    { 80, "internal_error" },
+    { 86, "inappropriate_fallback" },
+    { 90, "user_canceled" },
+    { 100, "no_renegotiation" },
+    { 109, "missing_extension" },
+    { 110, "unsupported_extension" },
+    { 112, "unrecognized_name" },
+    { 113, "bad_certificate_status_response" },
+    { 115, "unknown_psk_identity" },
+    { 116, "certificate_required" },
+    { 120, "no_application_protocol" },
 };
 
 static const struct tls_status SUCCESS = { TLS_OK, "ok", 0 };
@@ -104,7 +124,7 @@ static const char *certificate_word(uint32_t flags)
     return flags & MBEDTLS_X509_BADCERT_CN_MISMATCH ? "host-name" : "bad-certificate";
 }
 
-static bool is_certificate_error(int code)     /* of the X.509 and public key modules (mbedtls/error.h) */
+static bool is_certificate_error(int code) /* of the X.509 and public key modules (mbedtls/error.h) */
 {
     return (code <= -0x2000 && code >= -0x2FFF) || (code <= -0x3B00 && code >= -0x3FFF);
 }
@@ -154,10 +174,10 @@ static int prepare(const char *host, uint8_t versions, struct identity *identity
     mbedtls_ssl_conf_ca_chain(config, &identity->anchors, NULL);
     mbedtls_ssl_conf_rng(config, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE);
     mbedtls_ssl_conf_ciphersuites(config, SUITES);
-    mbedtls_ssl_conf_min_tls_version(config, versions & CONFIG_TLS12 ? MBEDTLS_SSL_VERSION_TLS1_2
-                                                                     : MBEDTLS_SSL_VERSION_TLS1_3);
-    mbedtls_ssl_conf_max_tls_version(config, versions & CONFIG_TLS13 ? MBEDTLS_SSL_VERSION_TLS1_3
-                                                                     : MBEDTLS_SSL_VERSION_TLS1_2);
+    mbedtls_ssl_conf_min_tls_version(config,
+                                     versions & CONFIG_TLS12 ? MBEDTLS_SSL_VERSION_TLS1_2 : MBEDTLS_SSL_VERSION_TLS1_3);
+    mbedtls_ssl_conf_max_tls_version(config,
+                                     versions & CONFIG_TLS13 ? MBEDTLS_SSL_VERSION_TLS1_3 : MBEDTLS_SSL_VERSION_TLS1_2);
     code = mbedtls_ssl_conf_own_cert(config, &identity->certificate, &identity->key);
     if (code == 0) {
         code = mbedtls_ssl_setup(&tls.ssl, config);

@@ -1,4 +1,5 @@
-#include "tls_platform.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/tls_platform.h"
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
@@ -9,9 +10,9 @@
 #include "mbedtls/platform_time.h"
 #include "mbedtls/platform_util.h"
 #include "psa/crypto.h"
-#include "clock.h"
-#include "rng.h"
-#include "wall_clock.h"
+#include "board/clock.h"
+#include "drivers/rng.h"
+#include "net/wall_clock.h"
 
 /* A connection with a chain of three RSA certificates touches 32 KB; the rest is room for larger chains. */
 enum { ARENA_SIZE = 64 * 1024 };

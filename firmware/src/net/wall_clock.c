@@ -1,9 +1,10 @@
-#include "wall_clock.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/wall_clock.h"
 #include <stddef.h>
 #include <time.h>
-#include "clock.h"
+#include "board/clock.h"
 
-static const uint32_t EARLIEST = 1735689600;    /* 2025-01-01T00:00:00Z */
+static const uint32_t EARLIEST = 1735689600; /* 2025-01-01T00:00:00Z */
 
 static uint32_t set_to;
 static uint64_t set_at_us;

@@ -1,7 +1,8 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The configuration page, SPEC sections 1 and 2: reads it and refuses what a device could not work with. */
+#include "storage/config.h"
 #include <stdbool.h>
 #include <string.h>
-#include "config.h"
 
 enum { PAGE_CAPACITY = 16384, INTERVAL_DEFAULT_MS = 5000, KEEP_ALIVE_DEFAULT_S = 60, TAGS = 18 };
 #define PAGE_ADDRESS 0x08004000u
@@ -54,32 +55,65 @@ static bool take(struct device_config *config, const struct tlv_entry *entry)
         good = take_number(entry, 1, MEDIUM_NONE, MEDIUM_EEPROM, &n);
         config->medium = n == MEDIUM_SD ? MEDIUM_SD : n == MEDIUM_EEPROM ? MEDIUM_EEPROM : MEDIUM_NONE;
         break;
-    case TLV_THING: good = take_text(entry, config->thing, sizeof config->thing); break;
-    case TLV_CLIENT_ID: good = take_text(entry, config->client_id, sizeof config->client_id); break;
-    case TLV_HOST: good = take_text(entry, config->host, sizeof config->host); break;
-    case TLV_PORT: good = take_number(entry, 2, 1, UINT16_MAX, &n); config->port = (uint16_t)n; break;
-    case TLV_PUBLISH: good = take_topic(entry, config->publish, &config->publish_count); break;
-    case TLV_SUBSCRIBE: good = take_topic(entry, config->subscribe, &config->subscribe_count); break;
+    case TLV_THING:
+        good = take_text(entry, config->thing, sizeof config->thing);
+        break;
+    case TLV_CLIENT_ID:
+        good = take_text(entry, config->client_id, sizeof config->client_id);
+        break;
+    case TLV_HOST:
+        good = take_text(entry, config->host, sizeof config->host);
+        break;
+    case TLV_PORT:
+        good = take_number(entry, 2, 1, UINT16_MAX, &n);
+        config->port = (uint16_t)n;
+        break;
+    case TLV_PUBLISH:
+        good = take_topic(entry, config->publish, &config->publish_count);
+        break;
+    case TLV_SUBSCRIBE:
+        good = take_topic(entry, config->subscribe, &config->subscribe_count);
+        break;
     case TLV_ANCHOR:
         good = config->anchor_count < CONFIG_ANCHORS_MAX && take_blob(entry, &config->anchors[config->anchor_count++]);
         break;
-    case TLV_CERTIFICATE: good = take_blob(entry, &config->certificate); break;
-    case TLV_KEY: good = take_blob(entry, &config->key); break;
-    case TLV_SNTP_HOST: good = take_text(entry, config->sntp_host, sizeof config->sntp_host); break;
-    case TLV_INTERVAL: good = take_number(entry, 4, 1, UINT32_MAX / 2, &n); config->interval_ms = n; break;
-    case TLV_KEEP_ALIVE: good = take_number(entry, 2, 0, UINT16_MAX, &n); config->keep_alive_s = (uint16_t)n; break;
+    case TLV_CERTIFICATE:
+        good = take_blob(entry, &config->certificate);
+        break;
+    case TLV_KEY:
+        good = take_blob(entry, &config->key);
+        break;
+    case TLV_SNTP_HOST:
+        good = take_text(entry, config->sntp_host, sizeof config->sntp_host);
+        break;
+    case TLV_INTERVAL:
+        good = take_number(entry, 4, 1, UINT32_MAX / 2, &n);
+        config->interval_ms = n;
+        break;
+    case TLV_KEEP_ALIVE:
+        good = take_number(entry, 2, 0, UINT16_MAX, &n);
+        config->keep_alive_s = (uint16_t)n;
+        break;
     case TLV_TLS_VERSIONS:
         good = take_number(entry, 1, 1, CONFIG_TLS12 | CONFIG_TLS13, &n);
         config->tls_versions = (uint8_t)n;
         break;
-    case TLV_SSID: good = take_text(entry, config->ssid, sizeof config->ssid); break;
-    case TLV_PASSPHRASE: good = take_text(entry, config->passphrase, sizeof config->passphrase); break;
-    default: break;
+    case TLV_SSID:
+        good = take_text(entry, config->ssid, sizeof config->ssid);
+        break;
+    case TLV_PASSPHRASE:
+        good = take_text(entry, config->passphrase, sizeof config->passphrase);
+        break;
+    default:
+        break;
     }
     return good;
 }
 
-static bool repeatable(uint16_t tag) { return tag == TLV_PUBLISH || tag == TLV_SUBSCRIBE || tag == TLV_ANCHOR; }
+static bool repeatable(uint16_t tag)
+{
+    return tag == TLV_PUBLISH || tag == TLV_SUBSCRIBE || tag == TLV_ANCHOR;
+}
 
 static enum config_error refuse(uint16_t *field, uint16_t tag)
 {
@@ -112,10 +146,14 @@ enum config_error config_parse(struct device_config *config, const uint8_t *page
     *field = 0;
     memset(config, 0, sizeof *config);
     switch (tlv_record_open(page, capacity, "OCF1", &area)) {
-    case TLV_RECORD_OK: break;
-    case TLV_RECORD_MAGIC: return CONFIG_MISSING;
-    case TLV_RECORD_VERSION: return CONFIG_VERSION;
-    default: return CONFIG_CRC;
+    case TLV_RECORD_OK:
+        break;
+    case TLV_RECORD_MAGIC:
+        return CONFIG_MISSING;
+    case TLV_RECORD_VERSION:
+        return CONFIG_VERSION;
+    default:
+        return CONFIG_CRC;
     }
     config->interval_ms = INTERVAL_DEFAULT_MS;
     config->keep_alive_s = KEEP_ALIVE_DEFAULT_S;
@@ -141,7 +179,10 @@ enum config_error config_load(struct device_config *config, uint16_t *field)
     return config_parse(config, (const uint8_t *)PAGE_ADDRESS, PAGE_CAPACITY, field);
 }
 
-const char *config_scheme_word(enum config_scheme scheme) { return scheme == SCHEME_PLAIN ? "plain" : "internal"; }
+const char *config_scheme_word(enum config_scheme scheme)
+{
+    return scheme == SCHEME_PLAIN ? "plain" : "internal";
+}
 
 const char *config_medium_word(enum config_medium medium)
 {

@@ -1,13 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Fetches credentials by scheme and medium: SPEC section 2 (internal), 3 (EEPROM record), 4 (files on the SD card). */
+#include "storage/credentials.h"
 #include <stdbool.h>
 #include <string.h>
-#include "console.h"
-#include "credentials.h"
-#include "eeprom.h"
-#include "fat.h"
-#include "sdcard.h"
-#include "tlv.h"
-#include "watchdog.h"
+#include "drivers/console.h"
+#include "drivers/eeprom.h"
+#include "drivers/sdcard.h"
+#include "drivers/watchdog.h"
+#include "storage/fat.h"
+#include "storage/tlv.h"
 
 enum { ANCHORS_MAX_BYTES = 16384, CERTIFICATE_MAX_BYTES = 4096, KEY_MAX_BYTES = 2048 };
 
@@ -37,7 +38,7 @@ static enum storage_error load_file(const char *name, uint8_t *to, size_t size, 
     char path[sizeof "/CREDS/" + 12] = "/CREDS/";
     size_t length;
     strncat(path, name, 12);
-    watchdog_kick();                            /* each file is bounded, a slow card times three is not far from 4 s */
+    watchdog_kick(); /* each file is bounded, a slow card times three is not far from 4 s */
     enum storage_error error = fat_read_file(&volume, path, to, size - 1, &length);
     if (error == STORAGE_FILE_MISSING || error == STORAGE_FILE_TOO_LARGE)
         console_line("storage", "error %s %s", storage_error_word(error), name);
@@ -56,7 +57,7 @@ static enum storage_error load_sd(struct credentials *out)
     out->source = "sd";
     if (!error) {
         console_line("storage", "sd type=%s blocks=%lu", card.high_capacity ? "SDHC" : "SDSC",
-            (unsigned long)card.blocks);
+                     (unsigned long)card.blocks);
         error = fat_mount(&volume, read_card_block, NULL, card.blocks);
     }
     if (error) {
@@ -83,14 +84,18 @@ static enum storage_error read_record(struct tlv_area *area)
     if (memcmp(arena, "OCE1", 4) != 0)
         return STORAGE_RECORD_MAGIC;
     if (size > sizeof arena)
-        return STORAGE_RECORD_CRC;              /* longer than any record the factory writes: the length is damaged */
+        return STORAGE_RECORD_CRC; /* longer than any record the factory writes: the length is damaged */
     error = eeprom_read(0, arena, (uint32_t)size);
     if (error)
         return error;
     switch (tlv_record_open(arena, size, "OCE1", area)) {
-    case TLV_RECORD_OK: return STORAGE_OK;
-    case TLV_RECORD_MAGIC: case TLV_RECORD_VERSION: return STORAGE_RECORD_MAGIC;    /* a kind of record unknown here */
-    default: return STORAGE_RECORD_CRC;
+    case TLV_RECORD_OK:
+        return STORAGE_OK;
+    case TLV_RECORD_MAGIC:
+    case TLV_RECORD_VERSION:
+        return STORAGE_RECORD_MAGIC; /* a kind of record unknown here */
+    default:
+        return STORAGE_RECORD_CRC;
     }
 }
 
@@ -103,11 +108,16 @@ static bool take(struct credentials *out, const struct tlv_entry *entry)
             return false;
         to = &out->anchors[out->anchor_count++];
         break;
-    case TLV_CERTIFICATE: to = &out->certificate; break;
-    case TLV_KEY: to = &out->key; break;
-    default: return true;
+    case TLV_CERTIFICATE:
+        to = &out->certificate;
+        break;
+    case TLV_KEY:
+        to = &out->key;
+        break;
+    default:
+        return true;
     }
-    if (to->length || !entry->length)           /* twice, or nothing in it */
+    if (to->length || !entry->length) /* twice, or nothing in it */
         return false;
     *to = (struct blob){ entry->value, entry->length };
     return true;
@@ -159,7 +169,7 @@ enum storage_error credentials_load(const struct device_config *config, struct c
 
 void credentials_wipe(struct credentials *out)
 {
-    volatile uint8_t *secret = arena;           /* volatile: a last write to dead data must not be optimised away */
+    volatile uint8_t *secret = arena; /* volatile: a last write to dead data must not be optimised away */
     for (size_t i = 0; i < sizeof arena; i++)
         secret[i] = 0;
     volatile uint8_t *cached = volume.block;

@@ -1,19 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* FAT16/FAT32 reader. FAT spec: "Boot Sector and BPB", "FAT Type Determination", "FAT Data Structure", "Directory
  * Structure". Blocks and sectors are both 512 bytes here; volumes with larger sectors do not occur on SD cards. */
+#include "storage/fat.h"
 #include <stdbool.h>
 #include <string.h>
-#include "fat.h"
 
-enum { BLOCK = 512, ENTRY = 32, NAME = 11, PARTITIONS = 4, PARTITION_TABLE = 446, PARTITION_ENTRY = 16,
-       SIGNATURE = 510 };
+enum {
+    BLOCK = 512,
+    ENTRY = 32,
+    NAME = 11,
+    PARTITIONS = 4,
+    PARTITION_TABLE = 446,
+    PARTITION_ENTRY = 16,
+    SIGNATURE = 510
+};
 enum { ATTRIBUTE_VOLUME = 0x08, ATTRIBUTE_DIRECTORY = 0x10, FREE_LAST = 0x00, FREE = 0xE5 };
-enum { FAT16_CLUSTERS_MIN = 4085, FAT16_CLUSTERS_MAX = 65524, FAT32_CLUSTERS_MAX = 0x0FFFFFF5, FAT32_MASK = 0x0FFFFFFF,
-       CLUSTER_FIRST = 2 };
+enum {
+    FAT16_CLUSTERS_MIN = 4085,
+    FAT16_CLUSTERS_MAX = 65524,
+    FAT32_CLUSTERS_MAX = 0x0FFFFFF5,
+    FAT32_MASK = 0x0FFFFFFF,
+    CLUSTER_FIRST = 2
+};
 /* 16384 entries; keeps a directory chain that bites its tail from being read for minutes */
 enum { DIRECTORY_BLOCKS_MAX = 1024 };
 
-static uint32_t u16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }
-static uint32_t u32(const uint8_t *at) { return u16(at) | u16(at + 2) << 16; }
+static uint32_t u16(const uint8_t *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8;
+}
+static uint32_t u32(const uint8_t *at)
+{
+    return u16(at) | u16(at + 2) << 16;
+}
 
 static enum storage_error load(struct fat_volume *volume, uint32_t lba)
 {
@@ -26,7 +45,10 @@ static enum storage_error load(struct fat_volume *volume, uint32_t lba)
     return error;
 }
 
-static bool is_fat32(const struct fat_volume *volume) { return volume->root_entries == 0; }
+static bool is_fat32(const struct fat_volume *volume)
+{
+    return volume->root_entries == 0;
+}
 
 /* Fills in the layout from the boot sector in `volume->block`; false: not a volume this code can read. Sums are 64 bits
  * wide, so that no field can wrap them. */
@@ -56,12 +78,12 @@ static bool take_layout(struct fat_volume *volume, uint32_t start, uint32_t avai
         volume->root_cluster = u32(boot + 44);
         if (volume->root_cluster < CLUSTER_FIRST || volume->root_cluster - CLUSTER_FIRST >= clusters)
             return false;
-        if (boot[40] & 0x80)                    /* BPB_ExtFlags: no mirroring, one FAT is the current one */
+        if (boot[40] & 0x80) /* BPB_ExtFlags: no mirroring, one FAT is the current one */
             active = boot[40] & 0x0F;
         if (active >= copies)
             return false;
     } else if (clusters < FAT16_CLUSTERS_MIN || clusters > FAT16_CLUSTERS_MAX) {
-        return false;                           /* below is FAT12 */
+        return false; /* below is FAT12 */
     }
     if ((uint64_t)fat_blocks * BLOCK / (fat32 ? 4u : 2u) < (uint64_t)clusters + CLUSTER_FIRST)
         return false;
@@ -127,7 +149,10 @@ static enum storage_error follow(struct fat_volume *volume, uint32_t *cluster)
     return STORAGE_OK;
 }
 
-struct found { bool directory; uint32_t cluster, size; };
+struct found {
+    bool directory;
+    uint32_t cluster, size;
+};
 
 enum scan { SCAN_ON, SCAN_FOUND, SCAN_END };
 
@@ -139,7 +164,7 @@ static enum scan scan_block(const struct fat_volume *volume, const uint8_t name[
         if (entry[0] == FREE_LAST)
             return SCAN_END;
         if (entry[0] == FREE || (entry[11] & ATTRIBUTE_VOLUME) || memcmp(entry, name, NAME) != 0)
-            continue;                           /* long names carry the volume attribute, too */
+            continue; /* long names carry the volume attribute, too */
         found->directory = entry[11] & ATTRIBUTE_DIRECTORY;
         found->cluster = u16(entry + 26) | (is_fat32(volume) ? u16(entry + 20) << 16 : 0);
         found->size = u32(entry + 28);
@@ -156,9 +181,12 @@ static enum storage_error search_fixed_root(struct fat_volume *volume, const uin
         if (error)
             return error;
         switch (scan_block(volume, name, left < BLOCK / ENTRY ? left : BLOCK / ENTRY, found)) {
-        case SCAN_FOUND: return STORAGE_OK;
-        case SCAN_END: return STORAGE_FILE_MISSING;
-        case SCAN_ON: break;
+        case SCAN_FOUND:
+            return STORAGE_OK;
+        case SCAN_END:
+            return STORAGE_FILE_MISSING;
+        case SCAN_ON:
+            break;
         }
     }
     return STORAGE_FILE_MISSING;
@@ -177,9 +205,12 @@ static enum storage_error search_chain(struct fat_volume *volume, uint32_t clust
             if ((error = load(volume, first_block(volume, cluster) + i)))
                 return error;
             switch (scan_block(volume, name, BLOCK / ENTRY, found)) {
-            case SCAN_FOUND: return STORAGE_OK;
-            case SCAN_END: return STORAGE_FILE_MISSING;
-            case SCAN_ON: break;
+            case SCAN_FOUND:
+                return STORAGE_OK;
+            case SCAN_END:
+                return STORAGE_FILE_MISSING;
+            case SCAN_ON:
+                break;
             }
         }
         if ((error = follow(volume, &cluster)))
@@ -211,7 +242,7 @@ static enum storage_error find(struct fat_volume *volume, const char *path, stru
 {
     uint8_t name[NAME];
     *found = (struct found){ true, volume->root_cluster, 0 };
-    for (bool root = true; ; root = false) {
+    for (bool root = true;; root = false) {
         while (*path == '/')
             path++;
         if (!*path)
@@ -219,7 +250,7 @@ static enum storage_error find(struct fat_volume *volume, const char *path, stru
         if (!found->directory || !short_name(&path, name))
             return STORAGE_FILE_MISSING;
         enum storage_error error = root && !is_fat32(volume) ? search_fixed_root(volume, name, found)
-            : search_chain(volume, found->cluster, name, found);
+                                                             : search_chain(volume, found->cluster, name, found);
         if (error)
             return error;
     }
@@ -227,7 +258,7 @@ static enum storage_error find(struct fat_volume *volume, const char *path, stru
 
 /* A chain is followed for as many blocks as the size tells, and the size is bounded by `capacity`: loops end, too. */
 enum storage_error fat_read_file(struct fat_volume *volume, const char *path, uint8_t *to, size_t capacity,
-    size_t *length)
+                                 size_t *length)
 {
     struct found file;
     enum storage_error error = find(volume, path, &file);
@@ -237,7 +268,7 @@ enum storage_error fat_read_file(struct fat_volume *volume, const char *path, ui
     if (file.size > capacity)
         return STORAGE_FILE_TOO_LARGE;
     uint32_t cluster = file.cluster, in_cluster = 0;
-    for (uint32_t left = file.size; left; ) {
+    for (uint32_t left = file.size; left;) {
         if (in_cluster == volume->cluster_blocks) {
             if ((error = follow(volume, &cluster)))
                 return error;

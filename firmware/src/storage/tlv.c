@@ -1,12 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* TLV areas, SPEC sections 1 to 3. All numbers come from a medium an attacker may have written. */
+#include "storage/tlv.h"
 #include <string.h>
-#include "crc32.h"
-#include "tlv.h"
+#include "storage/crc32.h"
 
 enum { VERSION = 1, HEAD = 4 };
 
-static uint16_t u16(const uint8_t *at) { return (uint16_t)(at[0] | at[1] << 8); }
-static uint32_t u32(const uint8_t *at) { return u16(at) | (uint32_t)u16(at + 2) << 16; }
+static uint16_t u16(const uint8_t *at)
+{
+    return (uint16_t)(at[0] | at[1] << 8);
+}
+static uint32_t u32(const uint8_t *at)
+{
+    return u16(at) | (uint32_t)u16(at + 2) << 16;
+}
 
 size_t tlv_record_size(const uint8_t header[TLV_RECORD_HEADER])
 {

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The credentials as Mbed TLS objects, checked for fitting together. */
+#ifndef IDENTITY_H
+#define IDENTITY_H
+#include <stdint.h>
+#include "mbedtls/pk.h"
+#include "mbedtls/x509_crt.h"
+#include "storage/credentials.h"
+
+enum identity_result {
+    IDENTITY_OK,
+    IDENTITY_CERTIFICATE_MALFORMED,
+    IDENTITY_KEY_MALFORMED, /* not a private key for P-256 */
+    IDENTITY_ANCHOR_MALFORMED,
+    IDENTITY_KEY_MISMATCH /* the key is not that of the certificate */
+};
+
+struct identity {
+    mbedtls_x509_crt anchors;
+    mbedtls_x509_crt certificate;
+    mbedtls_pk_context key;
+    uint8_t fingerprint[32]; /* SHA-256 of the device certificate's DER */
+};
+
+const char *identity_result_word(enum identity_result result);
+
+/* Copies what it needs, so the credentials may be wiped afterwards. Whatever the result, identity_free must follow. */
+enum identity_result identity_parse(struct identity *identity, const struct credentials *credentials);
+
+void identity_free(struct identity *identity); /* the private key is overwritten */
+#endif

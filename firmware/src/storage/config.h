@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration page of the device, SPEC sections 1 and 2. */
+#ifndef CONFIG_H
+#define CONFIG_H
+#include <stddef.h>
+#include <stdint.h>
+#include "storage/tlv.h"
+
+enum { CONFIG_TOPICS_MAX = 8, CONFIG_ANCHORS_MAX = 8, CONFIG_TOPIC_LENGTH = 256 };
+
+enum config_scheme { SCHEME_INTERNAL = 0, SCHEME_PLAIN = 1 };
+enum config_medium { MEDIUM_NONE = 0, MEDIUM_SD = 1, MEDIUM_EEPROM = 2 };
+enum { CONFIG_TLS12 = 1, CONFIG_TLS13 = 2 }; /* bits of tls_versions */
+
+/* `length` bytes at `data`; PEM texts are NUL-terminated and count the NUL, as the parsers of Mbed TLS expect. */
+struct blob {
+    const uint8_t *data;
+    size_t length;
+};
+
+/* Texts are NUL-terminated and hold no control characters. Blobs point into the page. */
+struct device_config {
+    enum config_scheme scheme;
+    enum config_medium medium;
+    char thing[129];
+    char client_id[129]; /* the thing name if the page has none */
+    char host[254];
+    uint16_t port;
+    size_t publish_count;                                     /* at least 1 */
+    char publish[CONFIG_TOPICS_MAX][CONFIG_TOPIC_LENGTH + 1]; /* [0] with QoS 1, the others with QoS 0 */
+    size_t subscribe_count;                                   /* may be 0 */
+    char subscribe[CONFIG_TOPICS_MAX][CONFIG_TOPIC_LENGTH + 1];
+    char sntp_host[254]; /* "" if absent */
+    uint32_t interval_ms;
+    uint16_t keep_alive_s;
+    uint8_t tls_versions; /* CONFIG_TLS12 | CONFIG_TLS13, never 0 */
+    char ssid[33];        /* "" if absent */
+    char passphrase[65];  /* "" if absent */
+    size_t anchor_count;  /* scheme internal only, else 0 */
+    struct blob anchors[CONFIG_ANCHORS_MAX];
+    struct blob certificate;
+    struct blob key;
+};
+
+enum config_error { CONFIG_OK, CONFIG_MISSING, CONFIG_VERSION, CONFIG_CRC, CONFIG_FIELD };
+
+/* Reads a page in memory. With CONFIG_FIELD, *field is the tag that is missing, repeated or malformed. */
+enum config_error config_parse(struct device_config *config, const uint8_t *page, size_t capacity, uint16_t *field);
+
+/* config_parse of the page in flash sector 1. */
+enum config_error config_load(struct device_config *config, uint16_t *field);
+
+const char *config_scheme_word(enum config_scheme scheme); /* internal, plain */
+const char *config_medium_word(enum config_medium medium); /* none, sd, eeprom */
+#endif
