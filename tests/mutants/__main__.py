@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``scripts/mutants``: build every deliberately wrong variant, run what must notice it, and say what went unnoticed."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import os
+import shutil
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from queue import Queue
+
+from rich.console import Console
+from rich.markup import escape
+
+from tests.mutants.corpus import CorpusError, Mutant, apply, judges_of, load, restore
+from tests.mutants.judge import Tree
+
+
+def main() -> int:
+    """Exit code 0: all noticed; 1: a mutant went unnoticed or a correct variant turned red; 2: no verdict."""
+    options = _options()
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        mutants = [each for each in load() if (not options.fast or each.fast)
+                   and any(fnmatch.fnmatchcase(each.id, pattern) for pattern in options.id or ["*"])]
+        if not mutants:
+            raise CorpusError("no mutant has such an id; --list names them")
+    except CorpusError as error:
+        print(f"error: {error}.", file=sys.stderr)
+        return 2
+    if options.list:
+        for each in mutants:
+            print(f"{each.id:24} {each.what}")
+        return 0
+    folder = Path(tempfile.mkdtemp(prefix="offchip-mutants-"))
+    try:
+        return _campaign(mutants, folder, options.jobs, console)
+    except CorpusError as error:
+        print(f"error: {error}.", file=sys.stderr)
+        return 2
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/mutants", description=__doc__)
+    parser.add_argument("id", nargs="*", help="only these ids (shell patterns)")
+    parser.add_argument("--fast", action="store_true", help="only the subset that the test command runs")
+    parser.add_argument("--list", action="store_true", help="name the mutants and leave")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
+    return parser.parse_args()
+
+
+def _campaign(mutants: list[Mutant], folder: Path, jobs: int, console: Console) -> int:
+    trees: Queue[Tree] = Queue()
+    for number in range(max(1, min(jobs, len(mutants)))):
+        trees.put(Tree(folder / str(number)))
+    first = trees.get()
+    first.build()
+    console.print(f"{len(mutants)} variants; first everything they name, unchanged")
+    wrong = {judge: word for judge, word in first.verdicts(judges_of(mutants)).items() if word != "green"}
+    trees.put(first)
+    if wrong:
+        judge, word = next(iter(wrong.items()))
+        raise CorpusError(f'without any change "{judge}" is not green but: {word} ({len(wrong)} such)')
+    failed: list[str] = []
+    unjudged: list[str] = []
+    with ThreadPoolExecutor(trees.qsize()) as pool:
+        running = {pool.submit(_judge, mutant, trees): mutant for mutant in mutants}
+        for number, done in enumerate(as_completed(running), 1):
+            mutant = running[done]
+            try:
+                missed = done.result()
+            except CorpusError as error:
+                unjudged.append(mutant.id)
+                console.print(f"[{number}/{len(mutants)}] [yellow]{mutant.id}[/]: {escape(str(error))}")
+                continue
+            mark = "[red]unnoticed[/]" if missed else "[green]as expected[/]"
+            console.print(f"[{number}/{len(mutants)}] {mutant.id} {mark}: {escape(mutant.what)}")
+            for judge, word in missed.items():
+                console.print(f"      {escape(judge)}: {escape(word)}")
+            failed += [mutant.id] if missed else []
+    wanted = sum(bool(each.red) for each in mutants)
+    red = sum(bool(each.red) and each.id not in failed + unjudged for each in mutants)
+    variants = len(mutants) - wanted
+    kept = sum(not each.red and each.id not in failed + unjudged for each in mutants)
+    print(f"{red} of {wanted} mutants red, {kept} of {variants} correct variants green"
+          + (f"; not judged: {', '.join(unjudged)}" if unjudged else "")
+          + (f"; unnoticed: {', '.join(failed)}" if failed else ""))
+    return 2 if unjudged else 1 if failed else 0
+
+
+def _judge(mutant: Mutant, trees: Queue[Tree]) -> dict[str, str]:
+    """What did not come out as the corpus says. Raises CorpusError."""
+    tree = trees.get()
+    try:
+        before = apply(mutant, tree.folder)
+        try:
+            tree.build()
+            found = tree.verdicts(mutant.judges)
+        finally:
+            restore(before)
+    finally:
+        trees.put(tree)
+    wanted = dict.fromkeys(mutant.green, "green") | dict.fromkeys(mutant.red, "red")
+    return {judge: found[judge] for judge, colour in wanted.items() if found[judge] != colour}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

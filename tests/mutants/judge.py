@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tree of its own for each worker, and what the lab's claims and tests say in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.mutants.corpus import CorpusError
+
+ROOT = Path(__file__).resolve().parents[2]
+#: host seconds; ends what hangs, decides nothing else
+LIMIT_S = 900
+
+
+class Tree:
+    """A copy of the checkout: changed, built and judged without touching the original."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
+                                capture_output=True, check=True).stdout.decode().split("\0")
+        for name in filter(None, listed):
+            source, target = ROOT / name, folder / name
+            if source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
+        for shared in (".cache", ".venv"):
+            (folder / shared).symlink_to(ROOT / shared)
+        if (ROOT / "firmware/build").is_dir():  # object files with their times: only what changed is compiled
+            shutil.copytree(ROOT / "firmware/build", folder / "firmware/build", dirs_exist_ok=True)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        # no byte code: two edits of one size within a second would leave the older one in force
+        return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": f"{self.folder}:{self.folder / 'robot'}",
+                "OFFCHIP_MUTANT": "1"}
+
+    def build(self) -> None:
+        """Raises CorpusError with the compiler's first complaint."""
+        # a wrong build may leave things unused; that is not what is to be noticed here
+        done = self._run(["make", "-s", "-C", "firmware", "WARNINGS="])
+        if done.returncode:
+            complaint = next((line for line in done.stderr.splitlines() if "error" in line.lower()), done.stderr[-200:])
+            raise CorpusError(f"the firmware does not build: {complaint}")
+
+    def verdicts(self, judges: Iterable[str]) -> dict[str, str]:
+        """Judge -> ``green``, ``red`` or a word why there is no verdict (which counts as neither)."""
+        judges = list(judges)
+        tests = [each for each in judges if "::" in each]
+        claims = [each for each in judges if "::" not in each]
+        found: dict[str, str] = {}
+        if claims:
+            found |= self._claims(claims)
+        if tests:
+            found |= self._tests(tests)
+        return found
+
+    def _claims(self, claims: list[str]) -> dict[str, str]:
+        results = self.folder / "mutant-results"
+        shutil.rmtree(results, ignore_errors=True)
+        command = [sys.executable, "-m", "offchip", "run", "--jobs", "1", "--no-summary", "--results", str(results)]
+        for suite in dict.fromkeys(each.split(": ", 1)[0] for each in claims):
+            command += ["--suite", suite]
+        for claim in claims:
+            command += ["--test", claim.split(": ", 1)[1]]
+        done = self._run(command)
+        try:
+            rows = json.loads((results / "results.json").read_text(encoding="utf-8"))["claims"]
+        except (OSError, ValueError, KeyError):
+            said = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+            return dict.fromkeys(claims, f"no results: {said}")
+        names = {f"{row['suite']}: {row['claim']}".casefold(): row["status"] for row in rows}
+        statuses = {each: names.get(_spoken(each), "there is no such claim") for each in claims}
+        return {each: {"proven": "green", "refuted": "red"}.get(status, status) for each, status in statuses.items()}
+
+    def _tests(self, tests: list[str]) -> dict[str, str]:
+        report = self.folder / "mutant-tests.xml"
+        report.unlink(missing_ok=True)
+        done = self._run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *tests])
+        if not report.exists():
+            said = (done.stdout.strip().splitlines() or ["pytest said nothing"])[-1]
+            return dict.fromkeys(tests, f"no verdict: {said}")
+        found: dict[str, str] = {}
+        for case in ElementTree.parse(report).iter("testcase"):
+            node = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
+            outcome = {child.tag for child in case}
+            word = "red" if outcome & {"failure", "error"} else "skipped" if "skipped" in outcome else "green"
+            for test in tests:
+                # a node without parameters stands for all of its cases: red when one is
+                if test in (node, node.split("[")[0]) and found.get(test) != "red":
+                    found[test] = word
+        return {test: found.get(test, "there is no such test") for test in tests}
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(command, cwd=self.folder, env=self._environment, capture_output=True, text=True,
+                                  stdin=subprocess.DEVNULL, timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 1, "", f"ended after {LIMIT_S} s")
+
+
+def _spoken(claim: str) -> str:
+    """``03_server_identity: X`` as Robot names it: ``03 server identity: x``."""
+    suite, name = claim.split(": ", 1)
+    return f"{suite.replace('_', ' ')}: {name}".casefold()
