@@ -8,7 +8,9 @@ models use; so a typo, or a use of something the stubs do not know, is found wit
 from __future__ import annotations
 
 import random
+import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -39,7 +41,7 @@ def compile_cs(out: Path, *sources: Path, target: str = "library") -> subprocess
 
 @needs_mcs
 def test_models_compile(tmp_path: Path) -> None:
-    assert len(SOURCES) == 10
+    assert len(SOURCES) == 11
     done = compile_cs(tmp_path / "models.dll", HERE / "csharp/RenodeStubs.cs", *SOURCES)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -63,11 +65,13 @@ def test_a_broken_model_does_not_compile(model: str, good: str, bad: str, tmp_pa
 
 # the taps against their twins ------------------------------------------------------------------------------------
 class CSharpBench:
-    """The C# taps, run by Mono."""
+    """A bench in C#, run by Mono: one answer line per command. Its first line is its hello."""
 
     def __init__(self, executable: Path) -> None:
         self._process = subprocess.Popen(["mono", str(executable)], text=True,
                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.pid = self._process.pid
+        self.hello = self._process.stdout.readline().strip()
 
     def __call__(self, *words: object) -> str:
         self._process.stdin.write(" ".join(str(w) for w in words) + "\n")
@@ -152,6 +156,15 @@ class Twins:
 def bench_exe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("csharp") / "bench.exe"
     done = compile_cs(out, HERE / "csharp/RenodeStubs.cs", HERE / "csharp/TapBench.cs", *SOURCES, target="exe")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def terminal_exe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("csharp") / "terminal.exe"
+    done = compile_cs(out, HERE / "csharp/RenodeStubs.cs", HERE / "csharp/TerminalBench.cs",
+                      MODELS / "OffchipTerminal.cs", target="exe")
     assert done.returncode == 0, done.stdout + done.stderr
     return out
 
@@ -331,3 +344,45 @@ def test_i2c_power_cut_and_record(twins: Twins) -> None:
     (fired,) = twins.i2c_fired()
     assert fired.place == "event 6 (R)"
     assert not twins.eeprom.powered and cs("eeprom_powered") == "0"
+
+
+# the terminal ----------------------------------------------------------------------------------------------------
+def listening(pid: int) -> set[str]:
+    """Addresses, as /proc writes them, on which a process listens for TCP connections."""
+    inodes = set()
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        if handle.is_symlink() and (found := re.fullmatch(r"socket:\[(\d+)\]", str(handle.readlink()))):
+            inodes.add(found[1])
+    tables = [Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables for line in table.splitlines()]
+    return {row[1] for row in rows if row[3] == "0A" and row[9] in inodes}
+
+
+@needs_mono
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="reads /proc/PID/net/tcp of Linux")
+def test_terminal_is_reached_from_this_computer_only(terminal_exe: Path) -> None:
+    bench = CSharpBench(terminal_exe)
+    port = int(bench.hello)
+    assert listening(bench.pid) == {f"0100007F:{port:04X}"}  # 127.0.0.1
+    assert "already in use" in bench("name")
+    assert f"port {port}" in bench("taken")  # and the emulation goes on
+
+    bench("uart", b"boot: ".hex())  # nobody there yet
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        bench("uart", b"\xFF\0ok".hex())  # no telnet escapes
+        got = b""
+        while len(got) < 10:
+            got += client.recv(100)
+        assert got == b"boot: \xFF\0ok"
+        client.sendall(bytes(range(256)))  # the bench's UART answers each byte with the next
+        got = b""
+        while len(got) < 256:
+            got += client.recv(1000)
+        assert got == bytes(range(1, 256)) + b"\0"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:  # the first has gone
+        client.sendall(b"a")
+        assert client.recv(10) == b"b"
+        bench("clear")
+        assert client.recv(10) == b""  # the emulation ended: so did the terminal
+    assert listening(bench.pid) == set()
+    bench.close()

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // What the other models ask of the machine they sit in. Include it before them; including it again does nothing.
 //

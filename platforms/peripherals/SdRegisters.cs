@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // Registers and checksums of an SD card: CSD, CID (SD Physical Layer Simplified Specification 5.2, 5.3), CRC7, CRC16 (4.5).
 //

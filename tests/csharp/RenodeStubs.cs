@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The parts of Renode 1.16.1 that platforms/peripherals/*.cs use: same names and signatures, just enough behaviour for a bench.
 // A model that compiles against this file uses nothing else of Renode.
 using System;
@@ -5,7 +6,7 @@ using System.Collections.Generic;
 
 namespace Antmicro.Migrant
 {
-    [AttributeUsage(AttributeTargets.Field)]
+    [AttributeUsage(AttributeTargets.Field | AttributeTargets.Class)]
     public sealed class TransientAttribute : Attribute
     {
     }
@@ -70,12 +71,61 @@ namespace Antmicro.Renode.Time
 namespace Antmicro.Renode.Core
 {
     using Antmicro.Renode.Core.Structure;
+    using Antmicro.Renode.Exceptions;
     using Antmicro.Renode.Peripherals;
     using Antmicro.Renode.Peripherals.Bus;
     using Antmicro.Renode.Time;
 
     public interface IEmulationElement
     {
+    }
+
+    public interface IExternal : IEmulationElement
+    {
+    }
+
+    public sealed class ExternalsManager
+    {
+        public void AddExternal(IExternal external, string name)
+        {
+            if(externals.ContainsKey(name))
+            {
+                throw new RecoverableException("External's name already in use");
+            }
+            externals.Add(name, external);
+        }
+
+        public bool TryGetByName<T>(string name, out T result) where T : class
+        {
+            IExternal found;
+            externals.TryGetValue(name, out found);
+            result = found as T;
+            return result != null;
+        }
+
+        public void Clear()
+        {
+            foreach(var external in externals.Values)
+            {
+                var disposable = external as IDisposable;
+                if(disposable != null)
+                {
+                    disposable.Dispose();
+                }
+            }
+            externals.Clear();
+        }
+
+        private readonly Dictionary<string, IExternal> externals = new Dictionary<string, IExternal>();
+    }
+
+    public class Emulation : IDisposable
+    {
+        public Emulation() { ExternalsManager = new ExternalsManager(); }
+
+        public void Dispose() { ExternalsManager.Clear(); }
+
+        public ExternalsManager ExternalsManager { get; private set; }
     }
 
     public interface IGPIOReceiver : IPeripheral
@@ -273,6 +323,43 @@ namespace Antmicro.Renode.Peripherals.I2C
         void Write(byte[] data);
         byte[] Read(int count = 1);
         void FinishTransmission();
+    }
+}
+
+namespace Antmicro.Renode.Peripherals.UART
+{
+    public interface IUART : IPeripheral
+    {
+        event Action<byte> CharReceived;
+        void WriteChar(byte value);
+    }
+}
+
+namespace Antmicro.Renode.Backends.Terminals
+{
+    using Antmicro.Renode.Core;
+    using Antmicro.Renode.Peripherals.UART;
+
+    public abstract class BackendTerminal : IExternal
+    {
+        public virtual void AttachTo(IUART uart)
+        {
+            CharReceived += uart.WriteChar;  // Renode: in its time domain
+            uart.CharReceived += WriteChar;
+        }
+
+        public abstract void WriteChar(byte value);
+
+        public virtual event Action<byte> CharReceived;
+
+        protected void CallCharReceived(byte value)
+        {
+            var charReceived = CharReceived;
+            if(charReceived != null)
+            {
+                charReceived(value);
+            }
+        }
     }
 }
 

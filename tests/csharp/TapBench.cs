@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Drives the C# taps from standard input, so that a test can compare them with their Python twins. One answer line per command.
 using System;
 using System.Collections.Generic;
@@ -24,6 +25,7 @@ public class Bench : IMachine, IBusController
         var i2c = new I2cTap(machine);
         bus.Register(i2c, NullRegistrationPoint.Instance);
 
+        Console.WriteLine("taps");
         string line;
         while((line = Console.ReadLine()) != null)
         {

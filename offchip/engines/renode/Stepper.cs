@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 //
 // Virtual time for the engine protocol, in steps. Emulation.RunFor starts and stops the machine, and with it a thread
 // for the core, in every call; here the emulation runs on and its dispatcher waits, at the end of a step, in the last
