@@ -4,7 +4,6 @@ the start-up self-test on the real thing. The probes run on it in test_conforman
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 import os
@@ -12,12 +11,11 @@ import random
 import shutil
 import signal
 import stat
-import struct
 import subprocess
 import sys
 import tarfile
 import tempfile
-import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +28,16 @@ from offchip.engines.protocol import DebugPort, Engine, I2cTap, Medium, SpiTap, 
 from offchip.engines.renode import engine as engine_module
 from offchip.engines.renode import locate, models
 from offchip.engines.renode import worker as worker_module
+from offchip.engines.renode.dotnet import BadPlatform, HostError, Refused
 from offchip.engines.renode.engine import RenodeEngine
-from offchip.engines.renode.host import BadPlatform, Host, HostError, Refused, parse_log_line
+from offchip.engines.renode.host import Host, parse_log_line
 from offchip.engines.renode.selftest import BANNER, PROGRAM
 from offchip.engines.renode.taps import I2cRecord, parse_fired, parse_spi
 from offchip.engines.renode.worker import RefusedByEngine, Worker, board_command
 from offchip.errors import DebugAccessRefused, EngineError, FirmwareError, MediumError, PlatformError
 from offchip.paths import FIRMWARE
 from tests.engines import needs_renode
+from tests.fake_renode import FakeDotNet, FakeLogging, Part, install_fakes, uninstall
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -360,262 +360,10 @@ def test_killed_worker_is_reported(start) -> None:
 
 
 # the host on a fake .NET ---------------------------------------------------------------------------------------------
-class DotNetError(Exception):
-    """A .NET exception as pythonnet shows it."""
-
-    @property
-    def Message(self) -> str:
-        return str(self.args[0])
-
-    def __str__(self) -> str:
-        return f"{self.args[0]}\n   at Antmicro.Renode.Something()"
-
-
-class NetBytes(bytes):
-    """A .NET array of bytes as pythonnet shows it."""
-
-    Length = property(len)
-
-
-class Event:
-    def __init__(self) -> None:
-        self.handlers: list[Any] = []
-
-    def __iadd__(self, handler: Any) -> Event:
-        self.handlers.append(handler)
-        return self
-
-    def __isub__(self, handler: Any) -> Event:
-        self.handlers.remove(handler)
-        return self
-
-    def fire(self, *arguments: Any) -> None:
-        for handler in list(self.handlers):
-            handler(*arguments)
-
-
-READ_ONLY = {"BlocksRead"}
-
-
-class Part:
-    """Any model: its members are what the test gives; calls are noted."""
-
-    def __init__(self, **members: Any) -> None:
-        self.calls: list[tuple[Any, ...]] = []
-        self.__dict__.update(members)
-
-    def GetType(self) -> Part:
-        return Part(GetProperty=lambda name: Part(GetSetMethod=lambda: None if name in READ_ONLY else name))
-
-    def note(self, name: str, result: Any = None) -> Any:
-        def called(*arguments: Any) -> Any:
-            self.calls.append((name, *arguments))
-            return result() if callable(result) else result
-        return called
-
-
-class FakeDotNet:
-    """The corner of Renode that Host uses, as observed on 1.16.1."""
-
-    def __init__(self) -> None:
-        self.time = 0
-        self.commands: list[str] = []
-        self.compilations: list[list[str]] = []
-        self.compiled: Part | None = None  # the monitor's private list, where it has one
-        self.memory = {0x08000000: bytearray(b"\xFF" * 0x100), 0x20000000: bytearray(0x20000)}
-        self.program: Any = lambda: None  # what the firmware does in each RunFor
-        self.log: Path | None = None
-        cpu = Part(PerformanceInMips=168, ExecutedInstructions=0, IsHalted=False, VectorTableOffset=0)
-        flash = Part(RdpLevel=0)
-        flash.PowerCut = flash.note("PowerCut")
-        flash.DebugRead = self.refuse("flash access refused by RDP level 1")
-        flash.DebugMassErase = flash.note("DebugMassErase")
-        card = Part(Capacity=1 << 20, Present=True, TornBytes=256, BlocksRead=7)
-        card.ReadRaw = lambda offset, count: NetBytes(count)
-        card.WriteRaw = self.refuse("outside the card")
-        card.PowerCut, card.PowerOn = card.note("PowerCut"), card.note("PowerOn")
-        i2c = Part()
-        i2c.PowerOffDevices = i2c.note("PowerOffDevices")
-        hall = Part(ReleaseOnReset=True)
-        hall.Press, hall.Release = hall.note("Press"), hall.note("Release")
-        port = Part()
-        port.OnGPIO = port.note("OnGPIO")
-        tap = Part(Record=True, Fired="", StuckMiso=-1)
-        tap.Forget, tap.Drain = tap.note("Forget"), lambda: "5;FF00;01FE\n"
-        nvm = Part(data=bytearray(b"\xFF" * 0xC000))
-        nvm.WriteBytes = lambda offset, data, first, count: nvm.data.__setitem__(
-            slice(offset, offset + count), data[first:first + count])
-        self.parts = {
-            "sysbus.cpu": cpu, "sysbus.flash": flash, "sysbus.spi1.tap.sdcard": card, "sysbus.spi1.tap": tap,
-            "sysbus.i2c1.i2ctap": tap, "sysbus.i2c1": i2c, "sysbus.i2c1.eeprom": Part(Powered=True, Length=32768),
-            "sysbus.gpioc.hall": hall, "sysbus.gpioc": port, "sysbus.nvm": nvm, "sysbus.rng": Part(Seed=0),
-            "sysbus.sram": Part(Size=0x20000),
-        }
-        for name in ("usart1", "usart2"):
-            uart = Part(CharReceived=Event(), BaudRate=115200)
-            uart.WriteChar = uart.note("WriteChar")
-            self.parts[f"sysbus.{name}"] = uart
-        self.cpu = cpu
-
-    @staticmethod
-    def refuse(text: str) -> Any:
-        def refused(*_: Any) -> None:
-            raise DotNetError(text)
-        return refused
-
-    # machine
-    MachineReset = None
-
-    def __getitem__(self, path: str) -> Part:
-        if path not in self.parts:
-            raise DotNetError(f"Peripheral {path} not found")
-        return self.parts[path]
-
-    def Reset(self) -> None:
-        self.cpu.ExecutedInstructions = self.cpu.VectorTableOffset = 0
-        self.MachineReset.fire(self)
-
-    @property
-    def SystemBus(self) -> FakeDotNet:
-        return self
-
-    def ReadBytes(self, address: int, count: int) -> bytes:
-        if 0x08004000 <= address < 0x08010000:
-            return NetBytes(self.parts["sysbus.nvm"].data[address - 0x08004000:][:count])
-        for start, data in self.memory.items():
-            if start <= address < start + len(data):
-                return NetBytes(data[address - start:address - start + count])
-        return NetBytes(count)
-
-    def WriteBytes(self, data: bytes, address: int) -> None:
-        for at, value in enumerate(data):
-            self.WriteByte(address + at, value)
-
-    def WriteByte(self, address: int, value: int) -> None:
-        for start, data in self.memory.items():
-            if start <= address < start + len(data):
-                data[address - start] = value
-
-    @property
-    def ElapsedVirtualTime(self) -> Part:
-        return Part(TimeElapsed=Part(Ticks=self.time), Ticks=self.time)
-
-    def compile(self, files: list[str]) -> str:
-        self.compilations.append(files)
-        with tempfile.NamedTemporaryFile(delete=False) as made:
-            made.write(b"assembly")
-        return made.name
-
-    # emulation
-    def SetSeed(self, seed: int) -> None:
-        assert 0 <= seed < 1 << 31
-
-    @property
-    def MasterTimeSource(self) -> FakeDotNet:
-        return self
-
-    def RunFor(self, ticks: int) -> None:
-        self.time += ticks
-        if not self.cpu.IsHalted:
-            self.cpu.ExecutedInstructions += ticks * 168 // 1000
-            self.program()
-
-    # monitor
-    @property
-    def internal(self) -> Part:
-        return Part(GetType=lambda: Part(GetField=lambda name, flags: self.compiled))
-
-    def execute(self, line: str) -> tuple[str, str]:
-        self.commands.append(line)
-        if line == "version":
-            return "Renode, version 1.16.1\r\n\r", ""
-        if line.endswith("/bad.repl"):
-            return "", "There was an error executing command\r\nError E32: indentation\r\n"
-        return "", ""
-
-
-class FakeStepper:
-    """Stepper.cs, without sleeping."""
-
-    def __init__(self, emulation: FakeDotNet, machine: FakeDotNet, cpu: Part, quantum: int) -> None:
-        self._net, self._cpu, self.quantum = machine, cpu, quantum
-        self._before = self._seen = 0
-        self._sent = bytearray()
-        machine.MachineReset += self._reset
-
-    def Listen(self, uart: Part, number: int) -> None:
-        def note(value: int) -> None:
-            self._sent += struct.pack("<BBq", number, value, self._net.time)
-        uart.CharReceived += note
-
-    def Run(self, duration: int, cell: int) -> bytes:
-        self._net.RunFor(min(duration, cell))
-        self.CountInstructions()
-        sent, self._sent = bytes(self._sent), bytearray()
-        return NetBytes(sent)
-
-    def Stop(self) -> None:
-        pass
-
-    def CountInstructions(self) -> None:
-        self._seen = self._cpu.ExecutedInstructions
-
-    @property
-    def Instructions(self) -> int:
-        self.CountInstructions()
-        return self._before + self._seen
-
-    def _reset(self, _machine: FakeDotNet) -> None:
-        self._before, self._seen = self._before + self._seen, 0
-
-
-def install_fakes() -> FakeDotNet:
-    """Put the fake where ``import pyrenode3``, ``System`` and ``Antmicro`` find it."""
-    net = FakeDotNet()
-    net.MachineReset = Event()
-
-    class Emulation:
-        internal = net
-
-        def __iter__(self):
-            return iter([types.SimpleNamespace(internal=net, load_elf=net.commands.append)])
-
-        def clear(self) -> None:
-            net.commands.append("clear")
-
-    def module(name: str, **members: Any) -> None:
-        made = types.ModuleType(name)
-        made.__dict__.update(members)
-        made.__path__ = []
-        sys.modules[name] = made
-
-    module("pyrenode3", interface_to_class=lambda each: each)
-    module("pyrenode3.wrappers", Emulation=Emulation, Monitor=lambda: net)
-    sys.modules["pyrenode3"].wrappers = sys.modules["pyrenode3.wrappers"]
-    module("System", Convert=types.SimpleNamespace(FromBase64String=lambda text: NetBytes(base64.b64decode(text))),
-           Array={str: list}, String=str, Exception=DotNetError, Reflection=types.SimpleNamespace(
-               BindingFlags=types.SimpleNamespace(Instance=4, NonPublic=32),
-               Assembly=types.SimpleNamespace(LoadFrom=lambda path: net.commands.append(f"load {path}"))))
-    module("Offchip")
-    module("Offchip.Engine", Stepper=FakeStepper)
-    module("Antmicro")
-    module("Antmicro.Renode")
-    module("Antmicro.Renode.Utilities", AdHocCompiler=lambda: Part(Compile=net.compile),
-           TypeManager=types.SimpleNamespace(Instance=Part(ScanFile=lambda path: True)))
-    module("Antmicro.Renode.Exceptions", RecoverableException=DotNetError)
-    module("Antmicro.Renode.Logging", Logger=types.SimpleNamespace(Flush=lambda: None))
-    module("Antmicro.Renode.Time", TimeInterval=types.SimpleNamespace(
-        FromTicks=lambda n: n, FromMicroseconds=lambda n: n * 1000))
-    return net
-
-
 @pytest.fixture
-def net(monkeypatch: pytest.MonkeyPatch):
-    before = set(sys.modules)
+def net() -> Iterator[FakeDotNet]:
     yield install_fakes()
-    for name in set(sys.modules) - before:
-        if name.split(".")[0] in ("pyrenode3", "System", "Antmicro", "Offchip"):
-            del sys.modules[name]
+    uninstall()
 
 
 @pytest.fixture
@@ -624,7 +372,7 @@ def host(net: FakeDotNet, tmp_path: Path) -> Host:
 
 
 def test_board_is_built_as_measured(host: Host, net: FakeDotNet) -> None:
-    assert host.version == "Renode, version 1.16.1"
+    assert host.version == "Renode, version 1.16.1 (d66b0c2a)"
     assert f"machine LoadPlatformDescription @{BOARD}" in net.commands
     assert host._stepper.quantum == 100_000
     assert f"include @{models.STEPPER}" in net.commands  # this monitor does not say what it has compiled
@@ -796,15 +544,42 @@ def test_log_lines(line: str, wanted: tuple[Any, ...] | None) -> None:
     assert parse_log_line("12:34:56.7890 [INFO] " + line) is None
 
 
-def test_diagnostics_come_once(host: Host, tmp_path: Path) -> None:
+def test_diagnostics_come_once(host: Host, net: FakeDotNet, tmp_path: Path) -> None:
+    net.logging.write("Info", "offchip: Machine resumed.")
+    for _ in range(2):
+        net.logging.write("Warning", "sysbus: [cpu: 0x8000420] ReadByte from non existing peripheral at 0x4000.")
     log = tmp_path / "renode.log"
-    line = "12:34:56.7890 [WARNING] sysbus: [cpu: 0x8000420] ReadByte from non existing peripheral at 0x4000.\n"
-    log.write_text("12:34:56.7 [INFO] cpu: Setting initial values\n" + line + line + "12:34:57.0 [WARN")
+    with log.open("a") as stream:
+        stream.write("12:34:57.0 [WARN")
     assert [d.kind for d in host.diagnostics()] == ["unmodelled"]
     with log.open("a") as stream:
         stream.write("ING] i2c1: STOP requested while not master\n")
     assert [d.kind for d in host.diagnostics()] == ["unmodelled", "violation"]
     assert len(host.diagnostics()) == 2
+    assert "Machine" not in log.read_text()  # 0.2 MB of that in each virtual second
+
+
+def test_many_lines_after_diagnostics_do_not_hang(host: Host, net: FakeDotNet) -> None:
+    host.power_on()
+    net.program = lambda: [net.logging.write("Warning", "i2c1: STOP requested while not master")
+                           for _ in range(FakeLogging.QUEUE + 1)]
+    for _ in range(3):
+        host.run(1_000_000)
+        assert [d.kind for d in host.diagnostics()] == ["violation"]
+
+
+def test_the_log_is_ours_alone(net: FakeDotNet, tmp_path: Path) -> None:
+    log = tmp_path / "renode.log"
+    log.write_text("12:34:56.7890 [WARNING] i2c1: of another board\n")
+    host = Host(BOARD, 1, log)
+    for user in (tmp_path / "mine.log", tmp_path / "mine.log"):  # the second one is in the way
+        host.command(f"logFile @{user}")
+    net.logging.write("Warning", "i2c1: STOP requested while not master")
+    assert [d.message for d in host.diagnostics()] == ["STOP requested while not master"]
+    host.close()
+    again = Host(BOARD, 1, tmp_path / "renode-2.log")
+    net.logging.write("Warning", "i2c1: another")
+    assert [d.message for d in again.diagnostics()] == ["another"]
 
 
 def test_the_program_of_the_self_test_is_sound() -> None:
@@ -834,9 +609,9 @@ def test_texts_of_the_taps() -> None:
 # the engine through its pipe, on the fake .NET -----------------------------------------------------------------------
 _FAKED_WORKER = '''
 import sys, time
-sys.path[:0] = [{tests!r}, {root!r}]
-import test_renode_engine, offchip.engines.renode.worker as worker
-net = test_renode_engine.install_fakes()
+sys.path[:0] = [{root!r}]
+import tests.fake_renode, offchip.engines.renode.worker as worker
+net = tests.fake_renode.install_fakes()
 def program():
     if net.time >= 1_000_000_000_000:
         time.sleep(600)
@@ -849,7 +624,7 @@ worker.main()
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     script = tmp_path / "faked_worker.py"
-    script.write_text(_FAKED_WORKER.format(tests=str(HERE), root=str(ROOT)))
+    script.write_text(_FAKED_WORKER.format(root=str(ROOT)))
     monkeypatch.setattr(engine_module, "need_renode", lambda: locate.Renode(tmp_path, "test", {}))
     monkeypatch.setattr(worker_module, "board_command",
                         lambda path, seed: [sys.executable, str(script), *board_command(path, seed)[3:]])

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from robot.api import ExecutionResult
 from robot.result import TestCase as Outcome  # pytest would take TestCase for a test
 from robot.utils import Matcher
 
-from offchip.engines.renode import monitor_host
-from offchip.engines.renode.host import HostError, Refused
+from offchip.engines.renode.dotnet import HostError, Refused
 from offchip.engines.renode.locate import find_renode, missing_packages
 from offchip.engines.renode.monitor_host import MonitorHost
 from RenodeKeywords.log_tester import Entry, parse_entry
+from tests.fake_renode import FakeLogging, install, modules, uninstall
 
 ROOT = Path(__file__).resolve().parent.parent
 STYLE = ROOT / "robot/renode-style"
@@ -276,7 +277,7 @@ class FakeRenode:
         self.uart.WriteChar = lambda value: self.uart.given.append((value, self.time))
         self.cpu = types.SimpleNamespace(PC=types.SimpleNamespace(RawValue=0x8000100),
                                          GetRegister=lambda n: types.SimpleNamespace(RawValue=n * 16))
-        self.log: Path | None = None
+        self.logging = FakeLogging()
 
     internal = MasterTimeSource = property(lambda self: self)
     ElapsedVirtualTime = property(lambda self: types.SimpleNamespace(
@@ -307,34 +308,26 @@ class FakeRenode:
 
     def clear(self) -> None:
         self.machines = []
+        self.logging.emulation_made()
 
     def execute(self, line: str) -> tuple[str, str]:
         self.commands.append(line)
         if line == "runMacro $boot":
             self.IsStarted = True
-        return ("Renode 1.16.1\r\n\r", "") if line == "version" else ("", "No such command" if line == "bad" else "")
+        if line.startswith("logFile @"):
+            self.logging.log_to_file(Path(line.partition("@")[2]))
+        return "", "No such command" if line == "bad" else ""
 
     def execute_script(self, path: str) -> tuple[str, str]:
         return "", f"{path}: it stops here\r\n"
 
-    def Flush(self) -> None:
-        pass
-
 
 @pytest.fixture
-def renode(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[MonitorHost, FakeRenode]:
+def renode(tmp_path: Path) -> Iterator[tuple[MonitorHost, FakeRenode]]:
     fake = FakeRenode()
-    fake.log = tmp_path / "log"
-    package = types.SimpleNamespace(interface_to_class=lambda item: item)
-    interval = types.SimpleNamespace(FromTicks=lambda n: n, FromMicroseconds=lambda n: n)
-    for name, members in {"Antmicro.Renode.Logging": {"Logger": fake},
-                          "Antmicro.Renode.Time": {"TimeInterval": interval},
-                          "pyrenode3.wrappers": {"Emulation": lambda: fake, "Monitor": lambda: fake}}.items():
-        for parent in (name.rpartition(".")[0], name.partition(".")[0]):
-            monkeypatch.setitem(sys.modules, parent, types.ModuleType(parent))
-        monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(**members))
-    monkeypatch.setattr(monitor_host, "import_pyrenode3", lambda: package)
-    return MonitorHost(3, fake.log), fake
+    install(modules(fake.logging, lambda: fake, lambda: fake))
+    yield MonitorHost(3, tmp_path / "log"), fake
+    uninstall()
 
 
 def test_renode_time_flows_in_slices_and_bytes_at_line_rate(renode: tuple[MonitorHost, FakeRenode]) -> None:
@@ -377,15 +370,29 @@ def test_renodes_refusals_reach_the_test(renode: tuple[MonitorHost, FakeRenode])
         host.run(1)
 
 
-def test_renodes_log_is_read_in_whole_lines(renode: tuple[MonitorHost, FakeRenode]) -> None:
+def test_renodes_log_is_read_in_whole_lines(renode: tuple[MonitorHost, FakeRenode], tmp_path: Path) -> None:
     host, fake = renode
-    assert fake.log is not None and host.log_lines() == []
-    fake.log.write_text("12:00:00.0000 [WARNING] usart1: Unhandled read\n12:00:00.0001 [ERR")
-    lines = host.log_lines()
-    assert [parse_entry(line) for line in lines] == [Entry("WARNING", "usart1: Unhandled read")]
-    with fake.log.open("a") as log:
+    assert host.log_lines() == [] and host.version == "Renode, version 1.16.1 (d66b0c2a)"
+    fake.logging.write("Warning", "usart1: Unhandled read")
+    with (tmp_path / "log").open("a") as log:
+        log.write("12:00:00.0001 [ERR")
+    assert [parse_entry(line) for line in host.log_lines()] == [Entry("WARNING", "usart1: Unhandled read")]
+    with (tmp_path / "log").open("a") as log:
         log.write("OR] cpu: abort\n")
     assert [parse_entry(line) for line in host.log_lines()] == [Entry("ERROR", "cpu: abort")]
+
+
+def test_a_log_of_the_suite_leaves_ours(renode: tuple[MonitorHost, FakeRenode], tmp_path: Path) -> None:
+    host, fake = renode
+    for _ in range(2):  # the second time it exists
+        host.command(f"logFile @{tmp_path / 'mine'}")
+    for _ in range(FakeLogging.QUEUE + 1):
+        fake.logging.write("Info", "usart1: x")
+    assert len(host.log_lines()) == FakeLogging.QUEUE + 1
+    host.clear()
+    for _ in range(FakeLogging.QUEUE + 1):
+        fake.logging.write("Info", "usart1: y")
+    assert len(host.log_lines()) == FakeLogging.QUEUE + 1
 
 
 def test_a_failing_callback_is_not_lost(renode: tuple[MonitorHost, FakeRenode]) -> None:

@@ -10,20 +10,17 @@ the UART model is slow.
 from __future__ import annotations
 
 import base64
-import fcntl
-import os
 import random
 import re
 import struct
 import tempfile
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from offchip.engines.protocol import Diagnostic, RunResult, UartByte
 from offchip.engines.renode import models
-from offchip.engines.renode.locate import LOCK
+from offchip.engines.renode.dotnet import BadPlatform, Callbacks, DotNet, Refused, message_of, namespace, one_line
 
 FLASH = 0x08000000
 NVM, NVM_SIZE = 0x08004000, 0xC000
@@ -51,18 +48,6 @@ _REGISTERS = {"rcc": 0x90, "pwr": 0x08, "rtc": 0xA0, "iwdg": 0x10, "syscfg": 0x2
               "usart2": 0x1C, "gpioa": 0x28, "gpiob": 0x28, "gpioc": 0x28, "gpiod": 0x28, "nvic": 0x1000, "dwt": 0x1000}
 
 
-class HostError(Exception):
-    """Renode cannot go on; one sentence."""
-
-
-class BadPlatform(HostError):
-    """Renode does not accept the .repl."""
-
-
-class Refused(Exception):
-    """A model or Renode refused one request and is as it was before."""
-
-
 class Host:
     """The board.
 
@@ -77,37 +62,21 @@ class Host:
     """
 
     def __init__(self, platform: Path, seed: int, log: Path) -> None:
-        pyrenode3 = import_pyrenode3()
-        import System
-        from Antmicro.Renode.Exceptions import RecoverableException
-        from Antmicro.Renode.Logging import Logger
-        from pyrenode3.wrappers import Emulation, Monitor
-
-        self._system, self._logger = System, Logger
-        self._recoverable = RecoverableException
-        self._to_class = pyrenode3.interface_to_class
-        from Antmicro.Renode.Utilities import ConfigurationManager
-        ConfigurationManager.Instance.SetNonPersistent[System.Boolean]("general", "use-synchronous-logging", True)
-        self._emulations, self._monitor = Emulation(), Monitor()  # the monitor must exist before the machine
-        self._errors: list[str] = []
+        self._net = DotNet(log, "Warning")  # the rest would be of every start and stop of the machine
+        self._callbacks = Callbacks()
+        self.guard = self._callbacks.guard
         self._handles: dict[str, Any] = {}
-        self._log, self._log_read = log, 0
         self._seed = seed
-        from Antmicro.Renode.Logging import FileBackend
-        from Antmicro.Renode.Utilities import SequencedFilePath
-        self._backend = FileBackend(SequencedFilePath(str(log)), True)
-        Logger.AddBackend(self._backend, "offchip", True)
-        self.version = renode_version()
+        self.version = self._net.version
         self._load(platform)
 
-        self.emulation = self._emulations.internal
-        self._wrapper = next(iter(self._emulations))
+        self.emulation = self._net.emulation
+        self._wrapper = next(iter(self._net.emulations))
         self.machine = self._wrapper.internal
         self.bus = self.machine.SystemBus
         self.cpu = self["sysbus.cpu"]
         self.mips = int(self.cpu.PerformanceInMips)
-        from Offchip.Engine import Stepper
-        self._stepper = Stepper(self.emulation, self.machine, self.cpu, QUANTUM_US * 1000)
+        self._stepper = namespace("Offchip.Engine").Stepper(self.emulation, self.machine, self.cpu, QUANTUM_US * 1000)
 
         self.powered = False
         self._magnet_near: bool | None = None
@@ -138,18 +107,15 @@ class Host:
     # Renode ----------------------------------------------------------------------------------------------------
     def command(self, line: str) -> str:
         """One monitor command. Raises Refused with the monitor's text."""
-        out, err = self._monitor.execute(line)
-        if err and err.strip():
-            raise Refused(one_line(err))
-        return (out or "").replace("\r", "").strip()
+        out, err = self._net.execute(line)
+        if err:
+            raise Refused(err)
+        return out
 
     def __getitem__(self, path: str) -> Any:
         """The .NET object of a peripheral. Raises Refused when there is none."""
         if path not in self._handles:
-            try:
-                self._handles[path] = self._to_class(self.machine[path])
-            except Exception as error:
-                raise Refused(f'the platform has no peripheral "{path}" ({message_of(error)})') from None
+            self._handles[path] = self._net.peripheral(self.machine, path)
         return self._handles[path]
 
     def has(self, path: str) -> bool:
@@ -159,16 +125,6 @@ class Host:
         except Refused:
             return False
         return True
-
-    def guard(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """``function`` for use as a callback: what it raises is kept and raised by the next :meth:`run`."""
-        def guarded(*arguments: Any) -> Any:
-            try:
-                return function(*arguments)
-            except BaseException:
-                self._errors.append(traceback.format_exc(limit=3))
-                return None
-        return guarded
 
     # members of models by name -----------------------------------------------------------------------------------
     def call(self, path: str, member: str, *arguments: Any) -> Any:
@@ -202,7 +158,7 @@ class Host:
     def _ask(self, action: Callable[[], Any]) -> Any:
         try:
             return _to_python(action())
-        except self._recoverable as error:
+        except self._net.recoverable as error:
             raise Refused(message_of(error)) from None
         except (TypeError, OverflowError, AttributeError) as error:  # the value does not convert, or is read-only
             raise Refused(one_line(str(error))) from None
@@ -210,7 +166,7 @@ class Host:
     def _to_net(self, value: Any) -> Any:
         if isinstance(value, bytes | bytearray):
             # converting byte by byte takes 8 s for a card of 16 MiB
-            return self._system.Convert.FromBase64String(base64.b64encode(value).decode("ascii"))
+            return self._net.system.Convert.FromBase64String(base64.b64encode(value).decode("ascii"))
         return value
 
     # life ------------------------------------------------------------------------------------------------------
@@ -251,7 +207,7 @@ class Host:
             self[_EEPROM].Powered = True
         self.cpu.IsHalted = False
         self.powered = self._counts_resets = True
-        self._check()
+        self._callbacks.check()
 
     def power_off(self) -> None:
         """Supply goes: operations are torn, volatile memory is lost."""
@@ -272,7 +228,7 @@ class Host:
                 self.bus.WriteBytes(self._to_net(noise), address)
         for queue in self._to_feed.values():
             queue.clear()
-        self._check()
+        self._callbacks.check()
 
     def reset(self) -> None:
         """Pull NRST."""
@@ -281,13 +237,12 @@ class Host:
             self._stepper.CountInstructions()
             self.machine.Reset()
             self.cpu.IsHalted = False  # a core that halted itself stays halted over a reset
-            self._check()
+            self._callbacks.check()
 
     def close(self) -> None:
         """Let Renode go; the process ends with ``os._exit`` after this."""
         self._stepper.Stop()
-        self._emulations.clear()
-        self._logger.Flush()
+        self._net.emulations.clear()
 
     # time ------------------------------------------------------------------------------------------------------
     @property
@@ -324,11 +279,7 @@ class Host:
         sent = bytes(self._stepper.Run(duration_ns, cell_ns or duration_ns))
         for number, value, time_ns in _SENT.iter_unpack(sent):
             self._received.append(UartByte(UARTS[number], value, time_ns))
-        self._check()
-
-    def _check(self) -> None:
-        if self._errors:
-            raise HostError("a callback failed: " + one_line(self._errors[0]))
+        self._callbacks.check()
 
     def _after_reset(self, _machine: Any) -> None:
         self.cpu.VectorTableOffset = FLASH
@@ -389,17 +340,10 @@ class Host:
     # what went wrong -----------------------------------------------------------------------------------------------
     def diagnostics(self) -> list[Diagnostic]:
         """What Renode's log says about the firmware, each once."""
-        self._logger.Flush()
-        if self._log.exists():
-            with self._log.open("rb") as stream:
-                stream.seek(self._log_read)
-                fresh = stream.read()
-            whole = fresh[:fresh.rfind(b"\n") + 1]
-            self._log_read += len(whole)
-            for line in whole.decode("utf-8", "replace").splitlines():
-                found = parse_log_line(line)
-                if found is not None:
-                    self._report(*found)
+        for line in self._net.log.fresh():
+            found = parse_log_line(line)
+            if found is not None:
+                self._report(*found)
         return list(self._diagnostics)
 
     def _report(self, kind: str, where: str, message: str, pc: int, address: int) -> None:
@@ -411,9 +355,9 @@ class Host:
     # building ----------------------------------------------------------------------------------------------------
     def _load(self, platform: Path) -> None:
         file, platform = platform, _without_spaces(platform.resolve())
-        if not models.provide(self._monitor.internal, self.version, [models.STEPPER, *models.included(platform)]):
+        if not models.provide(self._net.monitor, self.version, [models.STEPPER, *models.included(platform)]):
             self.command(f"include @{models.STEPPER}")
-        self._emulations.internal.SetSeed(self._seed & 0x7FFFFFFF)
+        self._net.emulation.SetSeed(self._seed & 0x7FFFFFFF)
         self.command(f'mach create "{_MACHINE}"')
         try:
             self.command(f"machine LoadPlatformDescription @{platform}")
@@ -457,32 +401,6 @@ def parse_log_line(line: str) -> tuple[str, str, str, int, int] | None:
     return None
 
 
-def import_pyrenode3() -> Any:
-    """Renode, loaded into this process. Raises HostError."""
-    # the loader writes files beside Renode's programs: parallel imports spoil each other
-    with open(os.environ.get(LOCK) or os.path.join(tempfile.gettempdir(), "offchip-pyrenode3.lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            import pyrenode3
-            import pyrenode3.wrappers  # noqa: F401 - loads the rest while the lock is held
-        except Exception as error:
-            raise HostError(f"pyrenode3 cannot load Renode: {message_of(error)}") from error
-    return pyrenode3
-
-
-def renode_version() -> str:
-    """The monitor's "version" asks the entry assembly, and a hosted .NET has none."""
-    import System
-    from System.Reflection import AssemblyInformationalVersionAttribute as Information
-
-    for assembly in System.AppDomain.CurrentDomain.GetAssemblies():
-        name = assembly.GetName()
-        if name.Name == "Renode":
-            built = [each.InformationalVersion for each in assembly.GetCustomAttributes(Information, False)]
-            return f"Renode, version {name.Version.ToString(3)} ({''.join(built)})"
-    return "Renode, version unknown"
-
-
 def _without_spaces(path: Path) -> Path:
     """The same file by a name the monitor can read: it ends a path at the first space."""
     for folder in path.parents:  # the deepest first, so that "../" below it stays what it is
@@ -509,12 +427,3 @@ def _to_python(value: Any) -> Any:
     if hasattr(value, "Length"):
         return bytes(value)
     return None
-
-
-def message_of(error: BaseException) -> str:
-    """The message of a .NET or Python exception without its trace."""
-    return one_line(str(getattr(error, "Message", None) or error) or type(error).__name__)
-
-
-def one_line(text: str) -> str:
-    return " ".join(text.replace("\r", " ").split())

@@ -252,7 +252,7 @@ def serve(pipe: Connection, log: Path, platform: Path | None, seed: int) -> int:
     requests: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, requests), daemon=True).start()
     # imported here, on the main thread: Renode belongs to the thread that loads it
-    from offchip.engines.renode.host import Refused
+    from offchip.engines.renode.dotnet import Refused
 
     methods = _METHODS if platform is not None else _MONITOR_METHODS
     host = _build(pipe, log, platform, seed)
@@ -286,7 +286,8 @@ def serve(pipe: Connection, log: Path, platform: Path | None, seed: int) -> int:
 
 def _build(pipe: Connection, log: Path, platform: Path | None, seed: int) -> Any:
     """A Host or MonitorHost, or None when it cannot be; the parent is told."""
-    from offchip.engines.renode.host import BadPlatform, Host
+    from offchip.engines.renode.dotnet import BadPlatform
+    from offchip.engines.renode.host import Host
     from offchip.engines.renode.monitor_host import MonitorHost
 
     try:
