@@ -12,7 +12,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,15 +22,13 @@ from unicorn import __version__ as unicorn_version  # noqa: E402
 from unicorn.arm_const import UC_ARM_REG_PC, UC_ARM_REG_R0, UC_CPU_ARM_CORTEX_M4  # noqa: E402
 
 from offchip.board.board import Board  # noqa: E402
-from offchip.board.create import create_board  # noqa: E402
-from offchip.board.factory import Credentials, MediumKind, Provisioning, Scheme, provision  # noqa: E402
-from offchip.broker.world import HOST, PORT, build_world  # noqa: E402
+from offchip.board.factory import MediumKind, Scheme  # noqa: E402
 from offchip.engines.embedded.engine import EmbeddedEngine  # noqa: E402
 from offchip.engines.embedded.machine import EmbeddedMachine  # noqa: E402
 from offchip.errors import OffchipError  # noqa: E402
-from offchip.network.clock import LabClock  # noqa: E402
-from offchip.network.internet import Internet  # noqa: E402
 from offchip.paths import BOARD, FIRMWARE  # noqa: E402
+from offchip.scene import Defence, Scene  # noqa: E402
+from offchip.scene.scene import THING  # noqa: E402
 
 FLASH, SRAM = 0x08000000, 0x20000000
 SLICE_NS, SLICE = 500_000, 84_000  # the board's slice at 168 instructions per microsecond
@@ -39,7 +36,6 @@ ENTRY = 8
 #: add, eor, mul, str, ldr, adc, lsr, cmp, branch: nine instructions that go round for ever, counted in r0
 LOOP = bytes.fromhex("064c0020013081eac00101fb00f26260636845eb0305ee098642f3e700010020")
 LOOP_INSTRUCTIONS = 9
-THING = "thing-1"
 SCENARIOS = {"internal": (Scheme.INTERNAL, MediumKind.NONE), "SD card": (Scheme.PLAIN, MediumKind.SD),
              "EEPROM": (Scheme.PLAIN, MediumKind.EEPROM)}
 
@@ -91,26 +87,7 @@ def measure_core(seconds: float) -> None:
 # (b), (c) the device -----------------------------------------------------------------------------------------------
 def prepare(elf: Path, scheme: Scheme, medium: MediumKind) -> Board:
     """A provisioned board whose endpoint is the laboratory's broker."""
-    clock, internet = LabClock(), Internet()
-    now = [0]
-
-    def utc() -> datetime:
-        return clock.true_utc(now[0])
-
-    world = build_world(utc, 1, (THING,))
-    device = world.devices[THING]
-    internet.register(HOST, PORT, world.broker)
-    board = create_board("embedded", elf=elf, internet=internet, clock=clock)
-
-    def tick(now_ns: int) -> None:
-        now[0] = now_ns
-        world.tick(now_ns)
-
-    board.on_slice.append(tick)
-    credentials = Credentials((world.authority.root.certificate_der,), device.certificate_der, device.key_der)
-    topics = (f"offchip/things/{THING}", "offchip/feed")
-    provision(board.engine, Provisioning(THING, HOST, topics, credentials, scheme, medium, PORT))
-    return board
+    return Scene(things=(THING,)).build(THING, Defence(scheme, medium), elf=elf, publish_interval_ms=5000).board
 
 
 def publish_once(board: Board) -> float:

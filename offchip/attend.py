@@ -20,11 +20,11 @@ from offchip.board.factory import (
     configuration_page,
     eeprom_record,
 )
-from offchip.broker.listener import Listener
 from offchip.files import replace_file
 from offchip.interrupt import Interrupt
-from offchip.live import Cast
+from offchip.live import open_scene
 from offchip.network.esp_at import Modem
+from offchip.scene import Defence
 
 #: sectors 1..3, of which the configuration page is the first (platforms/stm32f405.repl)
 NVM_SIZE = 0xC000
@@ -43,8 +43,8 @@ class Session:
 
     def __init__(self, folder: Path, scheme: Scheme, medium: MediumKind) -> None:
         self._start = time.monotonic()
-        self._cast = Cast(self._now_ns, folder)
-        provisioning = self._cast.provisioning(scheme, medium)
+        self._scene, _ = open_scene(folder)
+        provisioning = self._scene.provisioning(defence=Defence(scheme, medium))
         credentials = provisioning.credentials
         page = configuration_page(provisioning).ljust(CONFIGURATION_SIZE, b"\xFF")
         files = credentials.sd_files() if provisioning.medium is MediumKind.SD else {}
@@ -62,9 +62,10 @@ class Session:
         Raises:
             BrokerError: the broker's port is in use.
         """
-        with Listener(self._cast.world.broker, port=broker_port) as listener:
+        with self._scene.listen(broker_port) as listener:
             say(f"broker on {listener.host}:{listener.port}; waiting for a modem line at {host}:{modem_port}")
             while not stop:
+                self._scene.advance(self._now_ns())
                 try:
                     line = socket.create_connection((host, modem_port), timeout=0.5)
                 except OSError:  # the session has not opened it yet
@@ -76,7 +77,7 @@ class Session:
                 say("the modem line was closed")
 
     def _attend(self, line: socket.socket, stop: Interrupt) -> None:
-        modem = Modem(self._cast.internet, self._cast.clock)
+        modem = Modem(self._scene.internet, self._scene.clock)
         modem.power_on(self._now_ns())
         line.settimeout(_TICK_S)
         to_board = bytearray()
@@ -92,7 +93,7 @@ class Session:
                 pass
             except OSError:
                 break
-            self._cast.world.tick()
+            self._scene.advance(self._now_ns())
             to_board += modem.advance(self._now_ns())
             # at line rate: Renode's receive queue is slow when it is long
             now = time.monotonic()

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands against the attacker: how the credentials are stored, and who lets whom do what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from offchip.board.factory import MediumKind, Scheme
+from offchip.broker.world import NARROW
+
+
+@dataclass(frozen=True, slots=True)
+class Defence:
+    """One column of the matrix.
+
+    Attributes:
+        scheme, medium: where the credentials lie.
+        rdp_level: readout protection of the chip (RM0090 3.7.3).
+        policy: what the server lets the thing do: ``narrow`` or ``wide``.
+    """
+
+    scheme: Scheme = Scheme.INTERNAL
+    medium: MediumKind = MediumKind.NONE
+    rdp_level: int = 0
+    policy: str = NARROW
+
+    @property
+    def off_chip(self) -> bool:
+        """Something of the credentials lies on a medium."""
+        return self.medium is not MediumKind.NONE
+
+    def clear_on(self, medium: MediumKind) -> bool:
+        """The private key may be seen on this medium and its bus, because the scheme puts it there in clear."""
+        return self.scheme is Scheme.PLAIN and medium is self.medium
+
+    def record(self) -> dict[str, str]:
+        """The form in a verdict record."""
+        other = [f"RDP {self.rdp_level}"] if self.rdp_level else []
+        other += [f"{self.policy} policy"] if self.policy != NARROW else []
+        return {"scheme": self.scheme.value, "medium": self.medium.value,
+                **({"other": ", ".join(other)} if other else {})}

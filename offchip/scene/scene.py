@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one scene: an owner with authority, registry and broker, an internet with one clock, and devices on it.
+
+Whoever needs a device and its world composes them here: the Robot keywords, ``lab``, ``attend``, the bench and the
+tests. Everything random follows from the scene's seed: two scenes of one seed are equal to the byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from offchip.board.board import Board
+from offchip.board.create import create_board
+from offchip.board.factory import Credentials, Provisioning, provision
+from offchip.broker.events import PublishAccepted
+from offchip.broker.listener import Listener
+from offchip.broker.processor import FEED_TOPIC, THING_TOPIC, Processor
+from offchip.broker.profile import DEFAULT_PROFILE, Profile
+from offchip.broker.registry import Registry, Status
+from offchip.broker.server import Broker
+from offchip.broker.world import HOST, NARROW, PORT, build_world
+from offchip.network.clock import NEVER_NS, LabClock
+from offchip.network.internet import Internet
+from offchip.pki import Authority, Identity
+from offchip.scene.defence import Defence
+from offchip.scene.seeds import derive
+
+DEFAULT_SEED = 1
+THING, OTHER_THING = "thing-1", "thing-2"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One board, as it left the factory. ``identity``: what the factory gave it, registered or not."""
+
+    thing: str
+    identity: Identity
+    defence: Defence
+    provisioning: Provisioning
+    board: Board
+
+
+class Scene:
+    """Who takes part, and what time it is for them.
+
+    Args:
+        seed: of keys, certificates, TLS and the devices' random generators.
+        things: names of the owner's things; each is registered with a certificate of its own.
+        policy: what the things may do at the server, ``narrow`` or ``wide``.
+        profile: the server's behaviour, see ``offchip.broker.profile``.
+        interval_s: seconds between two rounds of telemetry the data processor expects (None: it does not judge them).
+        keylog: NSS key log of the broker's TLS sessions.
+        server: what the broker shows instead of a certificate of its own authority.
+
+    Raises:
+        BrokerError, PkiError: profile, key log or server certificate are unusable.
+    """
+
+    def __init__(self, seed: int = DEFAULT_SEED, *, things: Sequence[str] = (THING, OTHER_THING), policy: str = NARROW,
+                 profile: Profile | str = DEFAULT_PROFILE, interval_s: float | None = None, keylog: Path | None = None,
+                 server: Identity | None = None) -> None:
+        self.seed = seed
+        self.clock = LabClock()
+        self._now_ns = 0
+        self.world = build_world(self.utc, derive(seed, "owner"), things, profile, policy, interval_s, keylog, server)
+        self.internet = Internet()
+        self.internet.register(HOST, PORT, self.world.broker)
+        self.devices: list[Device] = []
+        self._listeners: list[Listener] = []
+        self._in_step = False
+
+    # the owner's side ----------------------------------------------------------------------------------------------
+    @property
+    def authority(self) -> Authority:
+        """The owner's CA, with its key."""
+        return self.world.authority
+
+    @property
+    def registry(self) -> Registry:
+        return self.world.registry
+
+    @property
+    def broker(self) -> Broker:
+        return self.world.broker
+
+    @property
+    def processor(self) -> Processor:
+        """Reads what the things publish and believes nothing it has not checked."""
+        return self.world.processor
+
+    def deactivate(self, identity: Identity) -> None:
+        """UpdateCertificate INACTIVE, as a fleet owner does when a device is stolen."""
+        self.registry.update_certificate(identity.certificate_id, Status.INACTIVE)
+
+    def stranger(self, thing: str, kind: str) -> Identity:
+        """An identity the registry does not know: ``unregistered`` (the owner's CA) or ``foreign`` (somebody else's).
+
+        Raises:
+            ValueError: there is no such kind.
+        """
+        if kind == "unregistered":
+            return self.authority.issue_device(thing)
+        if kind == "foreign":
+            return Authority(derive(self.seed, "somebody else"), "somebody else").issue_device(thing)
+        raise ValueError(f"there is no certificate '{kind}'; there are unregistered and foreign")
+
+    def accepted_publishes(self, topic: str, client_id: str) -> list[PublishAccepted]:
+        """What the broker took from this client on this topic."""
+        return [each for each in self.broker.events.of(PublishAccepted)
+                if each.topic == topic and each.client_id == client_id]
+
+    # devices -------------------------------------------------------------------------------------------------------
+    def provisioning(self, thing: str = THING, defence: Defence | None = None, identity: Identity | None = None,
+                     **changes: Any) -> Provisioning:
+        """What the factory gives a thing. ``identity``: instead of its registered one; ``changes``: other fields."""
+        defence = defence or Defence()
+        identity = identity or self.world.devices[thing]
+        standard = Provisioning(
+            thing_name=thing, endpoint_host=HOST, endpoint_port=PORT, publish_topics=(THING_TOPIC + thing, FEED_TOPIC),
+            credentials=Credentials((self.authority.root.certificate_der,), identity.certificate_der, identity.key_der),
+            scheme=defence.scheme, medium=defence.medium, rdp_level=defence.rdp_level, publish_interval_ms=2000)
+        return replace(standard, **changes)
+
+    def build(self, thing: str = THING, defence: Defence | None = None, identity: Identity | None = None,
+              engine: str = "embedded", elf: Path | None = None, **changes: Any) -> Device:
+        """A provisioned device on this scene's internet, not powered yet.
+
+        Args:
+            identity, changes: see :meth:`provisioning`.
+            engine: ``embedded``, ``renode`` or ``auto``.
+            elf: the firmware.
+
+        Raises:
+            OffchipError: engine, firmware or configuration are unusable.
+        """
+        defence = defence or Defence()
+        provisioning = self.provisioning(thing, defence, identity, **changes)
+        number = len(self.devices)
+        board = create_board(engine, elf=elf, seed=derive(self.seed, f"chip {number}"), internet=self.internet,
+                             clock=self.clock)
+        device = Device(thing, identity or self.world.devices[thing], defence, provisioning, board)
+        self.devices.append(device)
+        self._catch_up(board)
+        board.on_slice.append(lambda now_ns: self._stepped(board, now_ns))
+        provision(board.engine, provisioning)
+        return device
+
+    # time ----------------------------------------------------------------------------------------------------------
+    @property
+    def now_ns(self) -> int:
+        """Virtual time of the scene: that of the board which is furthest."""
+        return self._now_ns
+
+    def utc(self) -> datetime:
+        """The true time of day."""
+        return self.clock.true_utc(self._now_ns)
+
+    def advance(self, now_ns: int) -> int:
+        """Let time take effect at the server; returns until when (nanoseconds) it may be left alone."""
+        self._now_ns = max(self._now_ns, now_ns)
+        return self.world.tick(self._now_ns)
+
+    def _stepped(self, board: Board, now_ns: int) -> int:
+        """One board ran on: server and other boards follow, so that all share one time whoever is run."""
+        if self._in_step:
+            return 0
+        due_ns = self.advance(now_ns)
+        self._in_step = True
+        try:
+            for other in self.devices:
+                if other.board is not board:
+                    self._catch_up(other.board)
+                    due_ns = min(due_ns, 0 if other.board.powered else NEVER_NS)
+        finally:
+            self._in_step = False
+        return due_ns
+
+    def _catch_up(self, board: Board) -> None:
+        behind_ns = self._now_ns - board.now_ns
+        if behind_ns > 0:
+            board.run(behind_ns / 1e9)
+
+    # the host's network --------------------------------------------------------------------------------------------
+    def listen(self, port: int = 0) -> Listener:
+        """Open the broker to real TCP clients. Raises BrokerError when the port is in use."""
+        listener = Listener(self.broker, port=port)
+        self._listeners.append(listener)
+        return listener
+
+    def close(self) -> None:
+        """Let go of boards and sockets; harmless when closed already."""
+        while self._listeners:
+            self._listeners.pop().stop()
+        while self.devices:
+            self.devices.pop().board.close()
