@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from offchip import chip_map
 from offchip.board import fat
 from offchip.board.factory import (
     CONFIGURATION_SIZE,
@@ -26,10 +27,7 @@ from offchip.live import open_scene
 from offchip.network.esp_at import Modem
 from offchip.scene import Defence
 
-#: sectors 1..3, of which the configuration page is the first (platforms/stm32f405.repl)
-NVM_SIZE = 0xC000
 SD_SIZE = 16 << 20
-EEPROM_SIZE = 32768
 _BYTE_S = 10 / 115200
 _TICK_S = 0.002
 
@@ -49,8 +47,9 @@ class Session:
         page = configuration_page(provisioning).ljust(CONFIGURATION_SIZE, b"\xFF")
         files = credentials.sd_files() if provisioning.medium is MediumKind.SD else {}
         record = eeprom_record(credentials) if provisioning.medium is MediumKind.EEPROM else b""
-        for name, content in (("nvm.img", page.ljust(NVM_SIZE, b"\xFF")), ("card.img", fat.make_volume(SD_SIZE, files)),
-                              ("eeprom.img", record.ljust(EEPROM_SIZE, b"\xFF"))):
+        for name, content in (("nvm.img", page.ljust(chip_map.DATA.size, b"\xFF")),
+                              ("card.img", fat.make_volume(SD_SIZE, files)),
+                              ("eeprom.img", record.ljust(chip_map.EEPROM_SIZE, b"\xFF"))):
             replace_file(folder / name, content)
 
     def _now_ns(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from offchip import chip_map
 from offchip.attacks.carving import carve, carve_scalar
 from offchip.attacks.evidence import Evidence, Loot
 from offchip.engines.protocol import DebugPort
@@ -12,9 +13,8 @@ from offchip.errors import DebugAccessRefused
 
 #: name -> (first address, bytes) of an STM32F405xG
 REGIONS = {
-    "flash": (0x08000000, 1 << 20),
-    "sram": (0x20000000, 128 << 10),
-    "ccm": (0x10000000, 64 << 10),
+    name: (region.start, region.size)
+    for name, region in (("flash", chip_map.FLASH), ("sram", chip_map.SRAM), ("ccm", chip_map.CCM))
 }
 
 

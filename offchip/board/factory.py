@@ -17,14 +17,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from offchip import chip_map
 from offchip.board import fat
 from offchip.board.records import CONFIGURATION_MAGIC, EEPROM_MAGIC, Entries, Tag, encode_record
 from offchip.engines.protocol import Engine
 from offchip.errors import FactoryError, MediumError
 
-#: sector 1 of the internal flash (SPEC.md section 2)
-CONFIGURATION_ADDRESS = 0x08004000
-CONFIGURATION_SIZE = 16 * 1024
+CONFIGURATION_ADDRESS = chip_map.CONFIGURATION.start
+CONFIGURATION_SIZE = chip_map.CONFIGURATION.size
 SD_ANCHORS = "/CREDS/ROOTCA.CRT"
 SD_CERTIFICATE = "/CREDS/DEVICE.CRT"
 SD_PRIVATE_KEY = "/CREDS/DEVICE.KEY"

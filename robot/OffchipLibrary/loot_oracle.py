@@ -6,6 +6,7 @@ from __future__ import annotations
 from cryptography.hazmat.primitives import serialization
 from robot.api.deco import keyword
 
+from offchip import chip_map
 from offchip.broker import events
 from OffchipLibrary.lab import Lab
 
@@ -92,9 +93,8 @@ class LootOracleKeywords:
     @keyword(tags=("oracle",))
     def flash_should_be_erased(self) -> None:
         """Every byte of the internal flash reads 0xFF (looked at through the back door)."""
-        flash = self.lab.board.engine.read_memory(0x08000000, 0x4000)
-        flash += self.lab.board.engine.read_memory(0x08004000, 0xC000)
-        flash += self.lab.board.engine.read_memory(0x08010000, 0xF0000)
+        flash = b"".join(self.lab.board.engine.read_memory(part.start, part.size)
+                         for part in (chip_map.BOOT, chip_map.DATA, chip_map.CODE))
         if flash.strip(b"\xff"):
             raise AssertionError(f"{len(flash.strip(bytes([255])))} bytes are left in the flash")
         self.lab.saw("flash: 1 MB of FF")

@@ -2,6 +2,7 @@
 /* Faults and other defined ends. Exception model: PM0214 2.3; fault status: PM0214 4.3.10. */
 #include "board/fault.h"
 #include <stdbool.h>
+#include "board/chip_map.h"
 #include "board/clock.h"
 #include "board/stm32f405.h"
 #include "drivers/console.h"
@@ -68,7 +69,8 @@ static const char *reason_word(uint32_t exception)
 static bool in_ram(const uint32_t *frame)
 {
     uintptr_t at = (uintptr_t)frame, size = FRAME_WORDS * sizeof *frame;
-    return (at >= 0x10000000u && at <= 0x10010000u - size) || (at >= 0x20000000u && at <= 0x20020000u - size);
+    return (at >= CCM_START && at <= CCM_START + CCM_SIZE - size) ||
+           (at >= SRAM_START && at <= SRAM_START + SRAM_SIZE - size);
 }
 
 /* Leaves the exception for stay() in thread mode, where WFI wakes at SysTick; the return takes a frame of our own. */

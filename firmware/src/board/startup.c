@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Vector table and the way from reset to main. Lives in flash sector 0. */
+#include "board/chip_map.h"
 #include "board/fault.h"
 #include "board/stm32f405.h"
 
@@ -43,7 +44,7 @@ _Noreturn void Reset_Handler(void)
     SCB_CPACR |= 0xFu << 20;
     barrier_data();
     barrier_instruction();
-    SCB->VTOR = 0x08000000u; /* not through the alias at 0, which follows the boot pins */
+    SCB->VTOR = FLASH_START; /* not through the alias at 0, which follows the boot pins */
     for (uint32_t *from = _data_load, *to = _data_start; to < _data_end;)
         *to++ = *from++;
     zero(_bss_start, _bss_end);

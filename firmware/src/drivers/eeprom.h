@@ -3,9 +3,8 @@
 #ifndef EEPROM_H
 #define EEPROM_H
 #include <stdint.h>
+#include "board/chip_map.h"
 #include "storage/storage_error.h"
-
-enum { EEPROM_SIZE = 32768, EEPROM_PAGE_SIZE = 64 };
 
 /* Sets up bus and pins (WP high), frees a stuck bus with up to 9 clock pulses, looks for the device.
  * STORAGE_EEPROM_ABSENT, STORAGE_EEPROM_TIMEOUT. */

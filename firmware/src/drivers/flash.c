@@ -2,18 +2,11 @@
 /* Flash interface. RM0090 3.6 (erase, program), 3.7 (option bytes), 3.9. Runs from flash itself: while an operation is
  * on, every fetch from flash stalls the core, so the wait loop simply resumes at its end. */
 #include "drivers/flash.h"
+#include "board/chip_map.h"
 #include "board/clock.h"
 #include "board/stm32f405.h"
 
-enum {
-    DATA_START = 0x08004000,
-    DATA_END = 0x08010000,
-    SECTOR_FIRST = 1,
-    SECTOR_LAST = 3,
-    ERASE_MS = 2000,
-    PROGRAM_MS = 10,
-    QUICK_POLLS = 100
-};
+enum { ERASE_MS = 2000, PROGRAM_MS = 10, QUICK_POLLS = 100 };
 #define KEY1        0x45670123u
 #define KEY2        0xCDEF89ABu
 #define OPTKEY1     0x08192A3Bu
@@ -76,7 +69,7 @@ void flash_lock(void)
 
 enum flash_result flash_erase_sector(unsigned sector)
 {
-    if (sector < SECTOR_FIRST || sector > SECTOR_LAST)
+    if (sector < DATA_SECTOR_FIRST || sector > DATA_SECTOR_LAST)
         return FLASH_ERROR_RANGE;
     enum flash_result result = prepare();
     if (result)
@@ -94,7 +87,7 @@ enum flash_result flash_program_words(uint32_t address, const uint32_t *words, s
 {
     if (address % 4)
         return FLASH_ERROR_ALIGNMENT;
-    if (address < DATA_START || address > DATA_END || count > (DATA_END - address) / 4u)
+    if (address < DATA_START || address > DATA_START + DATA_SIZE || count > (DATA_START + DATA_SIZE - address) / 4u)
         return FLASH_ERROR_RANGE;
     enum flash_result result = prepare();
     if (result)

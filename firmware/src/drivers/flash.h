@@ -20,7 +20,7 @@ enum flash_result {
 enum flash_result flash_unlock(void);
 void flash_lock(void);
 
-/* Data sectors only: 1..3, 16 KB each, 0x08004000..0x0800FFFF. The CPU stalls meanwhile (up to 0.8 s): kick the
+/* Data sectors only (board/chip_map.h). The CPU stalls meanwhile (up to 0.8 s): kick the
  * watchdog before; bytes arriving at a USART may be lost. */
 enum flash_result flash_erase_sector(unsigned sector);
 

@@ -4,9 +4,8 @@
 #define SDCARD_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "board/chip_map.h"
 #include "storage/storage_error.h"
-
-enum { SD_BLOCK_SIZE = 512 };
 
 struct sd_card {
     bool high_capacity; /* SDHC/SDXC: CSD version 2, block addresses */

@@ -3,9 +3,9 @@
 #include "storage/config.h"
 #include <stdbool.h>
 #include <string.h>
+#include "board/chip_map.h"
 
-enum { PAGE_CAPACITY = 16384, INTERVAL_DEFAULT_MS = 5000, KEEP_ALIVE_DEFAULT_S = 60, TAGS = 18 };
-#define PAGE_ADDRESS 0x08004000u
+enum { INTERVAL_DEFAULT_MS = 5000, KEEP_ALIVE_DEFAULT_S = 60, TAGS = 18 };
 
 /* Text without control characters (they would forge console lines, JSON and AT commands), NUL-terminated into `to`. */
 static bool take_text(const struct tlv_entry *entry, char *to, size_t size)
@@ -176,7 +176,7 @@ enum config_error config_parse(struct device_config *config, const uint8_t *page
 
 enum config_error config_load(struct device_config *config, uint16_t *field)
 {
-    return config_parse(config, (const uint8_t *)PAGE_ADDRESS, PAGE_CAPACITY, field);
+    return config_parse(config, (const uint8_t *)CONFIGURATION_START, CONFIGURATION_SIZE, field);
 }
 
 const char *config_scheme_word(enum config_scheme scheme)

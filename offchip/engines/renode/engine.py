@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from offchip import chip_map
 from offchip.engines.elf import read_elf
 from offchip.engines.protocol import Capabilities, DebugPort, Diagnostic, I2cTap, Medium, RunResult, SpiTap
 from offchip.engines.renode.locate import need_renode, worker_environment
@@ -24,7 +25,7 @@ RUN_FACTOR = 400.0
 #: the longest sleep in one request: takes 0.1 s, so that a hang is told from it soon
 SLEEP_NS = 1_000_000_000
 #: memories of the STM32F405 that an ELF may be loaded to (RM0090 2.3)
-_LOADABLE = ((0x08000000, 0x100000), (0x20000000, 0x20000), (0x10000000, 0x10000))
+_LOADABLE = tuple((memory.start, memory.size) for memory in (chip_map.FLASH, chip_map.SRAM, chip_map.CCM))
 
 
 class RenodeEngine:

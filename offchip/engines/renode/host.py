@@ -18,12 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from offchip import chip_map
 from offchip.engines.protocol import Diagnostic, RunResult, UartByte
 from offchip.engines.renode import models
 from offchip.engines.renode.dotnet import BadPlatform, Callbacks, DotNet, Refused, message_of, namespace, one_line
 
-FLASH = 0x08000000
-NVM, NVM_SIZE = 0x08004000, 0xC000
+FLASH = chip_map.FLASH.start
+NVM, NVM_SIZE = chip_map.DATA.start, chip_map.DATA.size
 QUANTUM_US = 100
 UARTS = ("usart1", "usart2")
 _MACHINE = "offchip"
@@ -32,7 +33,7 @@ IDLE_SLICE_NS = 10_000_000
 FEED_SLICE_NS = 1_000_000
 BITS_PER_BYTE = 10
 _DEFAULT_BAUD = 115200
-_VOLATILE = (("sysbus.sram", 0x20000000), ("sysbus.ccm", 0x10000000))
+_VOLATILE = (("sysbus.sram", chip_map.SRAM.start), ("sysbus.ccm", chip_map.CCM.start))
 _HALL, _HALL_PORT, _HALL_PIN = "sysbus.gpioc.hall", "sysbus.gpioc", 13
 _CARD, _EEPROM, _I2C_TAP = "sysbus.spi1.tap.sdcard", "sysbus.i2c1.eeprom", "sysbus.i2c1.i2ctap"
 

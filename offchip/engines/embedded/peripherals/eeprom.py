@@ -12,6 +12,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from offchip.chip_map import EEPROM_PAGE, EEPROM_SIZE
 from offchip.engines.embedded.peripheral import Machine, model
 from offchip.engines.embedded.peripherals.i2c import I2cDevice
 from offchip.errors import MediumError
@@ -99,8 +100,8 @@ class Eeprom24xx256(I2cDevice):
         MediumError: the image file does not fit.
     """
 
-    def __init__(self, machine: Machine, size: int = 32768, page_size: int = 64, write_cycle_us: int = 5000,
-                 image_file: str | None = None, wp_nacks_data: bool = True) -> None:
+    def __init__(self, machine: Machine, size: int = EEPROM_SIZE, page_size: int = EEPROM_PAGE,
+                 write_cycle_us: int = 5000, image_file: str | None = None, wp_nacks_data: bool = True) -> None:
         super().__init__(machine)
         fits = _is_power_of_two(size) and _is_power_of_two(page_size) and size >= 256 and page_size <= size
         if not fits or write_cycle_us < 0:

@@ -11,15 +11,15 @@ import mmap
 from collections.abc import Callable
 from pathlib import Path
 
+from offchip import chip_map
+from offchip.chip_map import SECTOR_SIZES
 from offchip.engines.embedded.clock import Event
 from offchip.engines.embedded.peripheral import Machine, Peripheral, model
 from offchip.engines.embedded.peripherals.memory import MappedMemory, anonymous_memory
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 from offchip.errors import DebugAccessRefused, EngineError, MediumError
 
-FLASH_BASE = 0x08000000
-#: sizes of sectors 0..11 (3.4, table 5)
-SECTOR_SIZES = (0x4000,) * 4 + (0x10000,) + (0x20000,) * 7
+FLASH_BASE = chip_map.FLASH.start
 SECTOR_STARTS = tuple(sum(SECTOR_SIZES[:n]) for n in range(len(SECTOR_SIZES)))
 FLASH_SIZE = sum(SECTOR_SIZES)
 
@@ -43,8 +43,8 @@ ERASE_MS = {0x4000: (400, 300, 250, 250), 0x10000: (1200, 700, 550, 550), 0x2000
 MASS_ERASE_MS = (16000, 11000, 8000, 8000)
 
 #: what readout protection guards besides the flash itself (3.7.3)
-OTP_AREA = (0x1FFF7800, 0x1FFF7A0F)
-BACKUP_SRAM = (0x40024000, 0x40024FFF)
+OTP_AREA = (chip_map.OTP.start, chip_map.UID.start - 1)  # with the lock bytes behind it
+BACKUP_SRAM = (chip_map.BACKUP_SRAM.start, chip_map.BACKUP_SRAM.end - 1)
 
 
 @model("Offchip.NvmSectors")
@@ -59,7 +59,7 @@ class NvmSectors(Peripheral):
         MediumError: the file cannot be used.
     """
 
-    size = 0xC000
+    size = chip_map.DATA.size
 
     def __init__(self, machine: Machine, image_file: str = "") -> None:
         super().__init__(machine)
