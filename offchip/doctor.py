@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -39,13 +40,23 @@ class Check:
 
 def doctor() -> list[Check]:
     """All checks, in the order in which to fix things. Takes seconds; with Renode some ten more."""
-    return [_python(), _unicorn(), _toolchain(), _mbedtls(), _firmware(), *_renode()]
+    return [_python(), _repeatability(), _unicorn(), _toolchain(), _mbedtls(), _firmware(), *_renode()]
 
 
 def _python() -> Check:
     found = f"{sys.version.split()[0]} ({sys.executable})"
     good = sys.version_info >= (3, 11)
     return Check("python", good, found, "" if good else "install Python 3.11 or newer and run scripts/setup")
+
+
+def _repeatability() -> Check:
+    """Whether TLS of the broker follows from the seed, as everything else does."""
+    from offchip.broker.entropy import seeding_fault
+
+    fault = seeding_fault()
+    return Check("same seed, same bytes", not fault, fault or ssl.OPENSSL_VERSION,
+                 "use a Python whose ssl module is linked to a shared OpenSSL 1.1.1 to 3.5" if fault else "",
+                 optional=True)
 
 
 def _unicorn() -> Check:

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import ssl
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from amqtt.mqtt.connack import ConnackPacket
 from amqtt.mqtt.connect import ConnectPacket
@@ -19,6 +17,8 @@ from amqtt.mqtt.suback import SubackPacket
 from amqtt.mqtt.subscribe import SubscribePacket
 
 from offchip.broker.codec import Malformed, PacketReader, UnsupportedVersion
+from offchip.broker.entropy import Entropy
+from offchip.broker.tls import TlsStream, anonymous_server_context
 from offchip.pki.identity import Identity
 
 
@@ -32,6 +32,7 @@ class RogueBroker:
         failures: why handshakes failed, in OpenSSL's words.
         clients: MQTT client ids that connected.
         messages: (topic, payload) of everything published to the rogue.
+        seed: where its TLS takes random numbers from.
     """
 
     identity: Identity
@@ -39,43 +40,44 @@ class RogueBroker:
     failures: list[str] = field(default_factory=list)
     clients: list[str] = field(default_factory=list)
     messages: list[tuple[str, bytes]] = field(default_factory=list)
+    seed: int | str = 1
+    _connections: int = 0
 
     def connect(self, peer_name: str) -> RogueConnection:
-        return RogueConnection(self)
+        self._connections += 1
+        return RogueConnection(self, Entropy(self.seed, "rogue", self.identity.certificate_id, self._connections))
 
 
 class RogueConnection:
     """One TCP stream to the rogue (endpoint of :mod:`offchip.network.internet`)."""
 
-    def __init__(self, rogue: RogueBroker) -> None:
+    def __init__(self, rogue: RogueBroker, entropy: Entropy) -> None:
         self._rogue = rogue
         self.closed = False
         self.on_output: Callable[[], None] | None = None
-        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = _context(rogue.identity).wrap_bio(self._in, self._out, server_side=True)
-        self._shaken = False
+        self._tls = TlsStream(anonymous_server_context(rogue.identity), lambda *alert: None, entropy=entropy)
         self._packets = PacketReader(256 * 1024)
 
     def take(self) -> bytes:
-        return self._out.read()
+        return self._tls.take()
 
     def peer_closed(self) -> None:
         self.closed = True
 
     def receive(self, data: bytes) -> None:
-        self._in.write(data)
+        if self.closed:
+            return
+        self._tls.feed(data)
         try:
-            if not self._shaken:
-                self._tls.do_handshake()
-                self._shaken = True
-                self._rogue.handshakes.append(self._tls.version() or "")
-            while plain := self._tls.read(16384):
+            if not self._tls.established:
+                if not self._tls.handshake():
+                    return
+                self._rogue.handshakes.append(self._tls.version)
+            while plain := self._tls.read():
                 self._packets.feed(plain)
                 while (packet := self._packets.next()) is not None:
                     self._answer(packet)
-            self.closed = True
-        except ssl.SSLWantReadError:
-            return
+            self.closed = plain is not None
         except (ssl.SSLError, Malformed, UnsupportedVersion) as error:
             self._rogue.failures.append(getattr(error, "reason", None) or str(error))
             self.closed = True
@@ -95,12 +97,3 @@ class RogueConnection:
 
     def _send(self, packet: object) -> None:
         self._tls.write(bytes(packet.to_bytes()))
-
-
-def _context(identity: Identity) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory() as folder:  # ssl loads certificates from files only
-        path = Path(folder) / "rogue.pem"
-        path.write_bytes(identity.chain_pem + identity.key_pem)
-        context.load_cert_chain(path)
-    return context

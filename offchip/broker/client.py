@@ -22,6 +22,7 @@ from amqtt.mqtt.subscribe import SubscribePacket
 from cryptography import x509
 
 from offchip.broker.codec import Malformed, Packet, PacketReader
+from offchip.broker.entropy import Entropy
 from offchip.broker.session import Message
 from offchip.broker.tls import TlsStream, client_context
 from offchip.errors import BrokerError
@@ -41,8 +42,11 @@ class MqttClient:
 
     def __init__(self, client_id: str, identity: Identity | None, authorities: Iterable[x509.Certificate], host: str,
                  on_message: Callable[[Message], None] | None = None, keep_alive: int = 1200, clean: bool = True,
-                 will: Message | None = None) -> None:
-        """``host``: the name to ask for (SNI) and to check. Raises BrokerError for an unusable identity."""
+                 will: Message | None = None, seed: int | str = 1) -> None:
+        """``host``: the name to ask for (SNI) and to check; ``seed``: where TLS takes its random numbers from.
+
+        Raises BrokerError for an unusable identity.
+        """
         self.client_id = client_id
         self.host = host
         self.on_message = on_message
@@ -56,6 +60,8 @@ class MqttClient:
         self.messages: list[Message] = []
         self.failure = ""
         self._context = client_context(identity, authorities)
+        self._seed = seed
+        self._attempts = 0
         self._endpoint: Endpoint | None = None
         self._acknowledged: set[int] = set()
         self._subscribing: dict[int, list[str]] = {}
@@ -70,7 +76,9 @@ class MqttClient:
         """TCP, TLS, CONNECT; True when the broker accepted. ``peer_name``: the address the broker sees."""
         self.connack, self.failure = None, ""
         self.alerts, self.granted = [], {}
-        self._tls = TlsStream(self._context, lambda *alert: self.alerts.append(alert), self.host)
+        self._attempts += 1
+        entropy = Entropy(self._seed, "client", self.client_id, self._attempts)
+        self._tls = TlsStream(self._context, lambda *alert: self.alerts.append(alert), self.host, entropy)
         self._reader = PacketReader(_LARGEST_PACKET)
         self._endpoint = service.connect(peer_name)
         self._endpoint.on_output = self._exchange

@@ -22,6 +22,7 @@ from amqtt.mqtt.unsubscribe import UnsubscribePacket
 
 from offchip.broker import events
 from offchip.broker.codec import Malformed, Packet, PacketReader, UnsupportedVersion
+from offchip.broker.entropy import Entropy
 from offchip.broker.events import DisconnectReason, Event
 from offchip.broker.session import Message, Session
 from offchip.broker.tls import TlsStream
@@ -42,7 +43,8 @@ class Connection:
     to take that no :meth:`receive` asked for.
     """
 
-    def __init__(self, broker: Broker, number: int, peer_name: str, context: ssl.SSLContext) -> None:
+    def __init__(self, broker: Broker, number: int, peer_name: str, context: ssl.SSLContext,
+                 entropy: Entropy | None) -> None:
         self.number = number
         self.peer_name = peer_name
         self.certificate_id = ""
@@ -51,7 +53,7 @@ class Connection:
         self.closed = False
         self.on_output: Callable[[], None] | None = None
         self._broker = broker
-        self._tls = TlsStream(context, lambda *alert: self._log(events.TlsAlert(*alert)))
+        self._tls = TlsStream(context, lambda *alert: self._log(events.TlsAlert(*alert)), entropy=entropy)
         self._reader = PacketReader(broker.profile.payload_bytes + _HEADROOM)
         self._keep_alive = timedelta(0)
         self._last_packet: datetime | None = None

@@ -37,6 +37,13 @@ class Event:
 
 
 @dataclass(frozen=True)
+class Unseeded(Event):
+    """TLS inside the laboratory has real random numbers: bytes and instruction counts differ from run to run."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class ConnectionOpened(Event):
     """A TCP connection came in."""
 

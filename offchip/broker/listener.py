@@ -88,7 +88,8 @@ class _TcpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
-        self._connection: Connection = self._broker.connect(transport.get_extra_info("peername")[0])
+        self._connection: Connection = self._broker.connect(transport.get_extra_info("peername")[0],
+                                                             real=True)
         # the broker may call from any thread
         self._connection.on_output = lambda: self._loop.call_soon_threadsafe(self._flush)
         self._connections.add(self)

@@ -77,7 +77,7 @@ class Processor:
 
     def __init__(self, client_id: str, identity: Identity, authorities: Iterable[x509.Certificate], host: str,
                  things: Iterable[str], clock: Callable[[], datetime], interval_s: float | None = None,
-                 time_tolerance_s: float = 10.0, spacing_tolerance_s: float = 2.0) -> None:
+                 time_tolerance_s: float = 10.0, spacing_tolerance_s: float = 2.0, seed: int | str = 1) -> None:
         """``interval_s``: publish interval of the things (None: spacing is not judged); tolerances in seconds."""
         self.things = set(things)
         self.interval_s = interval_s
@@ -86,7 +86,7 @@ class Processor:
         self.accepted: list[Telemetry] = []
         self.rogue: list[RoguePacket] = []
         self.gaps = 0
-        self.client = MqttClient(client_id, identity, authorities, host, self._on_message, _KEEP_ALIVE)
+        self.client = MqttClient(client_id, identity, authorities, host, self._on_message, _KEEP_ALIVE, seed=seed)
         self._clock = clock
         self._last: dict[tuple[str, str], Telemetry] = {}
         self._last_ping = clock()

@@ -22,6 +22,7 @@ from cryptography import x509
 
 from offchip.broker import events
 from offchip.broker.connection import Connection
+from offchip.broker.entropy import Entropy, seeding_fault
 from offchip.broker.events import DisconnectReason, EventLog
 from offchip.broker.policy import Decision, Policy, Request, decide
 from offchip.broker.profile import Profile, load_profile
@@ -42,8 +43,9 @@ class Broker:
 
     def __init__(self, server_identity: Identity, device_authorities: Iterable[x509.Certificate], clock: UtcClock,
                  profile: Profile | None = None, registry: Registry | None = None,
-                 keylog_file: Path | None = None) -> None:
+                 keylog_file: Path | None = None, seed: int | str = 1) -> None:
         """``device_authorities``: who may have signed a device's certificate; the registry has the last word.
+        ``seed``: where TLS inside the laboratory takes its random numbers from.
 
         Raises BrokerError when certificates, profile or key log are unusable.
         """
@@ -56,18 +58,30 @@ class Broker:
         self._context = server_context(server_identity, device_authorities, self.profile, keylog_file)
         self._connections: dict[int, Connection] = {}
         self._opened = 0
+        self._seed = f"{seed}\0{server_identity.certificate_id}"
+        self._in_laboratory: Counter[str] = Counter()
         self._session_numbers: Counter[str] = Counter()
         self._policies: dict[str, tuple[datetime, list[Policy]]] = {}
         self._lock = threading.RLock()
         self._depth = 0
         self._to_wake: dict[Connection, None] = {}
         self.registry.on_status.append(self._on_status)
+        if fault := seeding_fault():
+            self.log(events.Unseeded(fault))
 
-    def connect(self, peer_name: str) -> Connection:
-        """Accept a TCP connection. ``peer_name``: the peer's IP address if it has one (policies may ask for it)."""
+    def connect(self, peer_name: str, real: bool = False) -> Connection:
+        """Accept a TCP connection. ``peer_name``: the peer's IP address if it has one (policies may ask for it).
+
+        ``real``: the peer is not of the laboratory, TLS then has real random numbers.
+        """
         with self._lock:
             self._opened += 1
-            connection = Connection(self, self._opened, peer_name, self._context)
+            entropy = None
+            if not real:
+                # counted by peer, so that one peer's bytes do not depend on how often another one connects
+                self._in_laboratory[peer_name] += 1
+                entropy = Entropy(self._seed, "server", peer_name, self._in_laboratory[peer_name])
+            connection = Connection(self, self._opened, peer_name, self._context, entropy)
             self._connections[connection.number] = connection
             self.log(events.ConnectionOpened(peer_name), connection.number)
             return connection

@@ -10,12 +10,13 @@ from __future__ import annotations
 import ssl
 import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from offchip.broker.entropy import Entropy
 from offchip.broker.profile import Profile
 from offchip.errors import BrokerError
 from offchip.pki import Identity
@@ -77,6 +78,16 @@ def server_context(identity: Identity, authorities: Iterable[x509.Certificate], 
     return context
 
 
+def anonymous_server_context(identity: Identity) -> ssl.SSLContext:
+    """A server that takes any client and asks for no certificate. Raises BrokerError for an unusable identity."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # tickets carry the host's time
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    _finish(context, identity, ())
+    return context
+
+
 def client_context(identity: Identity | None, authorities: Iterable[x509.Certificate]) -> ssl.SSLContext:
     """A client that trusts ``authorities`` alone and checks the host name. Raises BrokerError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -88,13 +99,16 @@ def client_context(identity: Identity | None, authorities: Iterable[x509.Certifi
 class TlsStream:
     """One TLS connection. ``sni``: what the client asked for, on the server's side."""
 
-    def __init__(self, context: ssl.SSLContext, on_alert: AlertSink, server_name: str | None = None) -> None:
-        """``server_name``: what a client asks for; None for a server."""
+    def __init__(self, context: ssl.SSLContext, on_alert: AlertSink, server_name: str | None = None,
+                 entropy: Entropy | None = None) -> None:
+        """``server_name``: what a client asks for; None for a server. ``entropy``: None for real random numbers."""
         self.sni = ""
         self.on_alert = on_alert
+        self._seeded = entropy.entered if entropy else nullcontext
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         serving = context.protocol is ssl.PROTOCOL_TLS_SERVER
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, serving, server_name)
+        with self._seeded():
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, serving, server_name)
         self._tls.stream = self  # type: ignore[attr-defined]
         self.established = False
 
@@ -110,7 +124,8 @@ class TlsStream:
         """Go on with the handshake; True when it is complete. Raises ssl.SSLError when it failed."""
         if not self.established:
             try:
-                self._tls.do_handshake()
+                with self._seeded():
+                    self._tls.do_handshake()
             except ssl.SSLWantReadError:
                 return False
             self.established = True
@@ -119,7 +134,8 @@ class TlsStream:
     def read(self) -> bytes | None:
         """Plain text, b"" after the peer's close_notify, None when there is nothing yet. Raises ssl.SSLError."""
         try:
-            return self._tls.read(65536)
+            with self._seeded():
+                return self._tls.read(65536)
         except ssl.SSLWantReadError:
             return None
         except ssl.SSLZeroReturnError:
@@ -127,12 +143,13 @@ class TlsStream:
 
     def write(self, data: bytes) -> None:
         """Encrypt. Raises ssl.SSLError on a stream that is over."""
-        self._tls.write(data)
+        with self._seeded():
+            self._tls.write(data)
 
     def close(self) -> None:
         """Say close_notify; what the peer still sends does not matter any more."""
         if self.established:
-            with suppress(ssl.SSLError):
+            with suppress(ssl.SSLError), self._seeded():
                 self._tls.unwrap()
 
     @property
@@ -158,9 +175,10 @@ def _finish(context: ssl.SSLContext, identity: Identity | None, authorities: Ite
     # the ssl module offers no public view of alert records; this hook shows them decrypted, with their exact numbers
     context._msg_callback = _on_message  # type: ignore[attr-defined]
     pem = b"".join(each.public_bytes(Encoding.PEM) for each in authorities)
-    if not pem:
+    if pem:
+        context.load_verify_locations(cadata=pem.decode())
+    elif context.verify_mode is not ssl.CERT_NONE:
         raise BrokerError("TLS needs at least one certificate authority to trust")
-    context.load_verify_locations(cadata=pem.decode())
     if identity is not None:
         with tempfile.TemporaryDirectory(prefix="offchip-") as folder:
             # the ssl module takes key material from files only

@@ -60,9 +60,9 @@ def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequ
     devices = {thing: enrol(authority, registry, thing, policy) for thing in things}
     identity = enrol(authority, registry, PROCESSOR, PROCESSOR)
     broker = Broker(server, authority.certificates, clock,
-                    profile if isinstance(profile, Profile) else load_profile(profile), registry, keylog_file)
+                    profile if isinstance(profile, Profile) else load_profile(profile), registry, keylog_file, seed)
     trusted = (*authority.certificates, server.certificate)
-    processor = Processor(PROCESSOR, identity, trusted, HOST, things, clock, interval_s)
+    processor = Processor(PROCESSOR, identity, trusted, HOST, things, clock, interval_s, seed=seed)
     processor.connect(broker)
     return World(authority, server, registry, broker, devices, processor)
 
