@@ -28,7 +28,7 @@ from offchip.engines.protocol import DebugPort, Engine, I2cTap, Medium, SpiTap, 
 from offchip.engines.renode import engine as engine_module
 from offchip.engines.renode import locate, models
 from offchip.engines.renode import worker as worker_module
-from offchip.engines.renode.dotnet import BadPlatform, HostError, Refused
+from offchip.engines.renode.dotnet import BadPlatform, HostError, Refused, import_pyrenode3
 from offchip.engines.renode.engine import RenodeEngine
 from offchip.engines.renode.host import Host, parse_log_line
 from offchip.engines.renode.selftest import BANNER, PROGRAM
@@ -85,20 +85,54 @@ def test_mono_renode_on_the_path_is_not_taken(tmp_path: Path) -> None:
     assert find({"PATH": str(program.parent)}, tmp_path) is None
 
 
+def dotnet(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    program = folder / "dotnet"
+    program.touch(mode=0o755)
+    return program
+
+
 def test_installed_package_of_the_net_flavour(tmp_path: Path) -> None:
     (tmp_path / "opt/bin").mkdir(parents=True)
     (tmp_path / "opt/bin/Renode.runtimeconfig.json").touch()
-    found = find({"PATH": ""}, tmp_path)
+    program = dotnet(tmp_path / "net")
+    found = find({"PATH": str(program.parent)}, tmp_path)
     assert found and found.variables["PYRENODE_BUILD_OUTPUT"] == "bin"
+    assert locate.start_command(found) == [str(program), str(tmp_path / "opt/bin/Renode.dll")]
 
 
 def test_build_folder_keeps_its_output(tmp_path: Path) -> None:
     (tmp_path / "tree/out").mkdir(parents=True)
-    found = find({"PYRENODE_BUILD_DIR": str(tmp_path / "tree"), "PYRENODE_BUILD_OUTPUT": "out"}, tmp_path)
+    environment = {"PYRENODE_BUILD_DIR": str(tmp_path / "tree"), "PYRENODE_BUILD_OUTPUT": "out"}
+    with pytest.raises(EngineError, match="tree/out holds no Renode.runtimeconfig.json"):
+        find(environment, tmp_path)
+    (tmp_path / "tree/out/Renode.runtimeconfig.json").touch()
+    program = dotnet(tmp_path / "net")
+    found = find({**environment, "DOTNET_ROOT": str(program.parent)}, tmp_path)
     assert found and found.variables == {
         "PYRENODE_BUILD_DIR": str(tmp_path / "tree"), "PYRENODE_BUILD_OUTPUT": "out", "PYRENODE_RUNTIME": "coreclr"}
+    assert locate.start_command(found) == [str(program), str(tmp_path / "tree/out/Renode.dll")]
     with pytest.raises(EngineError, match="PYRENODE_BUILD_OUTPUT"):
         find({"PYRENODE_BUILD_DIR": str(tmp_path / "tree")}, tmp_path)
+
+
+def test_what_cannot_be_started_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = portable(tmp_path / "named")
+    found = find({"PYRENODE_BIN": str(named)}, tmp_path)
+    assert found and locate.start_command(found) == [str(named)]
+    package = tmp_path / "renode.tar.gz"
+    tarfile.open(package, "w:gz").close()
+    found = find({"PYRENODE_PKG": str(package)}, tmp_path)
+    assert found
+    with pytest.raises(EngineError, match="an archive that cannot be started; unpack it"):
+        locate.start_command(found)
+    monkeypatch.setattr(locate, "_DOTNET_FOLDERS", ())
+    (tmp_path / "opt/bin").mkdir(parents=True)
+    (tmp_path / "opt/bin/Renode.runtimeconfig.json").touch()
+    found = find({"PATH": str(tmp_path)}, tmp_path)
+    assert found
+    with pytest.raises(EngineError, match="no program 'dotnet' to start it"):
+        locate.start_command(found)
 
 
 def test_wrong_environment_is_named(tmp_path: Path) -> None:
@@ -110,6 +144,22 @@ def test_wrong_environment_is_named(tmp_path: Path) -> None:
     plain.touch(mode=stat.S_IRUSR)
     with pytest.raises(EngineError, match="not a program"):
         find({"PYRENODE_BIN": str(plain)}, tmp_path)
+    with pytest.raises(EngineError, match="no tar archive"):
+        find({"PYRENODE_PKG": str(plain)}, tmp_path)
+    for other in ("/bin/true", "/bin/sh"):  # any program but the one of a portable Renode
+        with pytest.raises(EngineError, match=f"PYRENODE_BIN is {other}, which is no portable .NET Renode"):
+            find({"PYRENODE_BIN": other}, tmp_path)
+
+
+def test_what_pyrenode3_cannot_load_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYRENODE_BIN", "/opt/odd/renode")
+    for name in ("PYRENODE_PKG", "PYRENODE_BUILD_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    for reason in ("None.group(1)", "import sys; sys.exit(1)"):
+        (tmp_path / "pyrenode3.py").write_text(reason + "\n")
+        with pytest.raises(HostError, match="PYRENODE_BIN is /opt/odd/renode.*run scripts/get-renode"):
+            import_pyrenode3()
 
 
 def test_worker_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

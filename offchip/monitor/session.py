@@ -8,7 +8,7 @@ import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
-from offchip.engines.renode.locate import need_renode
+from offchip.engines.renode.locate import need_renode, start_command
 from offchip.errors import EngineError
 from offchip.monitor.console import run_console
 
@@ -33,6 +33,6 @@ def renode_session(script: Path, elf: Path, console_port: int, modem_port: int) 
     renode = need_renode()
     commands = "; ".join(_commands(script, elf, console_port, modem_port))
     try:
-        return subprocess.call([str(renode.path), "--disable-xwt", "--console", "-e", commands])
+        return subprocess.call([*start_command(renode), "--disable-xwt", "--console", "-e", commands])
     except OSError as error:
         raise EngineError(f"{renode.path} cannot be started ({error.strerror}); run `offchip doctor`") from None

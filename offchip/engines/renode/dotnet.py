@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from offchip.engines.renode.locate import LOCK
+from offchip.engines.renode.locate import FIX_RENODE, LOCK, VARIABLES
 
 #: monitor commands such as ``logFile`` replace the backend "file"; nothing but this module knows this one
 _BACKEND = "offchip"
@@ -156,8 +156,10 @@ def import_pyrenode3() -> Any:
         try:
             pyrenode3 = importlib.import_module("pyrenode3")
             importlib.import_module("pyrenode3.wrappers")  # loads the rest while the lock is held
-        except Exception as error:
-            raise HostError(f"pyrenode3 cannot load Renode: {message_of(error)}") from error
+        except (Exception, SystemExit) as error:  # it also exits
+            named = " and ".join(f"{name} is {os.environ[name]}" for name in VARIABLES if os.environ.get(name))
+            raise HostError(f"pyrenode3 cannot load Renode ({named}): {type(error).__name__}: {message_of(error)}; "
+                            f"{FIX_RENODE}") from error
     return pyrenode3
 
 

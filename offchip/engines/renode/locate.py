@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tarfile
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,8 +26,13 @@ from offchip.paths import CACHE, ROOT
 #: folders that scripts/get-renode makes; a nightly build is used only where PYRENODE_BIN names it
 _CACHED = "renode-[0-9]*"
 _PACKAGED = Path("/opt/renode")
-_VARIABLES = ("PYRENODE_BIN", "PYRENODE_PKG", "PYRENODE_BUILD_DIR")
+#: each names a Renode for pyrenode3
+VARIABLES = ("PYRENODE_BIN", "PYRENODE_PKG", "PYRENODE_BUILD_DIR")
 _DEFAULT_BUILD_OUTPUT = "output/bin/Release"
+#: what a folder of .NET programs holds, and what "dotnet" starts there
+_RUNTIME, _DLL = "Renode.runtimeconfig.json", "Renode.dll"
+#: where "dotnet" is when neither DOTNET_ROOT nor PATH says so
+_DOTNET_FOLDERS = ("/usr/share/dotnet", "/usr/lib/dotnet", "~/.dotnet")
 
 #: tells a worker which file to lock while it loads Renode
 LOCK = "OFFCHIP_RENODE_LOCK"
@@ -46,11 +52,13 @@ class Renode:
         path: the program, the package or the build folder.
         how: where it was found, in words.
         variables: what pyrenode3 must find in its environment to load it.
+        command: what starts its own monitor, before any option; empty when nothing on this machine does.
     """
 
     path: Path
     how: str
     variables: Mapping[str, str]
+    command: tuple[str, ...] = ()
 
 
 def find_renode(environment: Mapping[str, str] = os.environ, cache: Path = CACHE,
@@ -60,7 +68,7 @@ def find_renode(environment: Mapping[str, str] = os.environ, cache: Path = CACHE
     Raises:
         EngineError: the environment names one that is not there, or several.
     """
-    named = [name for name in _VARIABLES if environment.get(name)]
+    named = [name for name in VARIABLES if environment.get(name)]
     if len(named) > 1:
         raise EngineError(f"{' and '.join(named)} are set, but pyrenode3 takes only one of them; unset the others.")
     if named:
@@ -72,9 +80,9 @@ def find_renode(environment: Mapping[str, str] = os.environ, cache: Path = CACHE
     installed = shutil.which("renode", path=environment.get("PATH"))
     if installed and _is_portable(Path(installed).resolve()):
         return _portable(Path(installed).resolve(), "renode on the PATH")
-    if (packaged / "bin/Renode.runtimeconfig.json").is_file():
-        return Renode(packaged, "installed package", {
-            "PYRENODE_BUILD_DIR": str(packaged), "PYRENODE_BUILD_OUTPUT": "bin", "PYRENODE_RUNTIME": "coreclr"})
+    if (packaged / "bin" / _RUNTIME).is_file():
+        variables = {"PYRENODE_BUILD_DIR": str(packaged), "PYRENODE_BUILD_OUTPUT": "bin", "PYRENODE_RUNTIME": "coreclr"}
+        return Renode(packaged, "installed package", variables, _started_by_dotnet(packaged / "bin", environment))
     return None
 
 
@@ -88,6 +96,17 @@ def need_renode(environment: Mapping[str, str] = os.environ, cache: Path = CACHE
     if missing:
         raise EngineError(f"Renode is at {found.path}, but Python lacks {' and '.join(missing)}; {FIX_PYTHON}.")
     return found
+
+
+def start_command(renode: Renode) -> list[str]:
+    """What starts Renode's own monitor, to be followed by its options. Raises EngineError when nothing does."""
+    if renode.command:
+        return [*renode.command]
+    if "PYRENODE_PKG" in renode.variables:
+        raise EngineError(f"PYRENODE_PKG is {renode.path}, an archive that cannot be started; unpack it and set "
+                          "PYRENODE_BUILD_DIR to the folder, PYRENODE_BUILD_OUTPUT to bin.")
+    raise EngineError(f"Renode is at {renode.path}, but there is no program 'dotnet' to start it; install the .NET "
+                      "runtime, or set DOTNET_ROOT to its folder.")
 
 
 def missing_packages() -> list[str]:
@@ -123,25 +142,46 @@ def worker_environment(renode: Renode, environment: Mapping[str, str] = os.envir
 
 
 def _named(variable: str, environment: Mapping[str, str]) -> Renode:
-    path = Path(environment[variable]).expanduser()
-    if not path.is_absolute():
-        path = Path.cwd() / path
-    variables = {variable: str(path), "PYRENODE_RUNTIME": "coreclr"}
+    path = Path.cwd() / Path(environment[variable]).expanduser()
     if variable == "PYRENODE_BUILD_DIR":
-        output = environment.get("PYRENODE_BUILD_OUTPUT", _DEFAULT_BUILD_OUTPUT)
-        if not (path / output).is_dir():
-            raise EngineError(f"PYRENODE_BUILD_DIR is {path}, but there is no folder {output} below it; "
-                              "set PYRENODE_BUILD_OUTPUT to the folder of the built .NET programs.")
-        variables["PYRENODE_BUILD_OUTPUT"] = output
-    elif not path.is_file():
+        return _build(path, environment.get("PYRENODE_BUILD_OUTPUT") or _DEFAULT_BUILD_OUTPUT, environment)
+    if not path.is_file():
         raise EngineError(f"{variable} is {path}, but there is no such file; {FIX_RENODE}.")
-    elif variable == "PYRENODE_BIN" and not os.access(path, os.X_OK):
+    if variable == "PYRENODE_PKG":
+        if not tarfile.is_tarfile(path):
+            raise EngineError(f"PYRENODE_PKG is {path}, which is no tar archive; name the .NET package of Renode.")
+        return Renode(path, variable, {variable: str(path), "PYRENODE_RUNTIME": "coreclr"})
+    if not os.access(path, os.X_OK):
         raise EngineError(f"PYRENODE_BIN is {path}, which is not a program; name the file 'renode' of a portable one.")
-    return Renode(path, variable, variables)
+    if not _is_portable(path):
+        raise EngineError(f"PYRENODE_BIN is {path}, which is no portable .NET Renode: no libhostfxr lies beside it; "
+                          f"{FIX_RENODE}, or PYRENODE_BUILD_DIR to the folder of another .NET Renode.")
+    return _portable(path, variable)
+
+
+def _build(path: Path, output: str, environment: Mapping[str, str]) -> Renode:
+    """The folder of a build, or of an unpacked package."""
+    programs = path / output
+    if not programs.is_dir():
+        raise EngineError(f"PYRENODE_BUILD_DIR is {path}, but there is no folder {output} below it; "
+                          "set PYRENODE_BUILD_OUTPUT to the folder of the built .NET programs.")
+    if not (programs / _RUNTIME).is_file():
+        raise EngineError(f"PYRENODE_BUILD_DIR is {path}, but {programs} holds no {_RUNTIME}, so no .NET build of "
+                          "Renode; set PYRENODE_BUILD_OUTPUT to the folder that does.")
+    variables = {"PYRENODE_BUILD_DIR": str(path), "PYRENODE_BUILD_OUTPUT": output, "PYRENODE_RUNTIME": "coreclr"}
+    return Renode(path, "PYRENODE_BUILD_DIR", variables, _started_by_dotnet(programs, environment))
 
 
 def _portable(program: Path, how: str) -> Renode:
-    return Renode(program, how, {"PYRENODE_BIN": str(program), "PYRENODE_RUNTIME": "coreclr"})
+    return Renode(program, how, {"PYRENODE_BIN": str(program), "PYRENODE_RUNTIME": "coreclr"}, (str(program),))
+
+
+def _started_by_dotnet(programs: Path, environment: Mapping[str, str]) -> tuple[str, ...]:
+    root = environment.get("DOTNET_ROOT")
+    folders = os.pathsep.join(filter(None, (root, environment.get("PATH"),
+                                            *(os.path.expanduser(folder) for folder in _DOTNET_FOLDERS))))
+    dotnet = shutil.which("dotnet", path=folders)
+    return (dotnet, str(programs / _DLL)) if dotnet else ()
 
 
 def _is_portable(program: Path) -> bool:
@@ -151,4 +191,4 @@ def _is_portable(program: Path) -> bool:
 
 def _home_is_writable(environment: Mapping[str, str]) -> bool:
     home = environment.get("HOME")
-    return bool(home) and Path(home).is_dir() and os.access(home, os.W_OK)
+    return home is not None and home != "" and Path(home).is_dir() and os.access(home, os.W_OK)
