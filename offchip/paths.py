@@ -9,3 +9,5 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 BOARD = ROOT / "platforms/offchip-board.repl"
 FIRMWARE = ROOT / "firmware/build/offchip.elf"
+SUITES = ROOT / "robot/suites"
+KEYWORDS = ROOT / "robot"

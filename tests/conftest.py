@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 from pathlib import Path
 
@@ -14,9 +15,13 @@ settings.register_profile("offchip", deadline=None, derandomize=True)
 settings.load_profile("offchip")
 
 ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # xdist's workers come here, too: only the first process builds
     if not hasattr(config, "workerinput"):
-        subprocess.run(["make", "-s", "-C", ROOT / "firmware"], check=True)
+        CACHE.mkdir(exist_ok=True)
+        with (CACHE / "setup.lock").open("w") as lock:  # as scripts/setup does: two builds at once would collide
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            subprocess.run(["make", "-s", "-C", ROOT / "firmware"], check=True)

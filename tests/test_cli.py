@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from offchip.runner.results import ResultsFolder
+
 ROOT = Path(__file__).resolve().parent.parent
 ELF = ROOT / "firmware/build/offchip.elf"
 
@@ -28,6 +30,12 @@ def one_sentence(result: subprocess.CompletedProcess[str], *words: str) -> None:
     assert lines[0].startswith("error: ")
     for word in words:
         assert word in lines[0]
+
+
+def old_report(path: Path) -> Path:
+    with ResultsFolder(path, whole=True) as folder:
+        (folder.fresh / "index.html").write_text("old")
+        return folder.publish()
 
 
 def test_missing_elf_is_named() -> None:
@@ -100,22 +108,21 @@ def test_unusable_images_certificates_and_options(tmp_path: Path, arguments: tup
     one_sentence(offchip(*given, *(("--port", "0") if given[0] == "lab" else ())), *words)
 
 
-def test_interrupt_ends_everything_and_leaves_the_old_report(tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    results.mkdir()
-    (results / "index.html").write_text("old")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_everything_and_leaves_the_old_report(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    results = old_report(tmp_path / "results")
     run = subprocess.Popen([sys.executable, "-m", "offchip", "run", "--results", results], cwd=ROOT, text=True,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
                            # a shell's background jobs, hence perhaps this test, ignore SIGINT and pass that on
                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     for line in run.stderr:
-        if "EXECUTING" in line:
+        if "started" in line:
             break
     children = psutil.Process(run.pid).children(recursive=True)
     assert children
-    run.send_signal(signal.SIGINT)
+    run.send_signal(number)
     rest = run.stderr.read()
-    assert run.wait(60) == 130
+    assert run.wait(60) == code
     assert rest.strip().splitlines()[-1].startswith("interrupted") and "Traceback" not in rest
     assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert [path.name for path in tmp_path.iterdir()] == ["results"]
@@ -128,9 +135,7 @@ def test_unknown_engine_and_option_are_one_sentence() -> None:
 
 
 def test_a_suite_that_does_not_exist_leaves_the_old_report(tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    results.mkdir()
-    (results / "index.html").write_text("old")
+    results = old_report(tmp_path / "results")
     one_sentence(offchip("run", "--suite", "99_nothing", "--results", results), "suite")
     assert (results / "index.html").read_text() == "old"
     assert list(tmp_path.iterdir()) == [results]

@@ -31,7 +31,8 @@ def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["arm-none-eabi-gcc", "-std=c11", "-O2", "-g", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft",
                "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra", "-Werror", f"-I{FIRMWARE / 'src'}",
                ROOT / "tests/firmware_drivers/probe.c", *sources, "-nostartfiles", f"-L{FIRMWARE}",
-               f"-T{FIRMWARE / 'link.ld'}", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", "-o", program]
+               f"-T{FIRMWARE / 'link.ld'}", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments",
+               "-o", program]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return program

@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
+from typer.exceptions import TyperException
 
 from offchip.cli.boot import boot
 from offchip.cli.doctor import doctor
 from offchip.cli.lab import lab
 from offchip.cli.monitor import attend, monitor
 from offchip.cli.run import run
+from offchip.cli.terminal import forgive_encodings
 from offchip.errors import OffchipError
+from offchip.runner.processes import Stopped
+
+_INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 for _command in (run, boot, doctor, attend, monitor, lab):
@@ -25,18 +31,34 @@ def _root() -> None:
 
 
 def main() -> None:
-    """Entry point: errors of the lab become one line and exit code 2, Ctrl-C becomes 130."""
+    """Entry point: what goes wrong becomes one line and exit code 2; a signal ends with 128 + its number."""
+    forgive_encodings()
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(standalone_mode=False)
+    except Stopped as stopped:
+        print("interrupted; nothing was changed.", file=sys.stderr)
+        return stopped.exit_code
     except OffchipError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = 2
-    except Exception as error:  # noqa: BLE001 - typer's usage errors, which carry their own sentence
-        message = getattr(error, "format_message", None)
-        if message is None:
-            raise
-        print(f"error: {message()}", file=sys.stderr)
-        code = 2
-    if code == 130:  # typer's code for Ctrl-C
+        return 2
+    except OSError as error:  # a full disk, a file without permission
+        print(f"error: {_sentence(error)}", file=sys.stderr)
+        return 2
+    except TyperException as error:  # wrong usage, which carries its own sentence
+        print(f"error: {error.format_message()}", file=sys.stderr)
+        return 2
+    if code == _INTERRUPTED:  # typer's code for Ctrl-C
         print("interrupted; nothing was changed.", file=sys.stderr)
-    sys.exit(code)
+    return code if isinstance(code, int) else 0
+
+
+def _sentence(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    what = error.strerror or str(error) or type(error).__name__
+    if error.errno == errno.ENOSPC:
+        what = "the disk is full; make room and start again"
+    return f"{where}{what[0].lower()}{what[1:]}."

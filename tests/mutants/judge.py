@@ -83,7 +83,8 @@ class Tree:
     def _tests(self, tests: list[str]) -> dict[str, str]:
         report = self.folder / "mutant-tests.xml"
         report.unlink(missing_ok=True)
-        done = self._run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *tests])
+        done = self._run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
+                          *tests])
         if not report.exists():
             said = (done.stdout.strip().splitlines() or ["pytest said nothing"])[-1]
             return dict.fromkeys(tests, f"no verdict: {said}")

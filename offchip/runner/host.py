@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything of a run that differs from one time and machine to the next; ``host.json`` beside ``results.json``."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from offchip import __version__
+from offchip.paths import ROOT
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(slots=True)
+class Host:
+    """Who ran what, when and where.
+
+    Attributes:
+        commit: of the checkout, with ``+changes`` where files differ from it; empty outside a checkout.
+        seconds: host seconds of each claim.
+    """
+
+    command: str
+    elf: str
+    jobs: int
+    commit: str
+    offchip: str = __version__
+    python: str = platform.python_version()
+    machine: str = f"{platform.system()} {platform.release()} {platform.machine()}"
+    started: str = field(default_factory=_now)
+    finished: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def finish(self, seconds: dict[str, float]) -> None:
+        """Note the end, and the host seconds of each claim."""
+        self.finished, self.seconds = _now(), {key: round(value, 2) for key, value in seconds.items()}
+
+
+def describe(elf: Path, jobs: int) -> Host:
+    """This process on this machine."""
+    command = shlex.join(["offchip", *sys.argv[1:]])
+    return Host(command, str(elf), jobs, _commit())
+
+
+def _commit() -> str:
+    head = _git("rev-parse", "HEAD")
+    return head + ("+changes" if head and _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(*arguments: str) -> str:
+    if not (ROOT / ".git").exists():
+        return ""
+    try:
+        done = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True, timeout=30,
+                              stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which claims a run owes an answer for, known before anything runs."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from robot.api import TestSuite
+from robot.errors import DataError
+
+from offchip.errors import OffchipError
+
+#: name of the run's top suite; the full name of every claim begins with it
+ROOT_NAME = "offchip"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One test of a suite.
+
+    Attributes:
+        suite: name of its suite, e.g. ``06 Plain``.
+        name: the claim in words.
+        full_name: with all parent suites, as Robot's ``--test`` takes it.
+        doc: first line of its documentation.
+    """
+
+    suite: str
+    name: str
+    full_name: str
+    doc: str
+
+    @property
+    def key(self) -> str:
+        """Joins claim and verdict record (``Record.scenario``)."""
+        return f"{self.suite}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One file of claims.
+
+    Attributes:
+        stem: file name without suffix, what ``--suite`` takes.
+        closes: the suite, or one above it, ends with a check of its own, which also decides about its claims.
+        recorded: it uses OffchipLibrary, so each of its claims leaves a verdict record.
+    """
+
+    stem: str
+    full_name: str
+    claims: tuple[Claim, ...]
+    closes: bool
+    recorded: bool
+
+
+def read_inventory(folder: Path, suites: list[str], tests: list[str]) -> tuple[Suite, ...]:
+    """The suites in ``folder`` with their claims, in the order of the files.
+
+    Args:
+        suites: parts of file names; empty for all.
+        tests: names or Robot patterns of claims; empty for all.
+
+    Raises:
+        OffchipError: a suite does not parse, a name or pattern fits nothing, or two claims share one name.
+    """
+    try:
+        root = TestSuite.from_file_system(str(folder))
+    except DataError as error:
+        raise OffchipError(f"{folder}: {str(error).splitlines()[0]}") from None
+    root.name = ROOT_NAME
+    files = [suite for suite in _leaves(root) if suite.source is not None]
+    stems = [Path(suite.source).stem for suite in files]
+    for name in suites:
+        if not any(name in stem for stem in stems):
+            raise OffchipError(f'there is no suite "{name}"; there are {", ".join(stems)}.')
+    for pattern in tests:
+        trial = root.deepcopy()
+        trial.filter(included_tests=pattern)
+        if not trial.test_count:
+            raise OffchipError(f'there is no test "{pattern}"; "offchip list claims" names them all.')
+    if tests:
+        root.filter(included_tests=tests)
+    chosen = tuple(
+        Suite(Path(suite.source).stem, suite.full_name, _claims(suite), _closes(suite), _recorded(suite))
+        for suite in _leaves(root)
+        if suite.source is not None and (not suites or any(n in Path(suite.source).stem for n in suites)))
+    if not chosen:
+        raise OffchipError("--suite and --test together choose nothing: the suites named have no test of that name.")
+    twice = [key for key, n in Counter(claim.key for suite in chosen for claim in suite.claims).items() if n > 1]
+    if twice:
+        raise OffchipError(f'{folder}: two tests are called "{twice[0]}"; a claim needs a name of its own.')
+    return chosen
+
+
+def robot_pattern(name: str) -> str:
+    """``name`` as a pattern of Robot that fits nothing else."""
+    return re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def _leaves(suite: TestSuite) -> list[TestSuite]:
+    if suite.tests:
+        return [suite, *(leaf for child in suite.suites for leaf in _leaves(child))]
+    return [leaf for child in suite.suites for leaf in _leaves(child)]
+
+
+def _claims(suite: TestSuite) -> tuple[Claim, ...]:
+    return tuple(Claim(suite.name, test.name, test.full_name, str(test.doc).split("\n")[0]) for test in suite.tests)
+
+
+def _closes(suite: TestSuite) -> bool:
+    each: TestSuite | None = suite
+    while each is not None:
+        if each.has_teardown:
+            return True
+        each = each.parent
+    return False
+
+
+def _recorded(suite: TestSuite) -> bool:
+    return any(each.type == "LIBRARY" and each.name == "OffchipLibrary" for each in suite.resource.imports)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One run from its options to a published report."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from offchip.engines.elf import read_elf
+from offchip.engines.renode.locate import need_renode
+from offchip.engines.select import resolve_engine
+from offchip.errors import OffchipError
+from offchip.paths import KEYWORDS, ROOT, SUITES
+from offchip.report.build import Judged, RunFacts, build_report
+from offchip.runner.host import describe
+from offchip.runner.inventory import Claim, Suite, read_inventory
+from offchip.runner.preflight import preflight
+from offchip.runner.processes import StopSignals, end_children
+from offchip.runner.results import ResultsFolder
+from offchip.runner.robot_log import merge_logs
+from offchip.runner.run import Outcomes, Run
+from offchip.runner.suite_process import Order, Outcome
+
+WHOLE_RESULTS, PARTIAL_RESULTS = "results", "results-partial"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person may choose.
+
+    Attributes:
+        folder: of the ``.robot`` files.
+        results: None for ``results`` beside the project, ``results-partial`` for some of them.
+        seed: decides every random choice of the lab.
+        limit_s: host seconds a claim may take before it counts as hung.
+    """
+
+    engine: str
+    elf: Path
+    folder: Path
+    suites: list[str]
+    tests: list[str]
+    results: Path | None
+    jobs: int
+    seed: int
+    limit_s: float
+
+
+def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
+    """Run the claims and publish their report.
+
+    Returns:
+        The report's folder and its summary.
+
+    Raises:
+        OffchipError: nothing could be judged, or the report cannot be written; the old one is untouched.
+        Stopped: a signal came; every process is gone and the old report untouched.
+    """
+    engine = resolve_engine(options.engine)
+    if engine == "renode":
+        need_renode()
+    firmware = read_elf(options.elf)
+    inventory = read_inventory(options.folder, options.suites, options.tests)
+    own = options.folder == SUITES
+    whole = own and not options.suites and not options.tests
+    place = options.results or ROOT / (WHOLE_RESULTS if whole else PARTIAL_RESULTS)
+    with StopSignals(), ResultsFolder(place, whole) as folder:
+        host = describe(options.elf, options.jobs)
+        elf = folder.fresh / "firmware.elf"  # a build during the run must not change what is judged
+        shutil.copyfile(options.elf, elf)
+        if read_elf(elf).sha256 != firmware.sha256:
+            raise OffchipError(f"{options.elf}: it changed while it was read; start again.")
+        outcomes = _outcomes(options, engine, elf, folder.fresh, inventory, say)
+        claims = [_judged(claim, outcomes.claims[claim.key], own or suite.recorded)
+                  for suite in inventory for claim in suite.claims]
+        if all(claim.status == "LOST" for claim in claims) and not outcomes.refused:
+            raise OffchipError(f"no claim was run: {claims[0].message}")
+        log_ids = merge_logs(outcomes.outputs, folder.fresh)
+        shutil.rmtree(folder.fresh / "suites", ignore_errors=True)
+        host.finish({key: each.seconds for key, each in outcomes.claims.items()})
+        facts = RunFacts(engine, firmware.sha256, options.seed,
+                         (*([] if own else [options.folder.name]), *options.suites, *options.tests))
+        summary = build_report(folder.fresh, facts, claims, asdict(host), log_ids)
+        return folder.publish(), summary
+
+
+def _judged(claim: Claim, outcome: Outcome, recorded: bool) -> Judged:
+    return Judged(claim.suite, claim.name, claim.doc, outcome.status, outcome.message, recorded)
+
+
+def _outcomes(options: Options, engine: str, elf: Path, fresh: Path, inventory: tuple[Suite, ...],
+              say: Callable[[str], None]) -> Outcomes:
+    temporary = Path(tempfile.mkdtemp(prefix="offchip-"))
+    try:
+        if reason := preflight(engine, elf, options.seed, options.limit_s):
+            say(f"no claim is run: {reason}")
+            lost = {claim.key: Outcome("LOST", reason) for suite in inventory for claim in suite.claims}
+            return Outcomes(lost, refused=True)
+        order = Order(options.folder, {"ENGINE": engine, "ELF": str(elf), "RECORDS": str(fresh / "records"),
+                               "SEED": str(options.seed)},
+                      (KEYWORDS, ROOT), fresh / "suites", temporary, options.limit_s)
+        return Run(order, inventory, options.jobs, say).finish()
+    finally:
+        end_children()
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run nobody can hurt himself with: what is not ours stays, what was lost is said, no half report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import psutil
+import pytest
+
+from offchip.errors import OffchipError
+from offchip.runner.inventory import read_inventory
+from offchip.runner.results import MARKER, ResultsFolder
+
+ROOT = Path(__file__).resolve().parent.parent
+ELF = ROOT / "firmware/build/offchip.elf"
+LIBRARY = "*** Settings ***\nLibrary    OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}\n"
+
+
+def publish(path: Path, whole: bool = True, text: str = "new") -> Path:
+    with ResultsFolder(path, whole) as folder:
+        (folder.fresh / "index.html").write_text(text)
+        (folder.fresh / "records").mkdir()
+        (folder.fresh / "records/a.json").write_text(text)
+        return folder.publish()
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def suites(folder: Path, **texts: str) -> Path:
+    folder.mkdir()
+    for stem, text in texts.items():
+        (folder / f"{stem}.robot").write_text(text)
+    return folder
+
+
+def offchip(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "offchip", *map(str, arguments)], cwd=ROOT, text=True,
+                          capture_output=True, timeout=300, env={**os.environ, **environment})
+
+
+def results_of(folder: Path) -> dict[str, str]:
+    summary = json.loads((folder / "results.json").read_text())
+    statuses = {row["claim"]: row["status"] for row in summary["claims"]}
+    assert summary["total"] == len(statuses) == summary["proven"] + summary["refuted"] + summary["not_run"]
+    return statuses
+
+
+# the folder ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("place", ["/", "~", ".", "checkout", "link", "file", "link-to-file", "dangling/../file",
+                                   "other-tool", "lookalike"])
+def test_what_is_not_ours_is_refused_and_left(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    for folder in (home, tmp_path / "checkout/.git", tmp_path / "other-tool", tmp_path / "lookalike"):
+        folder.mkdir(parents=True)
+    for file in ("home/letter", "checkout/.git/HEAD", "other-tool/index.html", "file", "lookalike/results.json"):
+        (tmp_path / file).write_text("mine")
+    (tmp_path / "lookalike" / MARKER).write_text('{"tool": "another", "files": {}}')
+    (tmp_path / "link").symlink_to(home)
+    (tmp_path / "link-to-file").symlink_to(tmp_path / "file")
+    monkeypatch.chdir(tmp_path)
+    before = tree(tmp_path)
+    with pytest.raises(OffchipError, match="--results"):
+        publish(Path(str(home) if place == "~" else place))
+    assert tree(tmp_path) == before
+
+
+def test_the_command_refuses_before_it_runs_anything(tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("mine")
+    done = offchip("run", "--results", tmp_path)
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    assert "--results" in done.stderr and tree(tmp_path) == {"letter": b"mine"}
+
+
+def test_new_empty_and_own_folders_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "to-empty").symlink_to(tmp_path / "empty")
+    for place in ("new", "deep/er/new", "to-empty", "to-empty"):
+        publish(tmp_path / place, text="old")
+        assert publish(tmp_path / place) == (tmp_path / place).resolve()
+        assert (tmp_path / place / "index.html").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "empty", "new", "to-empty"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "records/mine.json", "sub/empty", "index.html"])
+def test_a_file_of_the_user_beside_ours_stays(tmp_path: Path, name: str) -> None:
+    results = publish(tmp_path / "results")
+    mine = results / name
+    if name == "sub/empty":
+        mine.mkdir(parents=True)
+    else:
+        mine.write_text("mine")
+    before = tree(tmp_path)
+    with pytest.raises(OffchipError, match=mine.name):
+        publish(results)
+    assert tree(tmp_path) == before and mine.exists()
+
+
+def test_a_file_that_comes_during_the_run_stays(tmp_path: Path) -> None:
+    results = publish(tmp_path / "results", text="old")
+    with ResultsFolder(results, True) as folder:
+        (folder.fresh / "index.html").write_text("new")
+        (results / "notes.txt").write_text("mine")
+        place = folder.publish()
+    assert place != results and (place / "index.html").read_text() == "new"
+    assert (results / "notes.txt").read_text() == "mine" and (results / "index.html").read_text() == "old"
+
+
+def test_a_partial_run_does_not_replace_a_whole_report(tmp_path: Path) -> None:
+    publish(tmp_path / "results")
+    with pytest.raises(OffchipError, match="--suite"):
+        publish(tmp_path / "results", whole=False)
+    publish(tmp_path / "part", whole=False)
+    publish(tmp_path / "part", whole=True)
+
+
+def test_a_run_that_fails_leaves_nothing_and_the_old_report(tmp_path: Path) -> None:
+    publish(tmp_path / "results", text="old")
+    before = tree(tmp_path)
+    for place in ("results", "not/yet/there"):
+        with pytest.raises(RuntimeError), ResultsFolder(tmp_path / place, True) as folder:
+            (folder.fresh / "index.html").write_text("new")
+            raise RuntimeError
+    assert tree(tmp_path) == before and [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+def test_runs_that_end_at_the_same_time_leave_one_whole_report(tmp_path: Path) -> None:
+    threads = [threading.Thread(target=publish, args=(tmp_path / "results", True, str(n))) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+    content = tree(tmp_path / "results")
+    assert content["index.html"] == content["records/a.json"]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_report(tmp_path: Path) -> None:
+    script = (f"mount -t tmpfs -o size=1m none {tmp_path} && echo old > {tmp_path}/old && "
+              f"{sys.executable} -m offchip run --results {tmp_path}/results; echo code=$?; ls {tmp_path}")
+    done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script], cwd=ROOT, text=True,
+                          capture_output=True)
+    if "code=" not in done.stdout:
+        pytest.skip(f"no mounts here: {done.stderr.strip()}")
+    assert done.stdout.split() == ["code=2", "old"]
+    assert len(done.stderr.strip().splitlines()) == 1 and "free" in done.stderr
+
+
+# the inventory -------------------------------------------------------------------------------------------------------
+def test_the_inventory_is_what_robot_would_run() -> None:
+    inventory = read_inventory(ROOT / "robot/suites", [], [])
+    assert [suite.stem for suite in inventory] == sorted(path.stem for path in (ROOT / "robot/suites").glob("*.robot"))
+    assert all(suite.recorded for suite in inventory), "each suite imports OffchipLibrary itself"
+    (only,) = read_inventory(ROOT / "robot/suites", ["07"], ["*Level 1 Refuses*"])
+    assert [claim.name for claim in only.claims] == ["Level 1 Refuses The Flash"]
+
+
+def test_two_claims_of_one_name_are_refused(tmp_path: Path) -> None:
+    folder = suites(tmp_path / "s", a="*** Test Cases ***\nSame\n    No Operation\nSame\n    No Operation\n")
+    with pytest.raises(OffchipError, match='"A.Same"'):
+        read_inventory(folder, [], [])
+
+
+def test_a_claim_that_hangs_and_a_process_that_dies_are_not_run_and_the_rest_counts(tmp_path: Path) -> None:
+    folder = suites(
+        tmp_path / "suites",
+        hangs=LIBRARY + "*** Test Cases ***\nBefore\n    No Operation\nHangs [*]\n    Evaluate    time.sleep(900)\n"
+                        "Behind\n    No Operation\n",
+        dies=LIBRARY + "*** Test Cases ***\nFirst\n    No Operation\nDies\n    Evaluate    os.kill(os.getpid(), 9)\n"
+                       "Third\n    No Operation\nFourth\n    No Operation\n",
+        closes=LIBRARY + "Suite Teardown    Fail    a secret on the console\n*** Test Cases ***\nLooked Good\n"
+                         "    No Operation\n",
+        foreign="*** Test Cases ***\nWithout The Library\n    No Operation\n")
+    done = offchip("run", "--suites", folder, "--results", tmp_path / "results", "--limit", "5", "--xunit",
+                   tmp_path / "x.xml")
+    assert done.returncode == 1, done.stderr
+    assert results_of(tmp_path / "results") == {
+        "Before": "proven", "Hangs [*]": "not run", "Behind": "proven",
+        "First": "proven", "Dies": "not run", "Third": "not run", "Fourth": "not run",
+        "Looked Good": "refuted", "Without The Library": "proven"}
+    assert "4 of 9 claims proven, 1 refuted, 4 not run" in done.stderr
+    assert "hung" in done.stderr and "signal 9" in done.stderr
+    cases = {case.get("name"): [child.tag for child in case]
+             for case in ElementTree.parse(tmp_path / "x.xml").iter("testcase")}
+    assert len(cases) == 9 and cases["Third"] == ["error"] and cases["Looked Good"] == ["failure"]
+    assert (tmp_path / "results/log.html").is_file()
+
+
+def test_a_closing_check_that_never_came_takes_its_claims_with_it(tmp_path: Path) -> None:
+    folder = suites(tmp_path / "suites", s=LIBRARY + "Suite Teardown    No Operation\n*** Test Cases ***\nFirst\n"
+                                                     "    No Operation\nDies\n    Evaluate    os._exit(7)\n")
+    done = offchip("run", "--suites", folder, "--results", tmp_path / "results")
+    assert done.returncode == 2 and "exit code 7" in done.stderr, "not one claim is left"
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_record_that_cannot_be_saved_is_no_proof(tmp_path: Path) -> None:
+    spoil = "*** Test Cases ***\nLoses Its Record\n    Evaluate    pathlib.Path($RECORDS).write_text('')\n"
+    folder = suites(tmp_path / "suites", s=LIBRARY + spoil)
+    done = offchip("run", "--suites", folder, "--results", tmp_path / "results")
+    assert done.returncode == 1
+    assert results_of(tmp_path / "results") == {"Loses Its Record": "not run"}
+
+
+# the whole command ---------------------------------------------------------------------------------------------------
+def test_a_firmware_that_crashes_at_once_judges_nothing(tmp_path: Path) -> None:
+    source, elf = tmp_path / "a.c", tmp_path / "a.elf"
+    source.write_text('__attribute__((section(".v"))) const unsigned v[2] = {0x20001000, 0x08000101};\n'
+                      "void _start(void) { *(volatile unsigned *)0xE0000000 = 1; __asm__ volatile(\"udf #0\"); }\n")
+    subprocess.run(["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-nostdlib",
+                    "-Wl,--section-start=.v=0x08000000,-Ttext=0x08000100", "-o", elf, source], check=True)
+    done = offchip("run", "--elf", elf, "--suite", "07", "--results", tmp_path / "results")
+    assert done.returncode == 1, done.stderr
+    assert set(results_of(tmp_path / "results").values()) == {"not run"}
+    rows = json.loads((tmp_path / "results/results.json").read_text())["claims"]
+    assert all(row["message"].startswith("the firmware") and row["verdict"] is None for row in rows)
+
+
+def test_two_runs_at_once_with_one_seed_say_the_same_bytes_in_any_locale(tmp_path: Path) -> None:
+    """Side by side in one checkout, one of them where the terminal knows only ASCII, into folders with a space."""
+    command = [sys.executable, "-m", "offchip", "run", "--suite", "07", "--test", "Level 1 Refuses The Flash", "--test",
+               "Going Back*", "--seed", "7"]
+    ascii_only = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    runs = [subprocess.Popen([*command, "--jobs", jobs, "--results", tmp_path / name], cwd=ROOT, stderr=subprocess.PIPE,
+                             stdout=subprocess.PIPE, env={**os.environ, **locale})
+            for name, jobs, locale in (("a b", "1", ascii_only), ("c d", "2", {"LC_ALL": "C.UTF-8"}))]
+    said = [run.communicate(timeout=300) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    said[0][1].decode("ascii")
+    first, second = ((tmp_path / name / "results.json").read_bytes() for name in ("a b", "c d"))
+    assert first == second
+    assert json.loads(first)["seed"] == 7
+    host = json.loads((tmp_path / "a b/host.json").read_text())
+    assert host["started"].endswith("+00:00") and "--seed 7" in host["command"] and len(host["seconds"]) == 2
+
+
+def test_nothing_goes_on_when_the_run_is_terminated_while_a_claim_hangs(tmp_path: Path) -> None:
+    folder = suites(tmp_path / "suites", s="*** Test Cases ***\nHangs\n    Evaluate    subprocess.Popen(['sleep', "
+                    "'877'], start_new_session=True)\n    Evaluate    time.sleep(900)\n")
+    run = subprocess.Popen([sys.executable, "-m", "offchip", "run", "--suites", folder, "--results", tmp_path / "r"],
+                           cwd=ROOT, text=True, stderr=subprocess.PIPE, start_new_session=True)
+    started = time.monotonic()
+    while not (sleeps := [each for each in psutil.Process(run.pid).children(recursive=True)
+                          if each.name() == "sleep"]):
+        assert time.monotonic() - started < 120
+        time.sleep(0.1)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(60) == 143
+    assert not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in sleeps)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["suites"]
+
+
+def test_help_sets_nothing_up(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "scripts", tmp_path / "a checkout/scripts")
+    for script in ("run", "monitor", "test", "setup"):
+        done = subprocess.run([tmp_path / f"a checkout/scripts/{script}", "--help"], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL)
+        assert done.returncode == 0 and "sage" in done.stdout, (script, done.stderr)
+    assert [path.name for path in (tmp_path / "a checkout").iterdir()] == ["scripts"]
+
+
+def test_the_script_names_every_option_of_the_command() -> None:
+    said = subprocess.run([ROOT / "scripts/run", "--help"], capture_output=True, text=True, check=True).stdout
+    from typer.main import get_command
+
+    from offchip.cli import app
+
+    command = get_command(app).commands["run"]  # type: ignore[attr-defined]
+    options = {name for parameter in command.params for name in parameter.opts}
+    assert not [name for name in options - {"--help"} if name.replace("--summary", "--no-summary") not in said]
