@@ -46,7 +46,11 @@ class Clock:
 
     @property
     def now_ns(self) -> int:
-        return self.cycles * 1_000_000_000 // self.frequency
+        return self.ns_of(self.cycles)
+
+    def ns_of(self, cycle: int) -> int:
+        """When that cycle begins, in nanoseconds, rounded down."""
+        return cycle * 1_000_000_000 // self.frequency
 
     def cycles_of(self, ns: int) -> int:
         """Cycles in ``ns`` nanoseconds, rounded up so that nothing happens early."""

@@ -145,6 +145,11 @@ class CortexM(Peripheral):
             self._raise(USAGE_FAULT, INVSTATE, "reset vector without the thumb bit")
 
     # time --------------------------------------------------------------------------------------------------------
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is executed before the next event."""
+        return self.is_halted or self.locked_up or (self.sleeping and not self._attention)
+
     def step_towards(self, target: int) -> None:
         """Let time pass up to cycle ``target``, at most to the next thing of interest. Called in a loop."""
         clock = self.machine.clock

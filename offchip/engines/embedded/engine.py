@@ -14,6 +14,9 @@ from offchip.engines.protocol import Capabilities, DebugPort, Diagnostic, I2cTap
 from offchip.errors import EngineError
 from offchip.platform.model import PlatformDescription
 
+#: a core that executes fewer in a cell only counts ticks (the same number in Stepper.cs)
+_AWAKE_INSTRUCTIONS = 1000
+
 
 class EmbeddedMedium:
     """Hands on a card or an EEPROM chip (engine protocol: Medium)."""
@@ -124,12 +127,27 @@ class EmbeddedEngine:
 
     def run(self, duration_ns: int, cell_ns: int = 0) -> RunResult:
         machine = self.machine
-        self._target_ns += min(duration_ns, cell_ns or duration_ns)
-        resets = machine.resets
-        machine.run_until_cycle(self._target_ns * machine.clock.frequency // 1_000_000_000)
+        resets, end_ns = machine.resets, self._target_ns + duration_ns
+        while self._target_ns < end_ns:
+            executed = machine.cpu.executed_instructions
+            self._target_ns = min(end_ns, self._target_ns + self._asleep_for(cell_ns or duration_ns))
+            machine.run_until_cycle(self._target_ns * machine.clock.frequency // 1_000_000_000)
+            awake = machine.cpu.executed_instructions - executed >= _AWAKE_INSTRUCTIONS
+            if machine.uart or machine.resets != resets or awake:
+                break
         result = RunResult(machine.uart, machine.resets - resets, machine.cpu.locked_up or not machine.powered)
         machine.uart = []
         return result
+
+    def _asleep_for(self, cell_ns: int) -> int:
+        """Time to the end of the cell in which the next thing happens: nothing happens in those before."""
+        machine = self.machine
+        if not (machine.cpu.at_rest or not machine.powered):
+            return cell_ns
+        event = machine.clock.next_event()
+        if event is None:
+            return 1 << 62
+        return max(0, machine.clock.ns_of(event) - self._target_ns) // cell_ns * cell_ns + cell_ns
 
     # pins and wires --------------------------------------------------------------------------------------------
     def feed_uart(self, uart: str, data: bytes) -> None:

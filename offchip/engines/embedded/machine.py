@@ -115,6 +115,7 @@ class EmbeddedMachine:
             self._map_window(start, size)
         for alias, target, size in BIT_BANDS:
             self._map_bit_band(alias, target, size)
+        self.core.watch_faults()
 
     @staticmethod
     def _accessors(peripheral: Peripheral, region: str | None) -> tuple[Reader, Writer]:

@@ -40,6 +40,7 @@ from unicorn.unicorn_const import (
 )
 from unicorn.unicorn_py3.unicorn import MMIO_READ_CFUNC, MMIO_WRITE_CFUNC, uclib
 
+from offchip.engines.embedded.virtual_tlb import VirtualTlb
 from offchip.errors import EngineError
 
 PAGE = 0x1000
@@ -95,12 +96,9 @@ class UnicornCore:
         self._unmask_hooks: set[int] = set()
         self.on_flash_store: Callable[[int, int, int], None] | None = None
         self.on_unmask: Callable[[], bool] = lambda: False
-        uc = self.uc
-        uc.hook_add(UC_HOOK_INTR, self._interrupt)
-        uc.hook_add(UC_HOOK_MEM_READ_UNMAPPED | UC_HOOK_MEM_WRITE_UNMAPPED, self._unmapped)
-        uc.hook_add(UC_HOOK_MEM_FETCH_UNMAPPED, self._fetch_unmapped)
-        uc.hook_add(UC_HOOK_MEM_WRITE_PROT, self._write_protected)
-        self._start = uc.emu_start
+        self._memories: list[tuple[int, int, bool]] = []  # start, length, writable
+        self.uc.hook_add(UC_HOOK_INTR, self._interrupt)
+        self.tlb = VirtualTlb(self.uc, lambda: self.get("cpsr")[0], lambda value: self.put(("cpsr",), value))
 
     def _find_counter(self) -> tuple[ctypes.c_size_t, ctypes.c_size_t]:
         """Locate Unicorn's instruction counter and limit by running a known number of NOPs twice."""
@@ -131,6 +129,25 @@ class UnicornCore:
         self._keep.append(pointer)
         prot = UC_PROT_ALL if writable else UC_PROT_READ | UC_PROT_EXEC
         self.uc.mem_map_ptr(start, len(buffer), prot, ctypes.addressof(pointer))
+        self._memories.append((start, len(buffer), writable))
+        if writable:
+            self.tlb.add_ram(start, len(buffer))
+
+    def watch_faults(self) -> None:
+        """Catch accesses nothing answers, once everything is mapped.
+
+        A hook that covers a page makes every store to it slow, so these leave the RAM out.
+        """
+        start = 0
+        for ram, length, writable in [*sorted(self._memories), (1 << 32, 0, True)]:
+            if not writable:
+                self.uc.hook_add(UC_HOOK_MEM_WRITE_PROT, self._write_protected, None, ram, ram + length - 1)
+                continue
+            if ram > start:
+                self.uc.hook_add(UC_HOOK_MEM_READ_UNMAPPED | UC_HOOK_MEM_WRITE_UNMAPPED, self._unmapped, None, start,
+                                 ram - 1)
+                self.uc.hook_add(UC_HOOK_MEM_FETCH_UNMAPPED, self._fetch_unmapped, None, start, ram - 1)
+            start = ram + length
 
     def map_io(self, start: int, size: int, read: Callable[[int, int], int],
                write: Callable[[int, int, int], None]) -> None:
@@ -160,7 +177,7 @@ class UnicornCore:
             raise UcError(status)
 
     def _fail(self, error: BaseException) -> None:
-        """An exception cannot pass through C: the binding raises it when the slice has ended."""
+        """An exception cannot pass through C: `run` raises it when the slice has ended."""
         if self.uc._hook_exception is None:
             self.uc._hook_exception = error
         self.uc.emu_stop()
@@ -194,12 +211,13 @@ class UnicornCore:
         self._end = None
         self.running = True
         start = self.get("pc")[0] & ~1
-        try:
-            self._start(start | 1, _NEVER, 0, limit)
-        except UcError as error:
-            self._end = self._classify(error, start)
-        finally:
-            self.running = False
+        status = uclib.uc_emu_start(self._handle, start | 1, _NEVER, 0, limit)
+        self.running = False
+        if self.uc._hook_exception is not None:
+            failure, self.uc._hook_exception = self.uc._hook_exception, None
+            raise failure
+        if status != UC_ERR_OK:
+            self._end = self._classify(status, start)
         counter = self._counter.value
         if self._end is None:
             if counter > self._limit.value:
@@ -226,10 +244,10 @@ class UnicornCore:
             if wanted < self._limit.value:
                 self._limit.value = wanted
 
-    def _classify(self, error: UcError, start: int) -> End:
+    def _classify(self, status: int, start: int) -> End:
         if self._end is not None:
             return self._end
-        if error.errno == UC_ERR_INSN_INVALID or error.errno == UC_ERR_EXCEPTION:
+        if status == UC_ERR_INSN_INVALID or status == UC_ERR_EXCEPTION:
             if not self.get("cpsr")[0] & 0x20:
                 return End.INVALID_STATE
             pc = self.pc
@@ -237,10 +255,10 @@ class UnicornCore:
             if before in _HINTS and not (self._counter.value == 1 and start == pc):
                 return End.HINT
             return End.UNDEFINED
-        if error.errno in (UC_ERR_FETCH_UNMAPPED, UC_ERR_FETCH_PROT):
+        if status in (UC_ERR_FETCH_UNMAPPED, UC_ERR_FETCH_PROT):
             self.fault_address = self.pc
             return End.FETCH_ERROR
-        raise EngineError(f"Unicorn stopped at PC 0x{self.pc:08X}: {error}.")
+        raise EngineError(f"Unicorn stopped at PC 0x{self.pc:08X}: {UcError(status)}.")
 
     def _peek(self, address: int, length: int) -> bytes:
         try:

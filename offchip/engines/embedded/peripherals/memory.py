@@ -15,7 +15,7 @@ def anonymous_memory(size: int, fill: int) -> mmap.mmap:
         raise ValueError(f"the size of a memory must be positive, not {size}")
     if not 0 <= fill <= 0xFF:
         raise ValueError(f"the fill byte of a memory must be 0..0xFF, not 0x{fill:X}")
-    buffer = mmap.mmap(-1, size)
+    buffer = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # a fork gets its own copy
     if fill:
         buffer[:] = bytes([fill]) * size
     return buffer
