@@ -166,7 +166,9 @@ def modules(logging: FakeLogging, emulation: Callable[[], Any],
             "Convert": types.SimpleNamespace(FromBase64String=lambda text: NetBytes(base64.b64decode(text))),
             "Array": {str: list}, "String": str, "Boolean": bool, "Exception": DotNetError,
             "AppDomain": types.SimpleNamespace(CurrentDomain=Part(GetAssemblies=lambda: loaded))},
-        "System.Reflection": {"AssemblyInformationalVersionAttribute": object},
+        "System.Reflection": {"AssemblyInformationalVersionAttribute": object,
+                              "BindingFlags": types.SimpleNamespace(Instance=4, NonPublic=32)},
+        "Offchip": {}, "Offchip.Engine": {"Stepper": FakeStepper},
         "Antmicro": {}, "Antmicro.Renode": {}, **logging.namespaces(),
         "Antmicro.Renode.Exceptions": {"RecoverableException": DotNetError},
         "Antmicro.Renode.Time": {"TimeInterval": time},
@@ -190,6 +192,7 @@ def uninstall() -> None:
     for name in [*sys.modules]:
         if name.split(".")[0] in ("pyrenode3", "System", "Antmicro", "Offchip"):
             del sys.modules[name]
+    FakeStepper.moving.clear()
 
 
 READ_ONLY = {"BlocksRead"}
@@ -217,6 +220,7 @@ class FakeDotNet:
 
     def __init__(self) -> None:
         self.time = 0
+        self.in_step = False
         self.commands: list[str] = []
         self.compilations: list[list[str]] = []
         self.compiled: Part | None = None  # the monitor's private list, where it has one
@@ -314,9 +318,11 @@ class FakeDotNet:
 
     def RunFor(self, ticks: int) -> None:
         self.time += ticks
+        self.in_step = True
         if not self.cpu.IsHalted:
             self.cpu.ExecutedInstructions += ticks * 168 // 1000
             self.program()
+        self.in_step = False
 
     # monitor
     @property
@@ -335,12 +341,19 @@ class FakeDotNet:
 
 
 class FakeStepper:
-    """Stepper.cs, without sleeping."""
+    """Stepper.cs, without sleeping.
 
-    def __init__(self, emulation: FakeDotNet, machine: FakeDotNet, cpu: Part, quantum: int) -> None:
-        self._net, self._cpu, self.quantum = machine, cpu, quantum
+    Attributes:
+        moving: those that keep their machine started.
+    """
+
+    moving: set[FakeStepper] = set()
+
+    def __init__(self, emulation: Any, machine: Any, cpu: Any, quantum: int) -> None:
+        self._net, self._cpu, self.quantum = emulation.MasterTimeSource, cpu, quantum
         self._before = self._seen = 0
         self._sent = bytearray()
+        self.Paused = False
         machine.MachineReset += self._reset
 
     def Listen(self, uart: Part, number: int) -> None:
@@ -349,13 +362,17 @@ class FakeStepper:
         uart.CharReceived += note
 
     def Run(self, duration: int, cell: int) -> bytes:
+        self.Paused = getattr(self._net, "pauses", False)
         self._net.RunFor(min(duration, cell))
+        self.moving.add(self)
+        if self.Paused:
+            self.Stop()
         self.CountInstructions()
         sent, self._sent = bytes(self._sent), bytearray()
         return NetBytes(sent)
 
     def Stop(self) -> None:
-        pass
+        self.moving.discard(self)
 
     def CountInstructions(self) -> None:
         self._seen = self._cpu.ExecutedInstructions
@@ -365,7 +382,8 @@ class FakeStepper:
         self.CountInstructions()
         return self._before + self._seen
 
-    def _reset(self, _machine: FakeDotNet) -> None:
+    def _reset(self, _machine: Any) -> None:
+        assert not self.moving or self._net.in_step, "whoever resets a machine stops it before"
         self._before, self._seen = self._before + self._seen, 0
 
 
@@ -385,11 +403,9 @@ def install_fakes() -> FakeDotNet:
             net.logging.emulation_made()
 
     contents = modules(net.logging, Emulation, lambda: net)
-    contents["System.Reflection"] |= {
-        "BindingFlags": types.SimpleNamespace(Instance=4, NonPublic=32),
-        "Assembly": types.SimpleNamespace(LoadFrom=lambda path: net.commands.append(f"load {path}"))}
+    contents["System.Reflection"]["Assembly"] = Part(LoadFrom=lambda path: net.commands.append(f"load {path}"))
     contents["Antmicro.Renode.Utilities"] |= {
         "AdHocCompiler": lambda: Part(Compile=net.compile),
         "TypeManager": types.SimpleNamespace(Instance=Part(ScanFile=lambda path: True))}
-    install(contents | {"Offchip": {}, "Offchip.Engine": {"Stepper": FakeStepper}})
+    install(contents)
     return net

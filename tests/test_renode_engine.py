@@ -28,7 +28,7 @@ from offchip.engines.protocol import DebugPort, Engine, I2cTap, Medium, SpiTap, 
 from offchip.engines.renode import engine as engine_module
 from offchip.engines.renode import locate, models
 from offchip.engines.renode import worker as worker_module
-from offchip.engines.renode.dotnet import BadPlatform, HostError, Refused, import_pyrenode3
+from offchip.engines.renode.dotnet import BadPlatform, DotNet, HostError, Refused, import_pyrenode3
 from offchip.engines.renode.engine import RenodeEngine
 from offchip.engines.renode.host import Host, parse_log_line
 from offchip.engines.renode.selftest import BANNER, PROGRAM
@@ -433,27 +433,34 @@ def test_board_is_built_as_measured(host: Host, net: FakeDotNet) -> None:
 
 def test_models_are_compiled_once(net: FakeDotNet, tmp_path: Path) -> None:
     files = models.included(BOARD)
-    assert {file.name for file in files} == {file.name for file in (BOARD.parent / "peripherals").glob("*.cs")}
-    net.compiled = Part(GetValue=lambda monitor: compiled)
+    assert {file.name for file in files} >= {"SpiTap.cs", "Stm32F4I2c.cs", "Stm32F4Flash.cs"}
+    renode = DotNet(tmp_path / "log")
     compiled = Part(Add=lambda hash_: hashes.append(hash_))
+    net.compiled = Part(GetValue=lambda monitor: compiled)
     hashes: list[str] = []
     for _ in range(2):  # two workers
         hashes.clear()
         models._loaded.clear()
-        assert models.provide(net.internal, "1.16.1", files, tmp_path)
-        assert hashes == [hashlib.sha256(file.read_bytes()).hexdigest().upper() for file in files]
-    assert net.compilations == [[str(file) for file in files]]
+        models.load(renode, BOARD, tmp_path)
+        assert hashes == [hashlib.sha256(file.read_bytes()).hexdigest().upper() for file in (models.STEPPER, *files)]
+    assert net.compilations == [[str(file) for file in (models.STEPPER, *files)]]
     (kept,) = (tmp_path / "renode-models").iterdir()
     assert kept.read_bytes() == b"assembly" and net.commands == [f"load {kept}"] * 2
-    assert models.provide(net.internal, "1.16.2", files, tmp_path) and len(net.compilations) == 2
+    renode.version = "another"
+    models.load(renode, BOARD, tmp_path)
+    assert len(net.compilations) == 2
 
 
 def test_models_that_do_not_compile_are_left_to_renode(net: FakeDotNet, tmp_path: Path) -> None:
     net.compiled = Part(GetValue=lambda monitor: [])
-    net.compile = net.refuse("There were compilation errors")
+    renode = DotNet(tmp_path / "log")
+    missing = tmp_path / "missing.repl"
+    missing.write_text("sysbus:\n    preinit:\n        include @missing.cs\n")
     models._loaded.clear()
-    assert not models.provide(net.internal, "1.16.1", models.included(BOARD), tmp_path)
-    assert not models.provide(net.internal, "1.16.1", [tmp_path / "missing.cs"], tmp_path)
+    models.load(renode, missing, tmp_path)
+    net.compile = net.refuse("There were compilation errors")
+    models.load(renode, BOARD, tmp_path)
+    assert net.commands == [f"include @{models.STEPPER}"] * 2
 
 
 def test_platform_with_a_space_in_its_path(net: FakeDotNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

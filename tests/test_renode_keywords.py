@@ -21,7 +21,7 @@ from offchip.engines.renode.dotnet import HostError, Refused
 from offchip.engines.renode.locate import find_renode, missing_packages
 from offchip.engines.renode.monitor_host import MonitorHost
 from RenodeKeywords.log_tester import Entry, parse_entry
-from tests.fake_renode import FakeLogging, install, modules, uninstall
+from tests.fake_renode import Event, FakeLogging, FakeStepper, Part, install, modules, uninstall
 
 ROOT = Path(__file__).resolve().parent.parent
 STYLE = ROOT / "robot/renode-style"
@@ -253,12 +253,6 @@ def test_an_engine_that_is_not_there_fails_the_setup(tmp_path: Path) -> None:
 
 
 # Renode's side on a fake .NET --------------------------------------------------------------------------------------
-class Event(list[Any]):
-    def __iadd__(self, handler: Any) -> Event:  # as an event of pythonnet
-        self.append(handler)
-        return self
-
-
 class FakeUart:
     """Notes what it is given and when."""
 
@@ -275,13 +269,21 @@ class FakeRenode:
         self.time, self.IsStarted, self.machines = 0, False, ["board"]
         self.uart, self.slices, self.commands = FakeUart(), [], []
         self.uart.WriteChar = lambda value: self.uart.given.append((value, self.time))
-        self.cpu = types.SimpleNamespace(PC=types.SimpleNamespace(RawValue=0x8000100),
+        self.MachineReset, self.in_step, self.pauses = Event(), False, False
+        self.AdvanceImmediately = False
+        self.cpu = types.SimpleNamespace(ExecutedInstructions=0, PC=types.SimpleNamespace(RawValue=0x8000100),
                                          GetRegister=lambda n: types.SimpleNamespace(RawValue=n * 16))
         self.logging = FakeLogging()
 
-    internal = MasterTimeSource = property(lambda self: self)
+    internal = MasterTimeSource = SystemBus = property(lambda self: self)
     ElapsedVirtualTime = property(lambda self: types.SimpleNamespace(
         Ticks=self.time, TimeElapsed=types.SimpleNamespace(Ticks=self.time)))
+
+    def GetType(self) -> Part:
+        return Part(GetField=lambda name, flags: None)
+
+    def GetCPUs(self) -> list[Any]:
+        return [self.cpu]
 
     def SetSeed(self, seed: int) -> None:
         self.seed = seed
@@ -294,8 +296,7 @@ class FakeRenode:
         self.slices.append(ticks)
         self.time += ticks
         for value, _ in self.uart.given[-1:]:
-            for handler in self.uart.CharReceived:
-                handler(value)
+            self.uart.CharReceived.fire(value)
 
     def __iter__(self) -> Any:
         return iter([self] * len(self.machines))
@@ -307,10 +308,12 @@ class FakeRenode:
         return {"sysbus.usart1": self.uart, "sysbus.cpu": self.cpu}[path]
 
     def clear(self) -> None:
+        assert not FakeStepper.moving
         self.machines = []
         self.logging.emulation_made()
 
     def execute(self, line: str) -> tuple[str, str]:
+        assert not FakeStepper.moving, "a command would find the machine running"
         self.commands.append(line)
         if line == "runMacro $boot":
             self.IsStarted = True
@@ -319,6 +322,7 @@ class FakeRenode:
         return "", "No such command" if line == "bad" else ""
 
     def execute_script(self, path: str) -> tuple[str, str]:
+        assert not FakeStepper.moving, "a script would find the machine running"
         return "", f"{path}: it stops here\r\n"
 
 
@@ -334,7 +338,7 @@ def test_renode_time_flows_in_slices_and_bytes_at_line_rate(renode: tuple[Monito
     host, fake = renode
     wire = host.attach("sysbus.usart1", None)
     assert host.run(25_000_000) == [] and fake.slices == [10_000_000, 10_000_000, 5_000_000]
-    assert fake.AdvanceImmediately is True and fake.seed == 3
+    assert fake.seed == 3 and len(FakeStepper.moving) == 1  # the machine is started once, not in each slice
     host.write(wire, b"ab", 0)
     received = host.run(1_000_000)
     assert [value for value, _ in fake.uart.given] == list(b"ab")
@@ -342,6 +346,26 @@ def test_renode_time_flows_in_slices_and_bytes_at_line_rate(renode: tuple[Monito
     host.write(wire, b"cd", 2_000_000)
     host.run(5_000_000)
     assert [(value, at) for value, at in fake.uart.given[2:]] == [(ord("c"), 28_000_000), (ord("d"), 30_000_000)]
+
+
+def test_several_machines_run_by_renodes_own_clock(renode: tuple[MonitorHost, FakeRenode]) -> None:
+    host, fake = renode
+    host.run(1_000_000)
+    assert FakeStepper.moving and fake.AdvanceImmediately is False
+    fake.machines.append("second")
+    host.run(1_000_000)
+    assert not FakeStepper.moving and fake.AdvanceImmediately is True and fake.Quantum == 100_000
+
+
+def test_a_pause_from_inside_ends_the_run(renode: tuple[MonitorHost, FakeRenode]) -> None:
+    host, fake = renode
+    host.attach("sysbus.usart1", None)
+    fake.uart.WriteChar(0x41)
+    fake.pauses = True
+    with pytest.raises(Refused, match=r"a hook or a model paused the emulation at 0.010000000 s"):
+        host.run(1_000_000_000)
+    fake.pauses = False
+    assert [value for _, value, _ in host.run(1_000_000)] == [0x41] * 2  # nothing was lost, and it goes on
 
 
 def test_renode_never_runs_freely_between_keywords(renode: tuple[MonitorHost, FakeRenode]) -> None:
@@ -398,6 +422,6 @@ def test_a_log_of_the_suite_leaves_ours(renode: tuple[MonitorHost, FakeRenode], 
 def test_a_failing_callback_is_not_lost(renode: tuple[MonitorHost, FakeRenode]) -> None:
     host, fake = renode
     host.attach("sysbus.usart1", None)
-    fake.uart.CharReceived[0]("not a byte")
+    fake.uart.CharReceived.fire("not a byte")
     with pytest.raises(HostError, match="a callback failed: .*ValueError"):
         host.run(1_000_000)

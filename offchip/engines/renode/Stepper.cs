@@ -41,6 +41,7 @@ namespace Offchip.Engine
         // anything happened. Returns what the UARTs sent: number, value and 8 bytes of virtual time for each byte.
         public byte[] Run(ulong duration, ulong cell)
         {
+            Paused = false;
             if(cpu.IsHalted)  // its thread would spin while we wait
             {
                 Stop();
@@ -81,7 +82,11 @@ namespace Offchip.Engine
                 }
                 started = false;
             }
+            source.Quantum = TimeInterval.FromTicks(quantum);  // for whoever else lets time pass
         }
+
+        // The last Run ended early: a hook or a model paused the machine. The next one goes on from there.
+        public bool Paused { get; private set; }
 
         public ulong Instructions
         {
@@ -118,10 +123,18 @@ namespace Offchip.Engine
                     machine.Start();
                     source.Start();
                 }
-                while(!waits)
+                for(var checks = 0; !waits && checks < PauseChecks;)
                 {
-                    Monitor.Wait(gate);
+                    var nothingMoves = !Monitor.Wait(gate, PauseCheckMs) && machine.IsPaused && !machine.InternalPause;
+                    checks = nothingMoves ? checks + 1 : 0;
                 }
+                Paused = !waits;
+                started &= waits;
+            }
+            if(Paused)
+            {
+                emulation.PauseAll();
+                source.Quantum = TimeInterval.FromTicks(quantum);
             }
         }
 
@@ -169,6 +182,10 @@ namespace Offchip.Engine
             }
             lock(gate)
             {
+                if(!started)
+                {
+                    return;
+                }
                 waits = true;
                 Monitor.PulseAll(gate);
                 while(waits && !stops)
@@ -248,6 +265,10 @@ namespace Offchip.Engine
         private ulong limitAtSync;
         private ulong lastTime;
         private volatile bool eventful;
+
+        // so often, in milliseconds of the host, a machine that stands still is looked at before it counts as paused
+        private const int PauseCheckMs = 100;
+        private const int PauseChecks = 2;
 
         // a core that executes fewer in a cell only counts ticks
         private const ulong AwakeInstructions = 1000;

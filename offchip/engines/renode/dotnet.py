@@ -45,6 +45,7 @@ class DotNet:
         system: the .NET namespace ``System``.
         emulations: pyrenode3's ``Emulation``; the emulation itself is another object after every ``clear()``.
         interval: the .NET class ``TimeInterval``; its ticks are ns.
+        to_class: the object behind a .NET interface, with all its members.
         version: of Renode, in words.
 
     Raises:
@@ -58,7 +59,7 @@ class DotNet:
         self.system = namespace("System")
         self.recoverable: type[Exception] = namespace("Antmicro.Renode.Exceptions").RecoverableException
         self.interval = namespace("Antmicro.Renode.Time").TimeInterval
-        self._to_class = pyrenode3.interface_to_class
+        self.to_class: Callable[[Any], Any] = pyrenode3.interface_to_class
         # a thread of its own for the log would be ended by its first flush, and 10,000 lines later nothing moves
         utilities.ConfigurationManager.Instance.SetNonPersistent[self.system.Boolean](
             "general", "use-synchronous-logging", True)
@@ -103,7 +104,7 @@ class DotNet:
     def peripheral(self, machine: Any, path: str) -> Any:
         """The .NET object of a peripheral. Raises Refused when there is none."""
         try:
-            return self._to_class(machine[path])
+            return self.to_class(machine[path])
         except Exception as error:
             raise Refused(f'the platform has no peripheral "{path}" ({message_of(error)})') from None
 

@@ -21,7 +21,7 @@ from typing import Any
 from offchip import chip_map
 from offchip.engines.protocol import Diagnostic, RunResult, UartByte
 from offchip.engines.renode import models
-from offchip.engines.renode.dotnet import BadPlatform, Callbacks, DotNet, Refused, message_of, namespace, one_line
+from offchip.engines.renode.dotnet import BadPlatform, Callbacks, DotNet, Refused, message_of, one_line
 
 FLASH = chip_map.FLASH.start
 NVM, NVM_SIZE = chip_map.DATA.start, chip_map.DATA.size
@@ -69,6 +69,7 @@ class Host:
         self._handles: dict[str, Any] = {}
         self._seed = seed
         self.version = self._net.version
+        stepper = models.load(self._net, platform)
         self._load(platform)
 
         self.emulation = self._net.emulation
@@ -77,7 +78,7 @@ class Host:
         self.bus = self.machine.SystemBus
         self.cpu = self["sysbus.cpu"]
         self.mips = int(self.cpu.PerformanceInMips)
-        self._stepper = namespace("Offchip.Engine").Stepper(self.emulation, self.machine, self.cpu, QUANTUM_US * 1000)
+        self._stepper = stepper(self.emulation, self.machine, self.cpu, QUANTUM_US * 1000)
 
         self.powered = False
         self._magnet_near: bool | None = None
@@ -356,8 +357,6 @@ class Host:
     # building ----------------------------------------------------------------------------------------------------
     def _load(self, platform: Path) -> None:
         file, platform = platform, _without_spaces(platform.resolve())
-        if not models.provide(self._net.monitor, self.version, [models.STEPPER, *models.included(platform)]):
-            self.command(f"include @{models.STEPPER}")
         self._net.emulation.SetSeed(self._seed & 0x7FFFFFFF)
         self.command(f'mach create "{_MACHINE}"')
         try:

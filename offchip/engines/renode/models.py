@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from offchip.engines.renode.dotnet import DotNet, HostError, namespace
 from offchip.paths import CACHE
 
 #: what the host itself needs in Renode
@@ -52,33 +53,48 @@ def _files(platform: Path) -> tuple[list[Path], list[Path]]:
     return descriptions, list(sources)
 
 
-def provide(monitor: Any, version: str, files: Sequence[Path], cache: Path = CACHE) -> bool:
+def load(net: DotNet, platform: Path, cache: Path = CACHE) -> type[Any]:
+    """Load what the hosts need and, if it works out, what ``platform`` includes.
+
+    Returns:
+        The .NET class ``Stepper``.
+
+    Raises:
+        HostError: Renode cannot compile it.
+    """
+    if not _provide(net, [STEPPER, *included(platform)], cache):
+        _, complaint = net.execute(f"include @{STEPPER}")
+        if complaint:
+            raise HostError(f"Renode does not compile {STEPPER}: {complaint}")
+    stepper: type[Any] = namespace("Offchip.Engine").Stepper
+    return stepper
+
+
+def _provide(net: DotNet, files: Sequence[Path], cache: Path) -> bool:
     """Load ``files`` as one assembly, compiled now or before, and tell the monitor that it has compiled each of them.
 
-    ``version``: of Renode. False: Renode has to compile them itself.
+    False: Renode has to compile them itself.
     """
-    import System
-    from Antmicro.Renode.Utilities import AdHocCompiler, TypeManager
-
-    private = System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.NonPublic
-    field = monitor.GetType().GetField("scannedFilesCache", private)  # hashes of the files that it compiled
+    utilities, reflection = namespace("Antmicro.Renode.Utilities"), namespace("System.Reflection")
+    private = reflection.BindingFlags.Instance | reflection.BindingFlags.NonPublic
+    field = net.monitor.GetType().GetField("scannedFilesCache", private)  # hashes of the files that it compiled
     if field is None:
         return False
     try:
         texts = [file.read_bytes() for file in files]
-        name = hashlib.sha256(b"\0".join([version.encode(), *texts])).hexdigest()
+        name = hashlib.sha256(b"\0".join([net.version.encode(), *texts])).hexdigest()
         if name in _loaded:
             return True
         assembly = cache / _FOLDER / f"{name[:32]}.dll"
         if not assembly.is_file():
-            made = AdHocCompiler().Compile(System.Array[System.String]([str(file) for file in files]))
+            made = utilities.AdHocCompiler().Compile(net.system.Array[net.system.String]([str(file) for file in files]))
             assembly = _keep(Path(made), assembly)
-        System.Reflection.Assembly.LoadFrom(str(assembly))
-        if not TypeManager.Instance.ScanFile(str(assembly)):
+        reflection.Assembly.LoadFrom(str(assembly))
+        if not utilities.TypeManager.Instance.ScanFile(str(assembly)):
             return False
-    except (OSError, System.Exception):
+    except (OSError, net.system.Exception):
         return False
-    compiled = field.GetValue(monitor)
+    compiled = field.GetValue(net.monitor)
     for text in texts:
         compiled.Add(hashlib.sha256(text).hexdigest().upper())
     _loaded.add(name)

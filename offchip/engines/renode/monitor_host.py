@@ -7,12 +7,15 @@ Runs in a worker process, on its main thread, by the rules of :mod:`offchip.engi
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from offchip.engines.renode import models
 from offchip.engines.renode.dotnet import Callbacks, DotNet, Refused, message_of
 from offchip.engines.renode.host import BITS_PER_BYTE, FEED_SLICE_NS, IDLE_SLICE_NS, QUANTUM_US, baud_rate
+from offchip.paths import BOARD
 
 #: (number of the wire, byte, virtual time in ns)
 Received = tuple[int, int, int]
@@ -50,6 +53,10 @@ class MonitorHost:
         self._wires: list[_Wire] = []
         self._received: list[Received] = []
         self.version = self._net.version
+        # with the models of this lab's boards, which a script will most likely include
+        self._stepper_class = models.load(self._net, BOARD)
+        self._stepper: Any = None
+        self._stepped: tuple[Any, ...] | None = None
         self._emulation.SetSeed(seed & 0x7FFFFFFF)
 
     @property
@@ -61,10 +68,12 @@ class MonitorHost:
         """One monitor command. Raises Refused with the monitor's text."""
         if line.strip() in _STARTS:  # time flows only in run()
             return ""
+        self._rest()
         return self._answer(*self._net.execute(line))
 
     def script(self, path: str) -> str:
         """A .resc by its absolute path. Raises Refused."""
+        self._rest()
         return self._answer(*self._net.execute_script(path))
 
     def _answer(self, out: str, err: str) -> str:
@@ -77,6 +86,7 @@ class MonitorHost:
 
     def clear(self) -> None:
         """Remove every machine and wire."""
+        self._rest()
         self._wires.clear()
         self._received.clear()
         self._net.emulations.clear()
@@ -151,20 +161,55 @@ class MonitorHost:
         return int(self._emulation.MasterTimeSource.ElapsedVirtualTime.Ticks)
 
     def run(self, duration_ns: int) -> list[Received]:
-        """Let virtual time pass in every machine; returns what the UARTs sent."""
-        if not any(True for _ in self._net.emulations):
+        """Let virtual time pass in every machine; returns what the UARTs sent.
+
+        Raises:
+            Refused: there is no machine, or one was paused from inside, by a hook for instance; nothing else is lost.
+        """
+        machines = [wrapper.internal for wrapper in self._net.emulations]
+        if not machines:
             raise Refused("there is no machine to run; make one with mach create")
-        source = self._emulation.MasterTimeSource
-        source.AdvanceImmediately = True
-        source.Quantum = self._net.interval.FromMicroseconds(QUANTUM_US)
+        advance = self._advance_by_steps(machines) or self._advance_by_run_for
         left = duration_ns
         while left > 0:
             duration = min(left, FEED_SLICE_NS if any(w.line for w in self._wires) else IDLE_SLICE_NS)
             self._feed(duration)
-            self._emulation.RunFor(self._net.interval.FromTicks(duration))
+            advance(duration)
             self._callbacks.check()
             left -= duration
         return self.take()
+
+    def _advance_by_steps(self, machines: list[Any]) -> Callable[[int], None] | None:
+        """The way for one machine with one core, as nearly all have; None for the others."""
+        cores = [*machines[0].SystemBus.GetCPUs()] if len(machines) == 1 else []
+        if len(cores) != 1:
+            self._rest()
+            return None
+        wanted = (self._emulation, machines[0], cores[0])
+        if wanted != self._stepped:
+            self._rest()
+            try:
+                self._stepper = self._stepper_class(*wanted[:2], self._net.to_class(cores[0]), QUANTUM_US * 1000)
+            except TypeError:  # a core that is none of Renode's own
+                return None
+            self._stepped = wanted
+        return self._step
+
+    def _step(self, duration_ns: int) -> None:
+        self._stepper.Run(duration_ns, duration_ns)
+        if self._stepper.Paused:
+            raise Refused(f"a hook or a model paused the emulation at {self.now_ns / 1e9:.9f} s of virtual time")
+
+    def _advance_by_run_for(self, duration_ns: int) -> None:
+        source = self._emulation.MasterTimeSource
+        source.AdvanceImmediately = True
+        source.Quantum = self._net.interval.FromMicroseconds(QUANTUM_US)
+        self._emulation.RunFor(self._net.interval.FromTicks(duration_ns))
+
+    def _rest(self) -> None:
+        """Whatever may change a machine finds it as after ``RunFor``."""
+        if self._stepper is not None:
+            self._stepper.Stop()
 
     def take(self) -> list[Received]:
         """What the UARTs sent in monitor commands, e.g. ``emulation RunFor``."""
