@@ -21,8 +21,8 @@ from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB, Uc  # noqa: E402
 from unicorn import __version__ as unicorn_version  # noqa: E402
 from unicorn.arm_const import UC_ARM_REG_PC, UC_ARM_REG_R0, UC_CPU_ARM_CORTEX_M4  # noqa: E402
 
+from offchip import vault  # noqa: E402
 from offchip.board.board import Board  # noqa: E402
-from offchip.board.factory import MediumKind, Scheme  # noqa: E402
 from offchip.engines.embedded.engine import EmbeddedEngine  # noqa: E402
 from offchip.engines.embedded.machine import EmbeddedMachine  # noqa: E402
 from offchip.errors import OffchipError  # noqa: E402
@@ -36,8 +36,8 @@ ENTRY = 8
 #: add, eor, mul, str, ldr, adc, lsr, cmp, branch: nine instructions that go round for ever, counted in r0
 LOOP = bytes.fromhex("064c0020013081eac00101fb00f26260636845eb0305ee098642f3e700010020")
 LOOP_INSTRUCTIONS = 9
-SCENARIOS = {"internal": (Scheme.INTERNAL, MediumKind.NONE), "SD card": (Scheme.PLAIN, MediumKind.SD),
-             "EEPROM": (Scheme.PLAIN, MediumKind.EEPROM)}
+SCENARIOS = {"internal": (vault.INTERNAL, vault.NONE), "SD card": (vault.PLAIN, vault.SD),
+             "EEPROM": (vault.PLAIN, vault.EEPROM)}
 
 
 # (a) the core alone ----------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def measure_core(seconds: float) -> None:
 
 
 # (b), (c) the device -----------------------------------------------------------------------------------------------
-def prepare(elf: Path, scheme: Scheme, medium: MediumKind) -> Board:
+def prepare(elf: Path, scheme: vault.Scheme, medium: vault.MediumKind) -> Board:
     """A provisioned board whose endpoint is the laboratory's broker."""
     return Scene(things=(THING,)).build(THING, Defence(scheme, medium), elf=elf, publish_interval_ms=5000).board
 
@@ -112,7 +112,7 @@ def measure_device(elf: Path) -> None:
               f"{accesses:8,}   {share:.0%}")
 
 
-def register_share(elf: Path, scheme: Scheme, medium: MediumKind) -> tuple[int, float]:
+def register_share(elf: Path, scheme: vault.Scheme, medium: vault.MediumKind) -> tuple[int, float]:
     """(register accesses, share of host time inside the peripherals), from a run timed access by access."""
     spent, accesses = 0.0, 0
     plain = EmbeddedMachine.io_read, EmbeddedMachine.io_write

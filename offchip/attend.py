@@ -13,19 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from offchip import chip_map
-from offchip.board import fat
-from offchip.board.factory import (
-    CONFIGURATION_SIZE,
-    MediumKind,
-    Scheme,
-    configuration_page,
-    eeprom_record,
-)
+from offchip.board.factory import configuration_page, medium_image
 from offchip.files import replace_file
 from offchip.interrupt import Interrupt
 from offchip.live import open_scene
 from offchip.network.esp_at import Modem
 from offchip.scene import Defence
+from offchip.vault import EEPROM, SD, MediumKind, Scheme
 
 SD_SIZE = 16 << 20
 _BYTE_S = 10 / 115200
@@ -43,13 +37,9 @@ class Session:
         self._start = time.monotonic()
         self._scene, _ = open_scene(folder)
         provisioning = self._scene.provisioning(defence=Defence(scheme, medium))
-        credentials = provisioning.credentials
-        page = configuration_page(provisioning).ljust(CONFIGURATION_SIZE, b"\xFF")
-        files = credentials.sd_files() if provisioning.medium is MediumKind.SD else {}
-        record = eeprom_record(credentials) if provisioning.medium is MediumKind.EEPROM else b""
-        for name, content in (("nvm.img", page.ljust(chip_map.DATA.size, b"\xFF")),
-                              ("card.img", fat.make_volume(SD_SIZE, files)),
-                              ("eeprom.img", record.ljust(chip_map.EEPROM_SIZE, b"\xFF"))):
+        for name, content in (("nvm.img", configuration_page(provisioning).ljust(chip_map.DATA.size, b"\xFF")),
+                              ("card.img", medium_image(provisioning, SD, SD_SIZE)),
+                              ("eeprom.img", medium_image(provisioning, EEPROM, chip_map.EEPROM_SIZE))):
             replace_file(folder / name, content)
 
     def _now_ns(self) -> int:

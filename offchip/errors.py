@@ -26,6 +26,10 @@ class DebugAccessRefused(OffchipError):
     """The debug port refused an access because of readout protection (RM0090 3.7.3)."""
 
 
+class VaultError(OffchipError):
+    """There is no such scheme or medium, or a scheme cannot keep on the medium what it was given."""
+
+
 class FactoryError(OffchipError):
     """The factory tool cannot provision the device as asked."""
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from offchip.board.factory import MediumKind, Scheme
 from offchip.broker.world import WIDE, enrol
 from offchip.errors import BrokerError, OffchipError
 from offchip.interrupt import Interrupt
 from offchip.pki import Identity
 from offchip.scene import Defence, Scene
 from offchip.scene.scene import THING
+from offchip.vault import MediumKind, Scheme
 
 OBSERVER = "observer"
 _SLICE_S = 0.05

@@ -12,20 +12,16 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from offchip import vault
 from offchip.attacks import bus, debug, medium, network
 from offchip.attacks.evidence import AttackFailed
-from offchip.board import fat
 from offchip.board.board import Board
 from offchip.board.create import create_board
 from offchip.board.factory import (
     CONFIGURATION_ADDRESS,
-    MediumKind,
-    Scheme,
     configuration_page,
-    eeprom_record,
     provision,
 )
-from offchip.board.records import EEPROM_MAGIC, Tag, decode_record
 from offchip.engines.protocol import Capabilities, Diagnostic, RunResult, Transfer, UartByte
 from offchip.errors import (
     BoardError,
@@ -39,6 +35,8 @@ from offchip.errors import (
 from offchip.network.internet import Internet
 from offchip.network.tcp import TcpService
 from offchip.paths import BOARD
+from offchip.vault import fat, plain
+from offchip.vault.records import EEPROM_MAGIC, Tag, decode_record
 from tests.test_factory import CA, CA_KEY, CA_PEM, CREDENTIALS, DEVICE, DEVICE_KEY, PROVISIONING, der, key_bytes
 from tests.test_modem import HOST, Server
 
@@ -379,17 +377,17 @@ def test_provisioning_internal_then_protect():
         provision(engine, PROVISIONING)
 
 
-@pytest.mark.parametrize("kind", [MediumKind.SD, MediumKind.EEPROM])
+@pytest.mark.parametrize("kind", [vault.SD, vault.EEPROM])
 def test_provisioning_plain_and_stealing_it(kind):
     board = Board(FakeEngine())
-    provision(board.engine, dataclasses.replace(PROVISIONING, scheme=Scheme.PLAIN, medium=kind))
-    taken = board.sd if kind is MediumKind.SD else board.eeprom
+    provision(board.engine, dataclasses.replace(PROVISIONING, scheme=vault.PLAIN, medium=kind))
+    taken = board.sd if kind is vault.SD else board.eeprom
     loot = medium.steal_credentials(taken, 5)
     assert loot.identity is not None
     key, certificate = loot.identity
     assert key.key.private_numbers() == DEVICE_KEY.private_numbers() and certificate.certificate == DEVICE
     assert {each.certificate for each in loot.certificates} == {CA, DEVICE} and len(loot.keys) == 1
-    where = {MediumKind.SD: "sdcard:/CREDS/DEVICE.KEY", MediumKind.EEPROM: "eeprom"}
+    where = {vault.SD: "sdcard:/CREDS/DEVICE.KEY", vault.EEPROM: "eeprom"}
     assert key.where == where[kind] and loot.evidence[-1].time_ns == 5
     assert loot.evidence[-1].detail.startswith(f"{taken.size} bytes read")
     assert "PRIVATE" not in repr(loot)
@@ -401,15 +399,15 @@ def test_medium_too_small_for_its_content():
     engine = FakeEngine()
     engine.media["eeprom"].size = 512
     with pytest.raises(FactoryError, match="EEPROM of 512"):
-        provision(engine, dataclasses.replace(PROVISIONING, scheme=Scheme.PLAIN, medium=MediumKind.EEPROM))
+        provision(engine, dataclasses.replace(PROVISIONING, scheme=vault.PLAIN, medium=vault.EEPROM))
     engine.media["sdcard"].size = 1 << 20
-    with pytest.raises(FactoryError, match="SD card: a card image"):
-        provision(engine, dataclasses.replace(PROVISIONING, scheme=Scheme.PLAIN, medium=MediumKind.SD))
+    with pytest.raises(FactoryError, match="a card image"):
+        provision(engine, dataclasses.replace(PROVISIONING, scheme=vault.PLAIN, medium=vault.SD))
 
 
 def test_deleted_key_is_still_on_the_card():
     board = Board(FakeEngine())
-    board.sd.format(CREDENTIALS.sd_files())
+    board.sd.format(plain.files(CREDENTIALS.entries()))
     board.sd.delete_file("/CREDS/DEVICE.KEY")
     loot = medium.steal_credentials(board.sd, 0)
     assert loot.identity is not None and loot.identity[0].where == "sdcard"
@@ -421,13 +419,13 @@ def test_rogue_anchor_on_both_media():
         medium.replace_trust_anchor(board.sd, der(DEVICE), 0)
     with pytest.raises(AttackFailed, match="eeprom: the trust anchor"):
         medium.replace_trust_anchor(board.eeprom, der(DEVICE), 0)
-    board.sd.format(CREDENTIALS.sd_files())
-    board.eeprom.write(0, eeprom_record(CREDENTIALS))
+    board.sd.format(plain.files(CREDENTIALS.entries()))
+    board.eeprom.write(0, plain.record(CREDENTIALS.entries()))
     evidence = medium.replace_trust_anchor(board.sd, der(DEVICE), 9)
     assert board.sd.read_file("/CREDS/ROOTCA.CRT") == DEVICE.public_bytes(serialization.Encoding.PEM) == evidence.after
     assert evidence.before == CA_PEM
     medium.replace_trust_anchor(board.sd, der(CA), 9, keep=True)
-    assert board.sd.read_file("/CREDS/ROOTCA.CRT") == evidence.after + CA_PEM
+    assert board.sd.read_file("/CREDS/ROOTCA.CRT") == CA_PEM + evidence.after
     for keep, anchors in ((False, [der(DEVICE)]), (True, [der(CA), der(DEVICE)])):
         medium.replace_trust_anchor(board.eeprom, anchors[0], 9, keep)
         fields = decode_record(board.eeprom.image, EEPROM_MAGIC)
@@ -482,7 +480,7 @@ def test_sd_blocks_are_rebuilt_from_the_wires():
 
 
 def test_credentials_are_sniffed_from_sd_reads_in_any_order():
-    image = fat.make_volume(8 << 20, CREDENTIALS.sd_files())
+    image = fat.make_volume(8 << 20, plain.files(CREDENTIALS.entries()))
     numbers = [number for number in range(len(image) // 512) if any(image[number * 512:number * 512 + 512])]
     reads = [read_transfer(17, number * 512, [image[number * 512:number * 512 + 512]]) for number in numbers]
     loot = bus.sniff_credentials(reversed(reads))
@@ -493,7 +491,7 @@ def test_credentials_are_sniffed_from_sd_reads_in_any_order():
 
 @pytest.mark.parametrize("repeated_start", ["s", "Sr"])
 def test_credentials_are_sniffed_from_eeprom_reads(repeated_start):
-    record = eeprom_record(CREDENTIALS)
+    record = plain.record(CREDENTIALS.entries())
     reads = []
     for at_byte in range(0, len(record), 100):
         piece = " ".join(f"{value:02X}+" for value in record[at_byte:at_byte + 100])
@@ -591,7 +589,7 @@ def mosquitto(tmp_path_factory):
 
 def test_stolen_identity_works_at_a_real_broker(mosquitto):
     board = Board(FakeEngine())
-    board.sd.format(CREDENTIALS.sd_files())
+    board.sd.format(plain.files(CREDENTIALS.entries()))
     key, certificate = medium.steal_credentials(board.sd, 0).identity
     outcome = network.impersonate("127.0.0.1", mosquitto, None, "thing-1", certificate.pem, key.pem,
                                   publish=[("allowed/x", b"forged")], subscribe=["allowed/#"])

@@ -20,19 +20,16 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offchip import vault
 from offchip.attacks.carving import carve, carve_scalar
-from offchip.board import fat
 from offchip.board.factory import (
-    Credentials,
-    MediumKind,
     Provisioning,
-    Scheme,
     configuration_page,
-    eeprom_record,
-    pem,
 )
-from offchip.board.records import EEPROM_MAGIC, Tag, decode_entries, decode_record, encode_entries
 from offchip.errors import FactoryError, MediumError
+from offchip.vault import fat, plain
+from offchip.vault.credentials import Credentials, pem
+from offchip.vault.records import EEPROM_MAGIC, Tag, decode_entries, decode_record, encode_entries
 
 MIB = 1 << 20
 
@@ -80,7 +77,7 @@ def run(*command: str, data: bytes = b"") -> str:
     (16 * MIB, False, 16), (16 * MIB, True, 16), (34 * MIB, False, 32), (36 * MIB, True, 32),
 ])
 def test_volume_is_clean_for_fsck_and_readable_for_mtools(tmp_path, size, partitioned, bits):
-    files = CREDENTIALS.sd_files() | {"/EMPTY.TXT": b"", "/LONG.BIN": bytes(range(256)) * 40}
+    files = plain.files(CREDENTIALS.entries()) | {"/EMPTY.TXT": b"", "/LONG.BIN": bytes(range(256)) * 40}
     image = fat.Image(fat.make_volume(size, files, partitioned=partitioned))
     fat.write_file(image, "/LONG.BIN", b"short now")
     fat.write_file(image, "/CREDS/DEVICE.CRT", bytes(9000))
@@ -116,7 +113,7 @@ def test_volume_made_by_a_pc_is_read(tmp_path):
 
 
 def test_same_input_same_image():
-    one, two = (fat.make_volume(8 * MIB, CREDENTIALS.sd_files()) for _ in range(2))
+    one, two = (fat.make_volume(8 * MIB, plain.files(CREDENTIALS.entries())) for _ in range(2))
     assert one == two
 
 
@@ -160,14 +157,14 @@ def test_configuration_page_byte_by_byte():
 
 
 def test_plain_keeps_credentials_out_of_the_page():
-    plain = dataclasses.replace(PROVISIONING, scheme=Scheme.PLAIN, medium=MediumKind.EEPROM, client_id="c1",
+    chosen = dataclasses.replace(PROVISIONING, scheme=vault.PLAIN, medium=vault.EEPROM, client_id="c1",
                                 tls_versions=frozenset({"1.3"}))
-    page = configuration_page(plain)
+    page = configuration_page(chosen)
     fields = decode_record(page, b"OCF1")
     assert not {9, 10, 11} & {tag for tag, _ in fields}
     assert [(1, b"\1"), (2, b"\2"), (15, b"\2"), (4, b"c1")] == [f for t in (1, 2, 15, 4) for f in fields if f[0] == t]
     assert carve(page, "page") == ([], [])
-    record = decode_record(eeprom_record(CREDENTIALS) + b"\xFF" * 100, EEPROM_MAGIC)
+    record = decode_record(plain.record(CREDENTIALS.entries()) + b"\xFF" * 100, EEPROM_MAGIC)
     assert record == [(9, der(CA)), (10, der(DEVICE)), (11, key_bytes(DEVICE_KEY, "DER"))]
 
 
@@ -188,7 +185,7 @@ def test_any_bytes_are_entries_or_one_error(data):
 
 @pytest.mark.parametrize(("at", "message"), [(0, "no OCE1 record"), (4, "version"), (7, "claims"), (60, "CRC")])
 def test_damaged_records_are_named(at, message):
-    record = bytearray(eeprom_record(CREDENTIALS))
+    record = bytearray(plain.record(CREDENTIALS.entries()))
     record[at] ^= 0x80
     with pytest.raises(MediumError, match=message):
         decode_record(bytes(record), EEPROM_MAGIC)
@@ -201,7 +198,7 @@ def test_damaged_records_are_named(at, message):
     ({"publish_topics": ("a/#",)}, "wildcard"), ({"publish_interval_ms": 0}, "interval"),
     ({"keep_alive_s": 70000}, "keep alive"), ({"tls_versions": frozenset()}, "TLS versions"),
     ({"tls_versions": frozenset({"1.1"})}, "TLS versions"), ({"rdp_level": 3}, "RDP"), ({"sntp_host": ""}, "SNTP"),
-    ({"medium": MediumKind.SD}, "medium"), ({"scheme": Scheme.PLAIN}, "medium"), ({"wifi_ssid": "s" * 33}, "SSID"),
+    ({"medium": vault.SD}, "medium"), ({"scheme": vault.PLAIN}, "medium"), ({"wifi_ssid": "s" * 33}, "SSID"),
     ({"credentials": dataclasses.replace(CREDENTIALS, anchors=())}, "trust anchors"),
     ({"credentials": dataclasses.replace(CREDENTIALS, anchors=(bytes(9000), bytes(9000)))}, "configuration page"),
     ({"credentials": dataclasses.replace(CREDENTIALS, anchors=(bytes(70000),))}, "70000 bytes"),
@@ -235,7 +232,7 @@ def test_credential_files_are_checked_by_name(tmp_path):
 
 
 def test_openssl_accepts_the_files_on_the_card(tmp_path):
-    for path, content in CREDENTIALS.sd_files().items():
+    for path, content in plain.files(CREDENTIALS.entries()).items():
         Path(tmp_path, Path(path).name).write_bytes(content)
     public = run("openssl", "pkey", "-in", str(tmp_path / "DEVICE.KEY"), "-pubout")
     assert public == run("openssl", "x509", "-in", str(tmp_path / "DEVICE.CRT"), "-noout", "-pubkey")

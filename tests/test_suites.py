@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from offchip import vault
 from offchip.board.create import create_board
-from offchip.board.factory import Credentials, MediumKind, Provisioning, Scheme, provision
+from offchip.board.factory import Provisioning, provision
 from offchip.pki import Authority
 from offchip.report.record import Evidence, Record, Verdict
 
@@ -47,8 +48,8 @@ def test_same_firmware_seed_and_inputs_give_the_same_instruction_count() -> None
         with create_board("embedded", elf=ELF, seed=seed) as board:
             provision(board.engine, Provisioning(
                 "thing-1", "nowhere.test", ("a", "b"),
-                Credentials((authority.root.certificate_der,), device.certificate_der, device.key_der),
-                Scheme.PLAIN, MediumKind.SD))
+                vault.Credentials((authority.root.certificate_der,), device.certificate_der, device.key_der),
+                vault.PLAIN, vault.SD))
             board.power_on()
             board.run(5)
             return board.engine.instructions, board.console.lines, board.engine.now_ns

@@ -7,10 +7,10 @@ import random
 
 from offchip.attacks.carving import carve
 from offchip.attacks.evidence import AttackFailed, Evidence, Loot
-from offchip.board.factory import SD_ANCHORS, SD_CERTIFICATE, SD_PRIVATE_KEY, pem
 from offchip.board.media import Eeprom, RemovableMedium, SdCard
-from offchip.board.records import EEPROM_MAGIC, Tag, decode_record, encode_record
 from offchip.errors import MediumError
+from offchip.vault import PLAIN, Scheme
+from offchip.vault.records import Tag
 
 
 def steal_credentials(medium: RemovableMedium, time_ns: int) -> Loot:
@@ -26,27 +26,22 @@ def steal_credentials(medium: RemovableMedium, time_ns: int) -> Loot:
     return loot
 
 
-def replace_trust_anchor(medium: SdCard | Eeprom, rogue_der: bytes, time_ns: int, keep: bool = False) -> Evidence:
+def replace_trust_anchor(medium: SdCard | Eeprom, rogue_der: bytes, time_ns: int, keep: bool = False,
+                         scheme: Scheme = PLAIN) -> Evidence:
     """Put the attacker's CA certificate (DER) in place of, or with ``keep`` beside, those on the medium.
 
-    The CRC of the EEPROM record is put right. Raises AttackFailed when there is no record or file to change.
+    What can be put right without a secret (a CRC) is. Raises AttackFailed when there is nothing to change.
     """
     try:
-        if isinstance(medium, SdCard):
-            before = medium.read_file(SD_ANCHORS)
-            after = (before if keep else b"") + pem("CERTIFICATE", rogue_der)
-            medium.write_file(SD_ANCHORS, after)
-            where = f"{medium.name}:{SD_ANCHORS}"
-        else:
-            entries = decode_record(medium.image, EEPROM_MAGIC)
-            kept = [entry for entry in entries if keep or entry[0] != Tag.TRUST_ANCHOR]
-            after = encode_record(EEPROM_MAGIC, [(Tag.TRUST_ANCHOR, rogue_der), *kept])
-            before = medium.read(0, len(after))
-            medium.write(0, after)
-            where = f"{medium.name}:0"
+        entries = scheme.read(medium.kind, medium)
+        place = scheme.place(medium.kind, Tag.TRUST_ANCHOR)
+        before = place.read(medium)
+        kept = [entry for entry in entries if keep or entry[0] != Tag.TRUST_ANCHOR]
+        scheme.write(medium.kind, medium, [(Tag.TRUST_ANCHOR, rogue_der), *kept])
+        after = place.read(medium)
     except MediumError as error:
         raise AttackFailed(f"{medium.name}: the trust anchor cannot be replaced: {error}") from error
-    return Evidence("replace trust anchor", where, time_ns,
+    return Evidence("replace trust anchor", f"{medium.name}:{place}", time_ns,
                     f"{'added' if keep else 'replaced by'} a CA certificate of {len(rogue_der)} bytes", before, after)
 
 
@@ -76,23 +71,25 @@ def noise(size: int) -> bytes:
 
 def delete_device_key(medium: SdCard, time_ns: int) -> Evidence:
     """Delete the key file. Raises AttackFailed."""
+    path = PLAIN.place(medium.kind, Tag.DEVICE_PRIVATE_KEY).path
     try:
-        before = medium.read_file(SD_PRIVATE_KEY)
-        medium.delete_file(SD_PRIVATE_KEY)
+        before = medium.read_file(path)
+        medium.delete_file(path)
     except MediumError as error:
-        raise AttackFailed(f"{medium.name}: {SD_PRIVATE_KEY} cannot be deleted: {error}") from error
-    return Evidence("delete file", f"{medium.name}:{SD_PRIVATE_KEY}", time_ns, f"{len(before)} bytes gone", before[:27])
+        raise AttackFailed(f"{medium.name}: {path} cannot be deleted: {error}") from error
+    return Evidence("delete file", f"{medium.name}:{path}", time_ns, f"{len(before)} bytes gone", before[:27])
 
 
 def spoil_certificate(medium: SdCard, time_ns: int) -> Evidence:
     """Cut the device certificate's PEM in the middle. Raises AttackFailed."""
+    path = PLAIN.place(medium.kind, Tag.DEVICE_CERTIFICATE).path
     try:
-        before = medium.read_file(SD_CERTIFICATE)
+        before = medium.read_file(path)
         after = before[:len(before) // 2]
-        medium.write_file(SD_CERTIFICATE, after)
+        medium.write_file(path, after)
     except MediumError as error:
-        raise AttackFailed(f"{medium.name}: {SD_CERTIFICATE} cannot be changed: {error}") from error
-    return Evidence("truncate file", f"{medium.name}:{SD_CERTIFICATE}", time_ns,
+        raise AttackFailed(f"{medium.name}: {path} cannot be changed: {error}") from error
+    return Evidence("truncate file", f"{medium.name}:{path}", time_ns,
                     f"{len(before)} bytes became {len(after)}", before[:64], after[:64])
 
 

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from offchip.board import fat
+from offchip import vault
 from offchip.engines.protocol import Medium
 from offchip.errors import MediumError
+from offchip.vault import MediumKind, fat
 
 
 class RemovableMedium:
     """Anything that can be taken off the board, read, changed and put back."""
 
-    #: what an erased cell reads as
-    blank = 0xFF
+    kind: MediumKind
 
     def __init__(self, medium: Medium) -> None:
         self._medium = medium
@@ -46,7 +46,7 @@ class RemovableMedium:
 
     def wipe(self) -> None:
         """Erase everything."""
-        self._medium.write(0, bytes([self.blank]) * self.size)
+        self._medium.write(0, bytes([self.kind.blank_byte]) * self.size)
 
     def read(self, offset: int, length: int) -> bytes:
         """Raises MediumError outside the medium."""
@@ -74,11 +74,13 @@ class RemovableMedium:
 class Eeprom(RemovableMedium):
     """The 24xx256."""
 
+    kind = vault.EEPROM
+
 
 class SdCard(RemovableMedium):
     """The card, with the file system a PC would see. Paths are absolute and in upper case."""
 
-    blank = 0x00
+    kind = vault.SD
 
     def read_file(self, path: str) -> bytes:
         """Raises MediumError when there is no volume or no such file."""

@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from offchip.cli.boot import boot
 from offchip.cli.doctor import doctor
 from offchip.cli.lab import lab
+from offchip.cli.list import list_
 from offchip.cli.monitor import attend, monitor
 from offchip.cli.run import run
 from offchip.cli.terminal import forgive_encodings
@@ -23,6 +24,7 @@ _INTERRUPTED = 130
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 for _command in (run, boot, doctor, attend, monitor, lab):
     app.command()(_command)
+app.command("list")(list_)
 
 
 @app.callback()

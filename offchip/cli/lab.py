@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def lab(
-    scheme: Annotated[str, typer.Option(help="internal or plain")] = "internal",
-    medium: Annotated[str, typer.Option(help="none, sd or eeprom (for plain)")] = "none",
+    scheme: Annotated[str, typer.Option(help="how it keeps its credentials: offchip list schemes")] = "internal",
+    medium: Annotated[str, typer.Option(help="none, sd or eeprom")] = "none",
     port: Annotated[int, typer.Option(help="TCP port of the broker on 127.0.0.1, 0 for any")] = 8883,
     seconds: Annotated[float | None, typer.Option(help="stop after so many seconds (default: Ctrl-C)")] = None,
     folder: Annotated[Path, typer.Option(help="where the certificates go")] = CACHE / "lab",
@@ -31,12 +31,13 @@ def lab(
     key: Annotated[Path | None, typer.Option(help="PEM private key of --certificate")] = None,
 ) -> None:
     """Keep a device publishing to a broker on a real TCP port, for mosquitto_sub, openssl s_client and curiosity."""
+    from offchip import vault
     from offchip.board.images import load_images
-    from offchip.cli.storage import storage
     from offchip.live import OBSERVER, LiveLab
 
     with Interrupt() as stop:
-        live = LiveLab(folder, engine, elf, *storage(scheme, medium), port, keylog, (certificate, key))
+        live = LiveLab(folder, engine, elf, vault.scheme(scheme), vault.medium(medium), port, keylog,
+                       (certificate, key))
         load_images(live.board, sd, eeprom)
         _look_at(live, stop, seconds, OBSERVER)
 

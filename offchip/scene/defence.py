@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from offchip.board.factory import MediumKind, Scheme
 from offchip.broker.world import NARROW
+from offchip.vault import INTERNAL, NONE, Chunk, MediumKind, Scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,23 +19,23 @@ class Defence:
         policy: what the server lets the thing do: ``narrow`` or ``wide``.
     """
 
-    scheme: Scheme = Scheme.INTERNAL
-    medium: MediumKind = MediumKind.NONE
+    scheme: Scheme = INTERNAL
+    medium: MediumKind = NONE
     rdp_level: int = 0
     policy: str = NARROW
 
     @property
     def off_chip(self) -> bool:
         """Something of the credentials lies on a medium."""
-        return self.medium is not MediumKind.NONE
+        return self.medium is not NONE
 
     def clear_on(self, medium: MediumKind) -> bool:
         """The private key may be seen on this medium and its bus, because the scheme puts it there in clear."""
-        return self.scheme is Scheme.PLAIN and medium is self.medium
+        return Chunk.DEVICE_KEY in self.scheme.clear and medium is self.medium
 
     def record(self) -> dict[str, str]:
         """The form in a verdict record."""
         other = [f"RDP {self.rdp_level}"] if self.rdp_level else []
         other += [f"{self.policy} policy"] if self.policy != NARROW else []
-        return {"scheme": self.scheme.value, "medium": self.medium.value,
+        return {"scheme": self.scheme.name, "medium": self.medium.name,
                 **({"other": ", ".join(other)} if other else {})}

@@ -15,7 +15,7 @@ from typing import Any
 
 from offchip.board.board import Board
 from offchip.board.create import create_board
-from offchip.board.factory import Credentials, Provisioning, provision
+from offchip.board.factory import Provisioning, provision
 from offchip.broker.events import PublishAccepted
 from offchip.broker.listener import Listener
 from offchip.broker.processor import FEED_TOPIC, THING_TOPIC, Processor
@@ -28,6 +28,7 @@ from offchip.network.internet import Internet
 from offchip.pki import Authority, Identity
 from offchip.scene.defence import Defence
 from offchip.scene.seeds import derive
+from offchip.vault import Credentials
 
 DEFAULT_SEED = 1
 THING, OTHER_THING = "thing-1", "thing-2"

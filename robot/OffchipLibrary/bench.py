@@ -7,8 +7,9 @@ from enum import Enum
 
 from robot.api.deco import keyword
 
+from offchip import vault
 from offchip.board.create import DEFAULT_SEED, create_board
-from offchip.board.factory import MediumKind, Provisioning, Scheme, provision
+from offchip.board.factory import Provisioning, provision
 from OffchipLibrary.lab import Lab
 from OffchipLibrary.stage import HOST, PORT, Stage
 
@@ -28,7 +29,7 @@ class BenchKeywords:
         self.lab = lab
 
     @keyword(tags=("bench",))
-    def given_a_device(self, scheme: Scheme = Scheme.INTERNAL, medium: MediumKind = MediumKind.NONE,
+    def given_a_device(self, scheme: str = "internal", medium: str = "none",
                        thing: str = "thing-1", client_id: str | None = None,
                        publish_topics: list[str] | None = None, subscribe_filters: list[str] | None = None,
                        rdp_level: int = 0, tls: TlsVersion = TlsVersion.BOTH, interval_ms: int = 2000,
@@ -36,7 +37,7 @@ class BenchKeywords:
         """Provision a device that is registered at the lab's broker under the narrow policy; it is not powered yet.
 
         | =Argument= | =Description= |
-        | scheme | ``internal``: credentials in internal flash; ``plain``: on the medium, in clear |
+        | scheme | how the credentials are kept; ``offchip list schemes`` names the ways |
         | medium | ``none``, ``sd`` or ``eeprom`` |
         | thing | thing name, also the MQTT client id unless ``client_id`` differs |
         | publish_topics | default: the thing's own topic and the feed |
@@ -54,9 +55,9 @@ class BenchKeywords:
         provision(board.engine, Provisioning(
             thing_name=thing, endpoint_host=HOST, endpoint_port=PORT, credentials=stage.credentials(),
             publish_topics=tuple(publish_topics or stage.telemetry_topics),
-            subscribe_filters=tuple(subscribe_filters or ()), scheme=scheme, medium=medium, client_id=client_id,
-            publish_interval_ms=interval_ms, tls_versions=tls.value, rdp_level=rdp_level))
+            subscribe_filters=tuple(subscribe_filters or ()), scheme=vault.scheme(scheme), medium=vault.medium(medium),
+            client_id=client_id, publish_interval_ms=interval_ms, tls_versions=tls.value, rdp_level=rdp_level))
         self.lab.record.seed = DEFAULT_SEED
-        self.lab.record.defence = {"scheme": scheme.value, "medium": medium.value}
+        self.lab.record.defence = {"scheme": scheme, "medium": medium}
         if rdp_level:
             self.lab.record.defence["other"] = f"RDP {rdp_level}"

@@ -11,16 +11,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from offchip import vault
 from offchip.board.board import Board
 from offchip.board.create import DEFAULT_SEED, create_board
-from offchip.board.factory import Credentials, MediumKind, Provisioning, Scheme, provision
+from offchip.board.factory import Provisioning, provision
 from offchip.board.recording import BootRecording, record_boot
 from offchip.errors import OffchipError
 from offchip.pki.authority import Authority
 
 HERE = Path(__file__).resolve().parent
 ELF = HERE.parents[2] / "firmware/build/offchip.elf"
-SCENARIOS = {"plain-sd": MediumKind.SD, "plain-eeprom": MediumKind.EEPROM}
+SCENARIOS = {"plain-sd": vault.SD, "plain-eeprom": vault.EEPROM}
 #: the boot is over when the credentials are checked; the modem's footprint is empty, nothing else decides the traffic
 LAST_LINE = "^credentials: ok"
 TIMEOUT_S = 5.0
@@ -33,8 +34,8 @@ def provisioned_board(scenario: str, engine: str) -> Board:
     board = create_board(engine, elf=ELF, with_modem=False)
     provision(board.engine, Provisioning(
         thing_name="thing-1", endpoint_host="broker.offchip", publish_topics=("things/thing-1",),
-        credentials=Credentials((authority.root.certificate_der,), device.certificate_der, device.key_der),
-        scheme=Scheme.PLAIN, medium=SCENARIOS[scenario]))
+        credentials=vault.Credentials((authority.root.certificate_der,), device.certificate_der, device.key_der),
+        scheme=vault.PLAIN, medium=SCENARIOS[scenario]))
     return board
 
 

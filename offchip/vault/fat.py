@@ -92,7 +92,7 @@ def make_volume(size: int, files: dict[str, bytes], label: str = "OFFCHIP", part
 def read_file(storage: Storage, path: str) -> bytes:
     """The content of the file at the absolute ``path`` (upper case, as 8.3 names are). Raises MediumError."""
     with _mounted(storage, path, writable=False) as volume:
-        return volume.readbytes(path)
+        return bytes(volume.readbytes(path))
 
 
 def write_file(storage: Storage, path: str, content: bytes) -> None:

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``internal``: everything in the configuration page (SPEC.md section 2)."""
+
+from __future__ import annotations
+
+from offchip.errors import MediumError, VaultError
+from offchip.vault.credentials import Credentials
+from offchip.vault.fat import Storage
+from offchip.vault.medium import NONE, MediumKind
+from offchip.vault.records import Entries, Tag
+from offchip.vault.scheme import Place, Scheme
+
+
+class Internal(Scheme):
+    """Everything in internal flash."""
+
+    name, code, shows = "internal", 0, "the baseline: everything in internal flash"
+    media = (NONE,)
+
+    def page_entries(self, credentials: Credentials) -> Entries:
+        return credentials.entries()
+
+    def image(self, medium: MediumKind, size: int, credentials: Credentials) -> bytes:
+        raise VaultError("scheme 'internal' keeps nothing on a medium")
+
+    def read(self, medium: MediumKind, storage: Storage) -> Entries:
+        raise MediumError("scheme 'internal' keeps nothing on a medium")
+
+    def place(self, medium: MediumKind, tag: Tag) -> Place:
+        raise MediumError("scheme 'internal' keeps nothing on a medium")
+
+    def write(self, medium: MediumKind, storage: Storage, entries: Entries) -> None:
+        raise MediumError("scheme 'internal' keeps nothing on a medium")
