@@ -34,7 +34,7 @@ class Recorder:
             raise EngineError("that machine exists")
         self.names.insert(0, name)
 
-    def select_machine(self, name: str) -> None:
+    def select_machine(self, name: str | None) -> None:
         self.calls.append(("select", name))
 
     def remove_machine(self, name: str) -> None:
@@ -62,9 +62,11 @@ class Recorder:
         self.calls.append(("seed", seed))
 
     def start(self) -> None:
+        self.calls.append(("start",))
         self.running = True
 
     def pause(self) -> None:
+        self.calls.append(("pause",))
         self.running = False
 
     def is_paused(self) -> bool:
@@ -153,17 +155,40 @@ def test_the_board_script_unchanged(session: Session, tmp_path: Path) -> None:
     assert session.backend.names == ["offchip"]
     assert session.calls == [
         ("platform", script.parent / "offchip-board.repl"), ("sysbus.spi1.tap.sdcard", "UseImage", card),
-        ("sysbus.nvm", "UseImage", ""), ("sysbus.i2c1.eeprom", "UseImage", ""), ("sysbus.rng", "Seed", 0x0FFC)]
+        ("sysbus.nvm", "UseImage", ""), ("sysbus.i2c1.eeprom", "UseImage", ""), ("sysbus.rng", "Seed", 0x0FFC),
+        ("sysbus.gpioc.hall", "ReleaseOnReset", False)]
     session.calls.clear()
     for macro in ("sockets", "flashit", "powercut", "powerup", "lid_closed", "lid_open"):
         session.monitor.execute(f"runMacro ${macro}")
     assert session.calls == [
         ("terminal", 4401, "console"), ("connect", "sysbus.usart1", "console"), ("terminal", 4402, "modem"),
         ("connect", "sysbus.usart2", "modem"), ("elf", elf), ("sysbus.cpu", "VectorTableOffset", 0x08000000),
-        ("sysbus.spi1.tap.sdcard", "PowerCut"), ("sysbus.flash", "PowerCut"), ("sysbus.i2c1", "PowerCutDevices"),
+        ("pause",), ("sysbus.cpu", "IsHalted", True), ("sysbus.spi1.tap.sdcard", "PowerCut"),
+        ("sysbus.flash", "PowerCut"), ("sysbus.i2c1", "PowerCutDevices"), ("reset",), ("sysbus.cpu", "IsHalted", True),
         ("sysbus.sram", "ZeroAll"), ("sysbus.ccm", "ZeroAll"), ("reset",), ("sysbus.spi1.tap.sdcard", "PowerOn"),
-        ("sysbus.i2c1.eeprom", "Powered", True), ("sysbus.cpu", "IsHalted", False), ("sysbus.gpioc.hall", "Press"),
+        ("sysbus.i2c1.eeprom", "Powered", True), ("sysbus.cpu", "IsHalted", False), ("start",),
+        ("sysbus.gpioc.hall", "Press"),
         ("sysbus.gpioc.hall", "Release")]
+
+
+def test_a_board_left_by_an_earlier_try_is_replaced(session: Session) -> None:
+    session.backend.names = ["other", "offchip"]
+    session.run('emulation DiscardMachine "offchip"; emulation DiscardMachine "nobody"')
+    assert session.calls == [("pause",), ("remove", "offchip")]
+
+
+@pytest.mark.parametrize("missing", ["bin", "nvm", "sd", "eeprom"])
+def test_the_booted_script_asks_for_its_files_before_it_makes_anything(session: Session, tmp_path: Path,
+                                                                       missing: str) -> None:
+    there = tmp_path / "there"
+    there.write_bytes(b"")
+    for name in ("bin", "nvm", "sd", "eeprom"):
+        session.monitor.execute(f"${name}=@{'no/' if name == missing else ''}there")
+    with pytest.raises(PlatformError) as caught:
+        session.monitor.run_script(ROOT / "platforms/offchip.resc")
+    advice = "./scripts/setup" if missing == "bin" else "./scripts/monitor"
+    assert f"there is no file {tmp_path / 'no/there'}; type {advice}" in str(caught.value)
+    assert "\n" not in str(caught.value) and session.calls == [] and session.backend.names == []
 
 
 def test_given_variables_win_over_defaults_of_the_script(session: Session, tmp_path: Path) -> None:
@@ -181,20 +206,20 @@ def test_given_variables_win_over_defaults_of_the_script(session: Session, tmp_p
     ("emulation SetSeed 0x10", [("seed", 16)]),
     ("logLevel -1", [("level", -1, None)]),
     ("logLevel error spi1", [("level", 3, "sysbus.spi1")]),
-    ("mach set \"a\"; mach rem b; mach clear", [("select", "a"), ("remove", "b"), ("clear",)]),
+    ("mach set \"a\"; mach rem b; mach clear; Clear", [("select", "a"), ("remove", "b"), ("select", None), ("clear",)]),
     ("sysbus.spi1.tap.sdcard TornBytes 0x1_0", [("sysbus.spi1.tap.sdcard", "TornBytes", 16)]),
     ("spi1.tap.sdcard TornFill 'zero'  # comment", [("sysbus.spi1.tap.sdcard", "TornFill", "zero")]),
     ("using sysbus.spi1\ntap.sdcard PowerCut", [("sysbus.spi1.tap.sdcard", "PowerCut")]),
     ("sa usart1 LoggingUartAnalyzer", [("analyzer", "sysbus.usart1")]),
     ("showAnalyzer sysbus.usart1", [("analyzer", "sysbus.usart1")]),
-    (":name: A name, it's free text\n:description: \"anything\nmach clear", [("clear",)]),
-    ('macro a """ mach clear\n emulation SetSeed 1 """\nrunMacro $a', [("clear",), ("seed", 1)]),
-    ("macro a\n\n'''\nmach clear\n'''\nrunMacro $a; runMacro $a", [("clear",), ("clear",)]),
+    (":name: A name, it's free text\n:description: \"anything\nClear", [("clear",)]),
+    ('macro a """ Clear\n emulation SetSeed 1 """\nrunMacro $a', [("clear",), ("seed", 1)]),
+    ("macro a\n\n'''\npath add @.\nemulation SetSeed 2\n'''\nrunMacro $a; runMacro $a", [("seed", 2), ("seed", 2)]),
     ('macro reset\n"""\ncpu PC 5\n"""\nmachine Reset', [("reset",), ("sysbus.cpu", "PC", 5)]),
     ('machine LoadPlatformDescriptionFromString """\na: T.A @ none\n"""', [("text", "a: T.A @ none", 1)]),
     ('machine LoadPlatformDescriptionFromString "a: T.A @ none"', [("text", "a: T.A @ none", 1)]),
     ("$n=5; $m=$n; cpu Skip $m -3 1.5 true", [("sysbus.cpu", "Skip", 5, -3, 1.5, True)]),
-    ("\r\nmach clear\r\n", [("clear",)]),
+    ("\r\nClear\r\n", [("clear",)]),
 ])
 def test_commands(session: Session, text: str, calls: list[tuple[Any, ...]]) -> None:
     session.run(text + "\n")
@@ -244,9 +269,9 @@ def test_origin_is_the_folder_of_the_innermost_script(session: Session, tmp_path
 
 
 def test_quit_ends_every_script(session: Session, tmp_path: Path) -> None:
-    (tmp_path / "q.resc").write_text("quit\nmach clear\n")
+    (tmp_path / "q.resc").write_text("quit\nClear\n")
     with pytest.raises(MonitorExit):
-        session.run("include @q.resc\nmach clear\n")
+        session.run("include @q.resc\nClear\n")
     assert session.calls == []
 
 
@@ -265,7 +290,7 @@ BAD = [
     ("$x=foo\n", 1, 4, '$x="..."'),
     ("cpu PC = 5\n", 1, 8, "= can only follow"),
     ('echo "open\n', 1, 6, "close every quote"),
-    ("macro a\nmach clear\n", 1, 1, "macro is used so"),
+    ("macro a\nClear\n", 1, 1, "macro is used so"),
     ("runMacro $a\n", 1, 1, "no macro a"),
     ('macro a """runMacro $a"""\nrunMacro $a\n', 1, 12, "deep"),
     ('macro a\n"""\n\n  strat\n"""\nrunMacro $a\n', 4, 3, "did you mean start?"),
@@ -284,6 +309,8 @@ BAD = [
     ('emulation RunFor "nan"\n', 1, 1, "no span of time"),
     ('emulation CreateServerSocketTerminal 70000 "a" false\n', 1, 1, "no TCP port"),
     ('emulation CreateServerSocketTerminal 4401 "a" true\n', 1, 1, "telnet"),
+    ('emulation CreateOffchipTerminal 0 "a"\n', 1, 1, "no TCP port"),
+    ('emulation RequireFile @none "type this"\n', 1, 1, "none; type this"),
     ("emulation Sing\n", 1, 1, "emulation is used so"),
     ("connector Connect sysbus.usart9 console\n", 1, 1, "did you mean sysbus.usart1?"),
     ("showAnalyzer usart1 Fancy\n", 1, 1, "no analyzer Fancy"),
@@ -308,7 +335,7 @@ def test_a_wrong_script_is_named_with_its_place(session: Session, text: str, lin
 
 def test_the_first_wrong_command_ends_a_script(session: Session) -> None:
     with pytest.raises(PlatformError):
-        session.run("mach clear\nstrat\nmach clear\n")
+        session.run("Clear\nstrat\nClear\n")
     assert session.calls == [("clear",)]
 
 
@@ -324,7 +351,7 @@ def test_origin_at_the_prompt(session: Session) -> None:
     ("connector Connect sysbus.us", ["sysbus.usart1"]), ("zzz", []),
 ])
 def test_completion(session: Session, line: str, expected: list[str]) -> None:
-    session.run('macro flashit """mach clear"""')
+    session.run('macro flashit """Clear"""')
     assert session.monitor.completions(line) == expected
 
 
@@ -504,6 +531,58 @@ def test_the_lab_board_through_its_script(bench: Bench) -> None:
     (dump,) = bench.run("runMacro $dump_eeprom")
     assert dump == "FF" * 100 + "00" + "FF" * 155
     assert bench.run("sysbus ReadDoubleWord 0xE0042000") == ["0x10076413"]
+
+
+FIRMWARE = ROOT / "firmware/build/offchip.elf"
+FLASH_WORDS = range(0, 0x100000, 0x1000)
+
+
+def test_no_word_of_flash_changes_while_the_supply_is_cut(bench: Bench) -> None:
+    bench.run(f'$bin=@{FIRMWARE}; include @{ROOT / "platforms/board.resc"}; runMacro $lid_closed; runMacro $flashit')
+    bench.run('showAnalyzer usart1; emulation RunFor "0.02"')
+    assert any("boot:" in line for line in bench.output)
+    before = [bench.backend.read_bus(0x08000000 + offset, 4) for offset in FLASH_WORDS]
+    bench.run("start; runMacro $powercut")
+    executed, paused = bench.run("cpu ExecutedInstructions; machine IsPaused")
+    assert paused == "True"
+    bench.run('emulation RunFor "60"')  # longer than the watchdog waits
+    assert bench.run("cpu ExecutedInstructions") == [executed]
+    assert [bench.backend.read_bus(0x08000000 + offset, 4) for offset in FLASH_WORDS] == before
+    assert bench.run("sysbus ReadDoubleWord 0x20000000") == ["0x00000000"]
+    bench.run("runMacro $powerup")
+    assert not bench.backend.is_paused() and bench.run("sysbus.gpioc.hall Pressed") == ["True"]
+    bench.output.clear()
+    bench.monitor.execute('emulation RunFor "0.02"')
+    assert any("boot:" in line for line in bench.output)
+
+
+def test_a_blank_board_boots_and_says_what_it_lacks(bench: Bench) -> None:
+    bench.run(f'$bin=@{FIRMWARE}; $console={free_port()}; $modem={free_port()}; include @{ROOT / "platforms/blank.resc"}')
+    bench.run('emulation RunFor "0.1"')
+    assert any("config: error missing" in line for line in bench.output)
+    bench.run(f'$bin=@{FIRMWARE}; include @{ROOT / "platforms/blank.resc"}')  # again, over the running one
+    assert bench.run("mach") == ["offchip"]
+
+
+def test_nothing_of_a_session_listens_beyond_this_computer(tmp_path: Path) -> None:
+    """The whole command: the prompt's process and the world's, with console, modem line and broker open."""
+    command = [sys.executable, "-m", "offchip", "monitor", "--engine", "embedded"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as session:
+        assert session.stdin is not None and session.stdout is not None
+        try:
+            print("version", file=session.stdin, flush=True)
+            for line in session.stdout:  # once the prompt answers the script has run
+                if line.startswith("offchip, embedded"):
+                    break
+            whole = psutil.Process(session.pid)
+            while len(listening := addresses([whole, *whole.children(recursive=True)])) < 3:  # the broker comes later
+                assert session.poll() is None
+                time.sleep(0.02)
+        finally:
+            session.stdin.close()
+            session.stdout.read()
+    assert listening == {"127.0.0.1"} or all(ip == "127.0.0.1" for ip in listening), listening
+    assert session.returncode == 0
 
 
 # the prompt ----------------------------------------------------------------------------------------------------------

@@ -96,8 +96,8 @@ class EmbeddedBackend:
             raise EngineError(f'there is already a machine "{name}"; mach set "{name}" selects it')
         self._selected = self._machines[name] = _Machine(name)
 
-    def select_machine(self, name: str) -> None:
-        self._selected = self._existing(name)
+    def select_machine(self, name: str | None) -> None:
+        self._selected = None if name is None else self._existing(name)
 
     def remove_machine(self, name: str) -> None:
         machine = self._existing(name)
@@ -311,8 +311,13 @@ class EmbeddedBackend:
     # terminals ---------------------------------------------------------------------------------------------------
     def create_socket_terminal(self, port: int, name: str) -> None:
         if name in self._terminals:
-            raise EngineError(f'there is already a terminal "{name}"; choose another name')
+            if self._is_wired(self._terminals[name]):
+                raise EngineError(f'there is already a terminal "{name}"; choose another name')
+            self._terminals.pop(name).close()  # its machine is gone
         self._terminals[name] = SocketTerminal(port)
+
+    def _is_wired(self, terminal: Terminal) -> bool:
+        return any(terminal in wired for machine in self._machines.values() for wired in machine.wires.values())
 
     def connect(self, path: str, terminal: str) -> None:
         if terminal not in self._terminals:

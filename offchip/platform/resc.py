@@ -29,7 +29,9 @@ class MonitorBackend(Protocol):
     def create_machine(self, name: str) -> None:
         """Make a machine and select it."""
 
-    def select_machine(self, name: str) -> None: ...
+    def select_machine(self, name: str | None) -> None:
+        """Select that machine; None: no machine."""
+
     def remove_machine(self, name: str) -> None: ...
     def clear(self) -> None:
         """Remove every machine and terminal."""
@@ -102,17 +104,20 @@ class Monitor:
         self._scripts: list[Path] = []
         self._depth = 0
         self.commands: dict[str, _Command] = {
+            "Clear": _Command(self._clear, "Clear", "remove every machine and terminal, forget variables and macros"),
             "connector": _Command(self._connector, "connector Connect PERIPHERAL TERMINAL",
                                   "wire a UART to a terminal"),
             "echo": _Command(self._echo, 'echo "TEXT"', "print a text"),
             "emulation": _Command(self._emulation, 'emulation RunFor "SECONDS" | SetSeed N | '
-                                  'CreateServerSocketTerminal PORT "NAME" false', "time, randomness, terminals"),
+                                  'CreateOffchipTerminal PORT "NAME" | CreateServerSocketTerminal PORT "NAME" false | '
+                                  'RequireFile @FILE "ADVICE" | DiscardMachine "NAME"', "time, randomness, terminals"),
             "help": _Command(self._help, "help [COMMAND]", "what the monitor understands"),
             "include": _Command(self._include, "include @FILE.resc", "run a script"),
             "logFile": _Command(self._log_file, "logFile @FILE", "write the log to a file as well"),
             "logLevel": _Command(self._log_level, "logLevel LEVEL [PERIPHERAL]",
                                  "show what is at least so grave: -1 noisy, 0 debug, 1 info, 2 warning, 3 error"),
-            "mach": _Command(self._mach, "mach [create [NAME] | set NAME | rem NAME | clear]", "machines"),
+            "mach": _Command(self._mach, "mach [create [NAME] | set NAME | rem NAME | clear]",
+                             "machines; clear selects none"),
             "machine": _Command(self._machine, "machine LoadPlatformDescription @FILE | "
                                 'LoadPlatformDescriptionFromString "TEXT" | Reset | IsPaused | '
                                 "StartGdbServer PORT", "the selected machine"),
@@ -347,7 +352,7 @@ class Monitor:
             case ["rem", str(name)]:
                 self.backend.remove_machine(name)
             case ["clear"]:
-                self.backend.clear()
+                self.backend.select_machine(None)
             case _:
                 raise self._misused(at, "mach")
 
@@ -389,8 +394,24 @@ class Monitor:
             case _:
                 raise self._misused(at, BUS)
 
+    def _clear(self, at: Location, values: list[Any]) -> None:
+        self._nothing(at, "Clear", values)
+        self.backend.clear()
+        self.variables.clear()
+        self.macros.clear()
+
     def _emulation(self, at: Location, values: list[Any]) -> None:
         match values:
+            case [Word(text="CreateOffchipTerminal"), int(port), str(name)]:
+                self.backend.create_socket_terminal(_port(at, port), name)
+            case [Word(text="RequireFile"), FileName() | Path() | str() as file, str(advice)]:
+                path = self._file(file)
+                if file != "" and not path.is_file():
+                    raise _wrong(at, f"there is no file {path}; {advice}")
+            case [Word(text="DiscardMachine"), str(name)]:
+                if name in self.backend.machines():
+                    self.backend.pause()
+                    self.backend.remove_machine(name)
             case [Word(text="RunFor"), str() | int() | float() as span]:
                 self.backend.run_for(_nanoseconds(at, span))
             case [Word(text="SetSeed"), int(seed)]:

@@ -13,14 +13,20 @@ class Button(Peripheral):
     Args:
         invert: False: high while pressed; True: low while pressed.
 
-    It starts released. A reset or loss of power of the chip does not move it.
+    It starts released. A reset or loss of power of the chip moves it only with ``release_on_reset``, which Renode's own
+    model starts with.
     """
 
     def __init__(self, machine: Machine, invert: bool = False) -> None:
         super().__init__(machine)
         self.invert = invert
         self.pressed = False
+        self.release_on_reset = False
         self._drive()
+
+    def reset(self) -> None:
+        if self.release_on_reset:
+            self.release()
 
     def press(self) -> None:
         self.pressed = True
