@@ -41,7 +41,7 @@ def compile_cs(out: Path, *sources: Path, target: str = "library") -> subprocess
 
 @needs_mcs
 def test_models_compile(tmp_path: Path) -> None:
-    assert len(SOURCES) == 11
+    assert len(SOURCES) == 12
     done = compile_cs(tmp_path / "models.dll", HERE / "csharp/RenodeStubs.cs", *SOURCES)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -164,7 +164,7 @@ def bench_exe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def terminal_exe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("csharp") / "terminal.exe"
     done = compile_cs(out, HERE / "csharp/RenodeStubs.cs", HERE / "csharp/TerminalBench.cs",
-                      MODELS / "OffchipTerminal.cs", target="exe")
+                      MODELS / "OffchipTerminal.cs", MODELS / "OffchipSession.cs", target="exe")
     assert done.returncode == 0, done.stdout + done.stderr
     return out
 
@@ -385,4 +385,17 @@ def test_terminal_is_reached_from_this_computer_only(terminal_exe: Path) -> None
         bench("clear")
         assert client.recv(10) == b""  # the emulation ended: so did the terminal
     assert listening(bench.pid) == set()
+    bench.close()
+
+
+@needs_mono
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="reads /proc/PID/net/tcp of Linux")
+def test_a_script_asks_for_files_and_takes_an_earlier_board_away(terminal_exe: Path, tmp_path: Path) -> None:
+    bench = CSharpBench(terminal_exe)
+    (tmp_path / "there").write_bytes(b"")
+    assert bench("require", tmp_path / "there") == "" == bench("require")
+    assert bench("require", tmp_path / "not") == f"There is no file {tmp_path / 'not'}; type this"
+    assert bench("discard", "nobody") == "0" and listening(bench.pid)
+    assert bench("discard", "offchip") == "1" and listening(bench.pid) == set()
+    assert bench("name") == "" and listening(bench.pid)  # the name is free again
     bench.close()

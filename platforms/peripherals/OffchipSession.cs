@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What board.resc and offchip.resc ask of Renode and its monitor has no command for:
+// What board.resc and offchip.resc ask of Renode and its monitor has no command for. Include OffchipTerminal.cs before it.
 //
 //     emulation RequireFile @firmware.elf "advice"    nothing, or an error that ends with the advice
 //     emulation DiscardMachine "offchip"              takes away what an earlier try left; nothing when there is none
 //
 using System.IO;
+using System.Linq;
 
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Exceptions;
+using Antmicro.Renode.Peripherals;
 
 namespace Antmicro.Renode.Peripherals.Offchip
 {
@@ -23,14 +25,24 @@ namespace Antmicro.Renode.Peripherals.Offchip
             }
         }
 
+        // With its terminals: they would keep their names and ports.
         public static void DiscardMachine(this Emulation emulation, string name)
         {
             IMachine machine;
-            if(emulation.TryGetMachine(name, out machine))
+            if(!emulation.TryGetMachine(name, out machine))
             {
-                emulation.PauseAll();
-                emulation.RemoveMachine(name);
+                return;
             }
+            emulation.PauseAll();
+            foreach(var terminal in emulation.ExternalsManager.GetExternalsOfType<OffchipTerminal>().ToList())
+            {
+                if(terminal.Uart == null || terminal.Uart.GetMachine() == machine)
+                {
+                    emulation.ExternalsManager.RemoveExternal(terminal);
+                    terminal.Dispose();
+                }
+            }
+            emulation.RemoveMachine(name);
         }
     }
 }

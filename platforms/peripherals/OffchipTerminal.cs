@@ -24,6 +24,7 @@ using Antmicro.Renode.Backends.Terminals;
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Exceptions;
 using Antmicro.Renode.Logging;
+using Antmicro.Renode.Peripherals.UART;
 
 namespace Antmicro.Renode.Peripherals.Offchip
 {
@@ -59,6 +60,12 @@ namespace Antmicro.Renode.Peripherals.Offchip
             new Thread(Listen) { IsBackground = true, Name = "OffchipTerminal" }.Start();
         }
 
+        public override void AttachTo(IUART uart)
+        {
+            base.AttachTo(uart);
+            Uart = uart;
+        }
+
         public override void WriteChar(byte value)
         {
             lock(pending)
@@ -91,6 +98,9 @@ namespace Antmicro.Renode.Peripherals.Offchip
         }
 
         public int Port { get; private set; }
+
+        // the one it was connected to, else null
+        public IUART Uart { get; private set; }
 
         private void Listen()
         {

@@ -103,6 +103,31 @@ namespace Antmicro.Renode.Core
             return result != null;
         }
 
+        public IEnumerable<T> GetExternalsOfType<T>() where T : IExternal
+        {
+            foreach(var external in externals.Values)
+            {
+                if(external is T)
+                {
+                    yield return (T)external;
+                }
+            }
+        }
+
+        public void RemoveExternal(IExternal external)  // does not dispose
+        {
+            string name = null;
+            foreach(var entry in externals)
+            {
+                name = ReferenceEquals(entry.Value, external) ? entry.Key : name;
+            }
+            if(name == null)
+            {
+                throw new RecoverableException("External not registered");
+            }
+            externals.Remove(name);
+        }
+
         public void Clear()
         {
             foreach(var external in externals.Values)
@@ -124,6 +149,14 @@ namespace Antmicro.Renode.Core
         public Emulation() { ExternalsManager = new ExternalsManager(); }
 
         public void Dispose() { ExternalsManager.Clear(); }
+        public void AddMachine(IMachine machine, string name) { machines.Add(name, machine); }
+        public bool TryGetMachine(string name, out IMachine machine) { return machines.TryGetValue(name, out machine); }
+        public void RemoveMachine(string name) { machines.Remove(name); }
+        public void PauseAll() { Pauses++; }
+
+        public int Pauses { get; private set; }  // of the bench
+
+        private readonly Dictionary<string, IMachine> machines = new Dictionary<string, IMachine>();
 
         public ExternalsManager ExternalsManager { get; private set; }
     }
@@ -243,6 +276,11 @@ namespace Antmicro.Renode.Peripherals
     public interface IPeripheral : IEmulationElement
     {
         void Reset();
+    }
+
+    public static class IPeripheralExtensions
+    {
+        public static IMachine GetMachine(this IPeripheral peripheral) { return null; }  // of the bench
     }
 }
 

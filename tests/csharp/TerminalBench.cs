@@ -2,7 +2,7 @@
 //
 // A UART that counts up every byte it is given, behind an OffchipTerminal. First line out: the port. Then commands:
 // "uart HEX" sends from the UART, "name" asks for a second terminal under the same name, "taken" for one on the same port,
-// "clear" ends the emulation.
+// "require PATH" and "discard NAME" are what a session's script asks, "clear" ends the emulation.
 using System;
 using System.Linq;
 using Antmicro.Renode.Core;
@@ -20,6 +20,7 @@ public class TerminalBench : IUART
         emulation.ExternalsManager.TryGetByName("console", out terminal);
         var uart = new TerminalBench();
         terminal.AttachTo(uart);
+        emulation.AddMachine(null, "offchip");
         Console.WriteLine(terminal.Port);
 
         string line;
@@ -39,6 +40,11 @@ public class TerminalBench : IUART
                     break;
                 case "name": emulation.CreateOffchipTerminal(0, "console"); break;
                 case "taken": emulation.CreateOffchipTerminal(terminal.Port, "other"); break;
+                case "require": emulation.RequireFile(word.ElementAtOrDefault(1), "type this"); break;
+                case "discard":
+                    emulation.DiscardMachine(word[1]);
+                    answer = emulation.Pauses.ToString();
+                    break;
                 case "clear": emulation.Dispose(); break;
                 default: throw new ArgumentException(line);
                 }
