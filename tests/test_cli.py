@@ -42,6 +42,15 @@ def test_missing_elf_is_named() -> None:
     one_sentence(offchip("run", "--elf", "/nowhere/firmware.elf"), "/nowhere/firmware.elf")
 
 
+def test_uarts_of_a_boot_have_names() -> None:
+    lines = offchip("boot", ELF, "--seconds", "0.05").stdout.splitlines()
+    assert lines[0].startswith("[usart1] boot: offchip") and all(line.startswith("[usart1] ") for line in lines)
+    raw = offchip("boot", ELF, "--seconds", "0.05", "--uart", "usart1").stdout.splitlines()
+    assert raw == [line.removeprefix("[usart1] ") for line in lines]
+    assert offchip("boot", ELF, "--seconds", "0.05", "--uart", "usart2").stdout == ""
+    one_sentence(offchip("boot", ELF, "--uart", "usart9"), "usart9")
+
+
 def test_elf_for_another_machine_is_refused() -> None:
     one_sentence(offchip("boot", sys.executable), "Cortex-M4")
 

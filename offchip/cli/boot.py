@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,32 @@ import typer
 from rich.markup import escape
 
 from offchip.cli.terminal import console
+from offchip.engines.protocol import UartByte
 from offchip.errors import OffchipError
 from offchip.interrupt import Interrupt
+from offchip.monitor.terminal import LinePrinter
 from offchip.paths import BOARD
+
+
+class _Output:
+    """What UARTs send, on standard output: lines that begin with the UART's name, or the bytes of only one UART."""
+
+    def __init__(self, only: str | None) -> None:
+        self._only = only
+        self._printers: dict[str, LinePrinter] = {}
+
+    def take(self, sent: Iterable[UartByte]) -> None:
+        for byte in sent:
+            if self._only is None:
+                printer = self._printers.setdefault(byte.uart, LinePrinter(byte.uart, print))
+                printer.send(bytes([byte.value]))
+            elif byte.uart == self._only:
+                sys.stdout.buffer.write(bytes([byte.value]))
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        for printer in self._printers.values():
+            printer.close()
 
 
 def boot(
@@ -23,8 +47,10 @@ def boot(
     platform: Annotated[Path, typer.Option(help="the board")] = BOARD,
     sd: Annotated[Path | None, typer.Option(help="image for the SD card, exactly its size")] = None,
     eeprom: Annotated[Path | None, typer.Option(help="image for the EEPROM, exactly its size")] = None,
+    uart: Annotated[str | None, typer.Option(help="only this UART, byte for byte (usart1)")] = None,
 ) -> None:
-    """Run an ELF on the bare board: its UARTs on standard output, what the models did not expect on standard error."""
+    """Run an ELF on the bare board: lines of its UARTs on standard output, each after the UART's name; what the models
+    did not expect on standard error."""
     from offchip.board.create import create_board
     from offchip.board.images import load_images
 
@@ -33,11 +59,13 @@ def boot(
     with Interrupt() as stop, create_board(engine, platform, elf, with_modem=False) as board:
         load_images(board, sd, eeprom)
         device = board.engine
+        if uart is not None:
+            device.feed_uart(uart, b"")  # says so when there is none of that name
+        output = _Output(uart)
         device.power_on()
         while device.now_ns < seconds * 1e9 and not stop:
-            for byte in device.run(min(10_000_000, round(seconds * 1e9) - device.now_ns + 1)).uart:
-                sys.stdout.buffer.write(bytes([byte.value]))
-            sys.stdout.buffer.flush()
+            output.take(device.run(min(10_000_000, round(seconds * 1e9) - device.now_ns + 1)).uart)
+        output.close()
         unexpected = device.diagnostics()
         for each in unexpected:
             console.print(f"{each.kind}: {escape(each.where)}: {escape(each.message)} "

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -48,24 +46,12 @@ def monitor(
     attended: Annotated[bool, typer.Option(help="give the board its modem, internet and broker")] = True,
 ) -> None:
     """Sit at the board: Renode's monitor where Renode is installed, else the embedded engine's, on the same script."""
+    from offchip.cli.storage import storage
     from offchip.engines.elf import read_elf
-    from offchip.engines.select import resolve_engine
-    from offchip.monitor.session import embedded_session, free_ports, renode_session
+    from offchip.monitor.session import run_session
 
     read_elf(elf)
-    session = renode_session if resolve_engine(engine) == "renode" else embedded_session
-    ports = free_ports(2)
-    world = None
-    if attended:  # factory images first: the script loads them
-        attend_command = [sys.executable, "-m", "offchip", "attend", "--scheme", scheme, "--medium", medium, "--port",
-                          "0", "--modem", f"127.0.0.1:{ports[1]}"]
-        if subprocess.run([*attend_command, "--prepare"], cwd=ROOT).returncode:
-            raise typer.Exit(2)
-        world = subprocess.Popen(attend_command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                 stderr=subprocess.DEVNULL, start_new_session=True)
-    try:
-        raise typer.Exit(session(script.resolve(), elf.resolve(), *ports))
-    finally:
-        if world is not None:
-            world.terminate()
-            world.wait()
+    storage(scheme, medium)
+    world = ["--scheme", scheme, "--medium", medium] if attended else None
+    raise typer.Exit(run_session(script.resolve(), engine, elf.resolve(), world,
+                                 lambda line: console.print(escape(line), soft_wrap=True)))

@@ -403,7 +403,7 @@ class Monitor:
     def _emulation(self, at: Location, values: list[Any]) -> None:
         match values:
             case [Word(text="CreateOffchipTerminal"), int(port), str(name)]:
-                self.backend.create_socket_terminal(_port(at, port), name)
+                self.backend.create_socket_terminal(_port(at, port, least=0), name)
             case [Word(text="RequireFile"), FileName() | Path() | str() as file, str(advice)]:
                 path = self._file(file)
                 if file != "" and not path.is_file():
@@ -544,9 +544,9 @@ def _wrong(at: Location, sentence: str) -> PlatformError:
     return PlatformError(f"{at}: {sentence}")
 
 
-def _port(at: Location, port: int) -> int:
-    if not 0 < port < 65536:
-        raise _wrong(at, f"{port} is no TCP port; give one from 1 to 65535")
+def _port(at: Location, port: int, least: int = 1) -> int:
+    if not least <= port < 65536:
+        raise _wrong(at, f"{port} is no TCP port; give one from {least} to 65535")
     return port
 
 
