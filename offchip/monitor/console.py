@@ -146,6 +146,10 @@ def _save_history() -> None:
             print(f"the history is not kept: {HISTORY} cannot be written ({error.strerror})", file=sys.stderr)
 
 
+def _read_silently(prompt: str) -> str:
+    return input()
+
+
 def run_console(commands: Sequence[str] = (), script: Path | None = None, seed: int = 1) -> int:
     """Run ``commands``, then ``script``, then the prompt. Returns the exit status: 1 when a script or piped command
     was wrong.
@@ -169,7 +173,7 @@ def run_console(commands: Sequence[str] = (), script: Path | None = None, seed: 
         flow.notice()
         if interactive:
             _use_readline(monitor)
-        console = Console(monitor, flow, input if interactive else lambda prompt: input(), write)
+        console = Console(monitor, flow, input if interactive else _read_silently, write)
         console.run()
         if not interactive and console.failed:
             return 1

@@ -217,8 +217,8 @@ class EmbeddedBackend:
             engine.machine.power_on()  # nothing when it is on
             for uart, terminals in machine.wires.items():
                 for terminal in terminals:
-                    if data := terminal.take():
-                        engine.feed_uart(uart, data)
+                    if typed := terminal.take():
+                        engine.feed_uart(uart, typed)
             sent: dict[str, bytearray] = {}
             for byte in engine.run(duration_ns).uart:
                 sent.setdefault(byte.uart, bytearray()).append(byte.value)

@@ -92,7 +92,8 @@ def _world(ports: Ports, options: Sequence[str], say: Callable[[str], None]) -> 
             first = world.stderr.readline()
             ready = _READY.match(first)
             if ready is None:
-                raise OffchipError(" ".join((first + world.stderr.read()).split()) or "the world around the board ended")
+                said = " ".join((first + world.stderr.read()).split())
+                raise OffchipError(said or "the world around the board ended without a word")
             say(f"broker: mosquitto_sub -h localhost -p {ready['port']} --cafile {FOLDER}/ca.pem "
                 f"--cert {FOLDER}/observer.crt --key {FOLDER}/observer.key -i observer -t 'offchip/#' -v")
             # what it says later would fill the pipe one day

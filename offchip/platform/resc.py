@@ -444,7 +444,7 @@ class Monitor:
         match values:
             case [int() | Word() as level, *rest] if len(rest) < 2:
                 number = LOG_LEVELS.get(level.text.lower()) if isinstance(level, Word) else level
-                if number not in LOG_LEVELS.values():
+                if number is None or number not in LOG_LEVELS.values():
                     raise self._misused(at, "logLevel")
                 self.backend.log_level(number, self._path_of(at, rest[0]) if rest else None)
             case _:
