@@ -23,13 +23,11 @@ class Firmware:
 
     Attributes:
         segments: (load address, bytes) of every loadable segment with file content.
-        code: (address, bytes) of the executable ones, at the address where they run.
         sha256: of the file, hex.
     """
 
     path: Path
     segments: tuple[tuple[int, bytes], ...]
-    code: tuple[tuple[int, bytes], ...]
     sha256: str
 
 
@@ -62,7 +60,7 @@ def _parse(path: Path, elf: ELFFile, raw: bytes) -> Firmware:
     for section in elf.iter_sections():
         if isinstance(section, ARMAttributesSection):
             _check_attributes(path, section)
-    segments, code = [], []
+    segments = []
     for segment in elf.iter_segments("PT_LOAD"):
         if segment["p_filesz"]:
             data = segment.data()
@@ -70,11 +68,9 @@ def _parse(path: Path, elf: ELFFile, raw: bytes) -> Firmware:
                 raise FirmwareError(f"{path}: truncated: the segment at 0x{segment['p_paddr']:08X} lacks "
                                     f"{segment['p_filesz'] - len(data)} bytes; build the firmware again.")
             segments.append((segment["p_paddr"], data))
-            if segment["p_flags"] & 1:
-                code.append((segment["p_vaddr"], data))
     if not segments:
         raise FirmwareError(f"{path}: holds nothing to load; give the linked ELF.")
-    return Firmware(path, tuple(segments), tuple(code), hashlib.sha256(raw).hexdigest())
+    return Firmware(path, tuple(segments), hashlib.sha256(raw).hexdigest())
 
 
 def _check_attributes(path: Path, section: ARMAttributesSection) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -237,7 +237,9 @@ def _parser() -> Lark:
                      maybe_placeholders=True, propagate_positions=True)
 
 
+@lru_cache(maxsize=32)
 def _parse(path: Path, text: str) -> Tree[Token]:
+    """The tree of a text. Nobody changes it, so the boards of a process share it."""
     try:
         return _parser().parse(text)
     except _BadIndentation as bad:

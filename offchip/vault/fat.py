@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -73,6 +74,17 @@ def make_volume(size: int, files: dict[str, bytes], label: str = "OFFCHIP", part
         raise MediumError(f"a card image of {size} bytes cannot hold a FAT16 volume; "
                           f"take a multiple of 512 and at least {FAT16_MINIMUM + first_sector * SECTOR} bytes")
     fat_type = PyFat.FAT_TYPE_FAT32 if volume_size >= FAT32_MINIMUM else PyFat.FAT_TYPE_FAT16
+    image = Image(_empty_volume(volume_size, fat_type, first_sector, label))
+    if partitioned:
+        image.write(0, _mbr(fat_type, first_sector, volume_size // SECTOR))
+    for path, content in files.items():
+        write_file(image, path, content)
+    return bytes(image.content)
+
+
+@lru_cache(maxsize=2)
+def _empty_volume(volume_size: int, fat_type: int, first_sector: int, label: str) -> bytes:
+    """A formatted volume behind so many empty sectors; a run formats hundreds of equal cards."""
     with tempfile.NamedTemporaryFile(prefix="offchip-", suffix=".img") as scratch:
         scratch.truncate(volume_size)
         formatter = PyFat()
@@ -81,12 +93,7 @@ def make_volume(size: int, files: dict[str, bytes], label: str = "OFFCHIP", part
         formatter.close()
         volume = bytearray(Path(scratch.name).read_bytes())
     _tidy(volume, fat_type, first_sector, root_directory)
-    image = Image(bytes(first_sector * SECTOR) + bytes(volume))
-    if partitioned:
-        image.write(0, _mbr(fat_type, first_sector, volume_size // SECTOR))
-    for path, content in files.items():
-        write_file(image, path, content)
-    return bytes(image.content)
+    return bytes(first_sector * SECTOR) + bytes(volume)
 
 
 def read_file(storage: Storage, path: str) -> bytes:

@@ -247,8 +247,6 @@ class EmbeddedMachine:
                     f"{path}: the segment at 0x{address:08X} ({len(data)} bytes) lies outside the memories of this "
                     "platform; link it for the STM32F405 (flash 0x08000000, 1 MB).")
             self.code_changed(address, len(data))
-        for address, data in firmware.code:
-            self.core.watch_unmasking(address, data)
 
     def _poke(self, address: int, data: bytes) -> bool:
         """Write through memory borders (flash banks are neighbours); False when any byte has no home."""

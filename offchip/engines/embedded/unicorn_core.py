@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import re
 from collections.abc import Callable
 from enum import Enum, auto
 
@@ -40,15 +41,14 @@ from unicorn.unicorn_const import (
 )
 from unicorn.unicorn_py3.unicorn import MMIO_READ_CFUNC, MMIO_WRITE_CFUNC, uclib
 
-from offchip.engines.embedded.virtual_tlb import VirtualTlb
+from offchip.engines.embedded.virtual_tlb import PAGE_SIZE, VirtualTlb
 from offchip.errors import EngineError
 
 PAGE = 0x1000
 _NEVER = 0xFFFFFFFF  # an address no thumb instruction can have
 _HINTS = (b"\x20\xbf", b"\x10\xbf")  # WFE, YIELD: Unicorn reports both as invalid instructions
-#: PRIMASK, BASEPRI and FAULTMASK can be changed by these: CPSIE i/f and MSR <spec>, Rn (ARMv7-M ARM A7.7.91, B5.2)
-_CPSIE = {0xB661, 0xB662, 0xB663}
-_MASK_REGISTERS = {0x10, 0x11, 0x12, 0x13}  # SYSm: PRIMASK, BASEPRI, BASEPRI_MAX, FAULTMASK
+#: CPSIE i/f and MSR PRIMASK, BASEPRI, BASEPRI_MAX or FAULTMASK, Rn (ARMv7-M ARM B5.2.1, B5.2.3)
+_UNMASKING = re.compile(rb"(?=([\x61-\x63]\xb6|[\x80-\x8f]\xf3[\x10-\x13][\x88\x98\xc8\xd8]))", re.DOTALL)
 
 
 class End(Enum):
@@ -98,7 +98,8 @@ class UnicornCore:
         self.on_unmask: Callable[[], bool] = lambda: False
         self._memories: list[tuple[int, int, bool]] = []  # start, length, writable
         self.uc.hook_add(UC_HOOK_INTR, self._interrupt)
-        self.tlb = VirtualTlb(self.uc, lambda: self.get("cpsr")[0], lambda value: self.put(("cpsr",), value))
+        self.tlb = VirtualTlb(self.uc, lambda: self.get("cpsr")[0], lambda value: self.put(("cpsr",), value),
+                              self._watch_unmasking)
 
     def _find_counter(self) -> tuple[ctypes.c_size_t, ctypes.c_size_t]:
         """Locate Unicorn's instruction counter and limit by running a known number of NOPs twice."""
@@ -184,26 +185,23 @@ class UnicornCore:
 
     def drop_translations(self, start: int, length: int) -> None:
         """Forget code translated from a range whose bytes changed."""
-        self.uc.ctl_remove_cache(start, start + max(length, 4))
+        end = start + max(length, 4)
+        self.uc.ctl_remove_cache(start, end)
+        self.tlb.forget_code(start, end)
 
-    def watch_unmasking(self, start: int, code: bytes) -> None:
-        """Watch the instructions in ``code`` that may lower PRIMASK, BASEPRI or FAULTMASK.
+    def _watch_unmasking(self, page: int) -> None:
+        """Watch the instructions of a page that may lower PRIMASK, BASEPRI or FAULTMASK, when it is first executed.
 
         Each of them ends its translation block, so a block hook on the address behind it sees every one. (A second
         code hook would make every instruction several times slower.)
         """
-        for i in range(0, len(code) - 3, 2):
-            half = code[i] | code[i + 1] << 8
-            if half in _CPSIE:
-                behind = start + i + 2
-            elif half & 0xFFF0 == 0xF380 and code[i + 3] & 0xAF == 0x88 and code[i + 2] in _MASK_REGISTERS:
-                behind = start + i + 4
-            else:
+        for found in _UNMASKING.finditer(self._peek(page, PAGE_SIZE + 2) or self._peek(page, PAGE_SIZE)):
+            if found.start() % 2:
                 continue
+            behind = page + found.start() + (2 if found[1][1] == 0xB6 else 4)
             if behind not in self._unmask_hooks:
                 self._unmask_hooks.add(behind)
                 self.uc.hook_add(UC_HOOK_BLOCK, self._unmasked, None, behind, behind)
-        self.drop_translations(start, len(code))
 
     # slices ----------------------------------------------------------------------------------------------------
     def run(self, limit: int) -> End:

@@ -34,12 +34,17 @@ class VirtualTlb:
     Args:
         uc: the core.
         read_flags, write_flags: its CPSR.
+        on_code: told each page of memory before the first instruction of it is translated.
     """
 
-    def __init__(self, uc: Uc, read_flags: Callable[[], int], write_flags: Callable[[int], None]) -> None:
+    def __init__(self, uc: Uc, read_flags: Callable[[], int], write_flags: Callable[[int], None],
+                 on_code: Callable[[int], None]) -> None:
         self._read_flags = read_flags
         self._write_flags = write_flags
+        self._on_code = on_code
+        self._ram: list[range] = []
         self._data: dict[int, int] = {}  # permissions of pages of RAM nothing was fetched from yet
+        self._code: set[int] = set()
         self._never_execute: list[range] = []
         self._uc = uc
         uc.ctl_set_tlb_mode(UC_TLB_VIRTUAL)
@@ -53,6 +58,7 @@ class VirtualTlb:
 
     def add_ram(self, start: int, length: int) -> None:
         """Stores to this memory may change code the core has translated."""
+        self._ram.append(range(start, start + length))
         self._data.update(dict.fromkeys(range(start, start + length, PAGE_SIZE), UC_PROT_READ | UC_PROT_WRITE))
 
     def never_execute(self, start: int, length: int) -> None:
@@ -76,9 +82,22 @@ class VirtualTlb:
         if any(page in memory for memory in self._never_execute):
             return False
         entry[0].perms = UC_PROT_ALL
-        if self._data.pop(page, None) is not None:
-            self.flush()  # entries of the other privilege would let stores pass unseen
+        if page not in self._code:
+            self._code.add(page)
+            self._on_code(page)
+            if self._data.pop(page, None) is not None:
+                self.flush()  # entries of the other privilege would let stores pass unseen
         return True
+
+    def forget_code(self, start: int, end: int) -> None:
+        """The bytes from ``start`` up to ``end`` changed; they are looked at anew when they are executed."""
+        stale = {page for page in self._code if start - PAGE_SIZE < page < end}
+        if not stale:
+            return
+        self._code -= stale
+        self._data.update((page, UC_PROT_READ | UC_PROT_WRITE) for page in stale
+                          if any(page in memory for memory in self._ram))
+        self.flush()
 
     def flush(self) -> None:
         """Ask again for every page."""

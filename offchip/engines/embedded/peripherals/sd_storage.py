@@ -24,29 +24,41 @@ class Storage(Protocol):
 
 
 class RamStorage:
-    """Sparse blocks in memory."""
+    """Blocks in memory: an image many cards may share, and the blocks that differ from it."""
 
     def __init__(self) -> None:
-        self._blocks: dict[int, bytes] = {}
+        self._image = b""  # a whole number of blocks; zeros behind it
+        self._changed: dict[int, bytes] = {}
 
     def load(self, lba: int, count: int = 1) -> bytes:
-        get = self._blocks.get
-        if count == 1:
-            return get(lba, EMPTY_BLOCK)
-        return b"".join(get(each, EMPTY_BLOCK) for each in range(lba, lba + count))
+        if count == 1 and lba in self._changed:
+            return self._changed[lba]
+        changed = [each for each in self._changed if lba <= each < lba + count] if count > 1 else []
+        start, length = lba * BLOCK_SIZE, count * BLOCK_SIZE
+        content = self._image[start:start + length].ljust(length, b"\0")
+        if not changed:
+            return content
+        patched = bytearray(content)
+        for each in changed:
+            at = (each - lba) * BLOCK_SIZE
+            patched[at:at + BLOCK_SIZE] = self._changed[each]
+        return bytes(patched)
 
     def store(self, lba: int, data: bytes) -> None:
+        if lba == 0 and len(data) >= len(self._image):
+            self._image = bytes(data)
+            for each in [each for each in self._changed if each * BLOCK_SIZE < len(data)]:
+                del self._changed[each]
+            return
         for at in range(0, len(data), BLOCK_SIZE):
-            block = data[at:at + BLOCK_SIZE]
-            if block == EMPTY_BLOCK:
-                self._blocks.pop(lba, None)
-            else:
-                self._blocks[lba] = block
+            self._changed[lba] = bytes(data[at:at + BLOCK_SIZE])
             lba += 1
 
     def wipe(self, first: int, last: int) -> None:
-        for lba in [lba for lba in self._blocks if first <= lba <= last]:
-            del self._blocks[lba]
+        for lba in [lba for lba in self._changed if first <= lba <= last]:
+            del self._changed[lba]
+        for lba in range(first, min(last + 1, len(self._image) // BLOCK_SIZE)):
+            self._changed[lba] = EMPTY_BLOCK
 
 
 class FileStorage:
