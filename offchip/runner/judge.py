@@ -14,7 +14,7 @@ from offchip.engines.elf import read_elf
 from offchip.engines.renode.locate import need_renode
 from offchip.engines.select import resolve_engine
 from offchip.errors import OffchipError
-from offchip.paths import KEYWORDS, ROOT, SUITES
+from offchip.paths import OUTPUT, PACKAGES, SUITES
 from offchip.report.build import Judged, RunFacts, build_report
 from offchip.runner.host import describe
 from offchip.runner.inventory import Claim, Suite, read_inventory
@@ -67,7 +67,7 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
     inventory = read_inventory(options.folder, options.suites, options.tests)
     own = options.folder == SUITES
     whole = own and not options.suites and not options.tests
-    place = options.results or ROOT / (WHOLE_RESULTS if whole else PARTIAL_RESULTS)
+    place = options.results or OUTPUT / (WHOLE_RESULTS if whole else PARTIAL_RESULTS)
     with StopSignals(), ResultsFolder(place, whole) as folder:
         host = describe(options.elf, options.jobs)
         elf = folder.fresh / "firmware.elf"  # a build during the run must not change what is judged
@@ -102,7 +102,7 @@ def _outcomes(options: Options, engine: str, elf: Path, fresh: Path, inventory: 
             return Outcomes(lost, refused=True)
         order = Order(options.folder, {"ENGINE": engine, "ELF": str(elf), "RECORDS": str(fresh / "records"),
                                "SEED": str(options.seed)},
-                      (KEYWORDS, ROOT), fresh / "suites", temporary, options.limit_s)
+                      PACKAGES, fresh / "suites", temporary, options.limit_s)
         return Run(order, inventory, options.jobs, say).finish()
     finally:
         end_children()
