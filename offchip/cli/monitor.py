@@ -46,12 +46,12 @@ def monitor(
     attended: Annotated[bool, typer.Option(help="give the board its modem, internet and broker")] = True,
 ) -> None:
     """Sit at the board: Renode's monitor where Renode is installed, else the embedded engine's, on the same script."""
-    from offchip.cli.storage import storage
+    from offchip import vault
     from offchip.engines.elf import read_elf
     from offchip.monitor.session import run_session
 
     read_elf(elf)
-    storage(scheme, medium)
+    vault.scheme(scheme), vault.medium(medium)  # named wrongly, they are named at once
     world = ["--scheme", scheme, "--medium", medium] if attended else None
     raise typer.Exit(run_session(script.resolve(), engine, elf.resolve(), world,
                                  lambda line: console.print(escape(line), soft_wrap=True)))
