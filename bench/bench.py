@@ -138,7 +138,7 @@ def register_share(elf: Path, scheme: vault.Scheme, medium: vault.MediumKind) ->
     return accesses, spent / host
 
 
-# (d) what a campaign pays for each of its boards -----------------------------------------------------------------------
+# (d) what a campaign pays for each of its boards ----------------------------------------------------------------------
 def measure_boards(elf: Path) -> None:
     """CPU time, so that other work of the host does not count."""
     scheme, medium = SCENARIOS["SD card"]

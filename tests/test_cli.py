@@ -138,6 +138,17 @@ def test_a_signal_ends_everything_and_leaves_the_old_report(tmp_path: Path, numb
     assert (results / "index.html").read_text() == "old"
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_boot_with_its_number(number: signal.Signals, code: int) -> None:
+    boot = subprocess.Popen([sys.executable, "-m", "offchip", "boot", ELF, "--seconds", "3600"], cwd=ROOT, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    assert "boot: offchip" in boot.stdout.readline()
+    boot.send_signal(number)
+    assert boot.wait(60) == code
+    assert "Traceback" not in boot.stderr.read()
+
+
 def test_unknown_engine_and_option_are_one_sentence() -> None:
     one_sentence(offchip("run", "--engine", "qemu"), "qemu")
     one_sentence(offchip("run", "--engnie", "embedded"), "--engnie")

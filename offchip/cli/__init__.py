@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from offchip.cli.boot import boot
+from offchip.cli.compare import compare
 from offchip.cli.doctor import doctor
 from offchip.cli.lab import lab
 from offchip.cli.list import list_
@@ -19,10 +20,10 @@ from offchip.cli.terminal import forgive_encodings
 from offchip.errors import OffchipError
 from offchip.runner.processes import Stopped
 
-_INTERRUPTED = 130
+_INTERRUPTED = (130, 143)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-for _command in (run, boot, doctor, attend, monitor, lab):
+for _command in (run, compare, boot, doctor, attend, monitor, lab):
     app.command()(_command)
 app.command("list")(list_)
 
@@ -53,7 +54,7 @@ def _exit_code() -> int:
     except TyperException as error:  # wrong usage, which carries its own sentence
         print(f"error: {error.format_message()}", file=sys.stderr)
         return 2
-    if code == _INTERRUPTED:  # typer's code for Ctrl-C
+    if code in _INTERRUPTED:  # typer's code for Ctrl-C, and ours
         print("interrupted; nothing was changed.", file=sys.stderr)
     return code if isinstance(code, int) else 0
 

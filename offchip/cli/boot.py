@@ -72,4 +72,6 @@ def boot(
                           f"(PC 0x{each.pc:08X}, {each.time_ns / 1e9:.6f} s)")
         console.print(f"{device.instructions} instructions in {device.now_ns / 1e9:.3f} s of virtual time, "
                       f"{len(unexpected)} unexpected accesses or faults")
+    if stop:
+        raise typer.Exit(stop.exit_code)
     raise typer.Exit(1 if unexpected else 0)
