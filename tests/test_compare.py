@@ -15,8 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = {
     "scenario": "06 Plain.Key Is Found", "engine": "embedded", "virtual_time_ns": 5, "instructions": 7,
-    "attacks": ["A01"], "defence": {"scheme": "plain"}, "fired": [{"what": "flip", "where": "sd:1", "before": "00", "time_ns": 3},
-                                              {"what": "flip", "where": "sd:2", "before": "01", "time_ns": 4}],
+    "attacks": ["A01"], "defence": {"scheme": "plain"},
+    "fired": [{"what": "flip", "where": "sd:1", "before": "00", "time_ns": 3},
+              {"what": "flip", "where": "sd:2", "before": "01", "time_ns": 4}],
     "observations": ["console 2.120 s: key=1", "found"], "verdict": "broken"}
 SUMMARY = {"engine": "embedded", "elf_sha256": "ab" * 32, "seed": 1, "claims": [
     {"suite": "06 Plain", "claim": "Key Is Found", "status": "proven", "verdict": "broken", "record": RECORD},
