@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reaso
 @pytest.fixture(scope="session")
 def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("probe") / "probe.elf"
-    sources = [path for part in ("board", "drivers", "storage")
+    sources = [path for part in ("board", "drivers", "storage", "vault")
                for path in sorted((FIRMWARE / "src" / part).glob("*.c"))]
     command = ["arm-none-eabi-gcc", "-std=c11", "-O2", "-g", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft",
                "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra", "-Werror", f"-I{FIRMWARE / 'src'}",

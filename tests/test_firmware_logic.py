@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = [*sorted((ROOT / "firmware/src/storage").glob("*.c")), ROOT / "firmware/src/board/format.c"]
+SOURCES = [*sorted((ROOT / "firmware/src/storage").glob("*.c")), *sorted((ROOT / "firmware/src/vault").glob("*.c")),
+           ROOT / "firmware/src/board/format.c"]
 BLOCK = 512
 FILES = {"ROOTCA.CRT": b"A" * 1500 + b"\n", "DEVICE.CRT": bytes(range(32, 127)) * 7, "DEVICE.KEY": b"k" * 512}
 # blocks a reading may cost at most: 1024 of a directory and as many of the FAT, for two levels, and the file itself
@@ -126,6 +127,24 @@ class TestFat:
         size = len(FILES["ROOTCA.CRT"])
         assert read(harness, images["fat16"], "/CREDS/ROOTCA.CRT", size)[0] == "ok"
         assert read(harness, images["fat16"], "/CREDS/ROOTCA.CRT", size - 1) == ("file-too-large", b"")
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize(("offset", "length"), [(0, 1), (511, 2), (100, 1401), (1024, 477), (1500, 1), (0, 1501)])
+    def test_changes_bytes_in_place(self, harness: Path, images: dict[str, Path], tmp_path: Path, kind: str,
+                                    offset: int, length: int) -> None:
+        image = damaged(images[kind], tmp_path, lambda content: None)
+        fresh = bytes((7 * i + 1) % 256 for i in range(length))
+        assert call(harness, "write", image, "/CREDS/ROOTCA.CRT", offset, fresh.hex()).strip() == "ok"
+        old = FILES["ROOTCA.CRT"]
+        assert read(harness, image, "/CREDS/ROOTCA.CRT") == ("ok", old[:offset] + fresh + old[offset + length:])
+        changed = sum(a != b for a, b in zip(image.read_bytes(), images[kind].read_bytes(), strict=True))
+        assert changed <= length  # nothing outside the file, not even in its directory entry
+
+    def test_never_makes_a_file_longer(self, harness: Path, images: dict[str, Path], tmp_path: Path) -> None:
+        image = damaged(images["fat16"], tmp_path, lambda content: None)
+        for offset in (1500, 1501, 1 << 31):
+            assert call(harness, "write", image, "/CREDS/ROOTCA.CRT", offset, "0000").strip() == "file-too-large"
+        assert image.read_bytes() == images["fat16"].read_bytes()
 
     @pytest.mark.parametrize("content", [b"", bytes(BLOCK), b"\xff" * 4096, bytes(510) + b"\x55\xaa"],
                              ids=["nothing", "zeros", "ones", "signature"])

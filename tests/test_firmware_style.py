@@ -42,9 +42,10 @@ def test_every_source_has_its_header_beside_it() -> None:
 MAY_USE = {
     "board": {"drivers"},  # fault reports and idling need console and watchdog
     "drivers": {"board", "storage"},
-    "storage": {"board", "drivers"},
-    "net": {"board", "drivers", "storage"},
-    "app": {"board", "drivers", "storage", "net"},
+    "storage": set[str](),
+    "vault": {"board", "drivers", "storage"},
+    "net": {"board", "drivers", "storage", "vault"},
+    "app": {"board", "drivers", "storage", "vault", "net"},
 }
 
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "board/clock.h"
 #include "drivers/console.h"
-#include "storage/credentials.h"
+#include "vault/credentials.h"
 #include "drivers/eeprom.h"
 #include "board/fault.h"
 #include "drivers/flash.h"

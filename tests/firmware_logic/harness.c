@@ -2,6 +2,7 @@
 /* Runs the pure logic of the firmware on the host, under the sanitizers: media are files, the console is stdout.
  *   read IMAGE PATH CAPACITY      the file's bytes as hex, or the error word
  *   fuzz IMAGE PATH SEED COUNT    damages metadata COUNT times; prints how often each result came
+ *   write IMAGE PATH OFFSET HEX   changes bytes of a file in place, in IMAGE itself
  *   config PAGE                   what config_parse makes of a page
  *   config-fuzz PAGE SEED COUNT   damages the TLV area, repairs the CRC
  *   credentials PAGE MEDIUM       console lines of credentials_load and what it found
@@ -12,10 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "storage/config.h"
+#include "vault/config.h"
 #include "drivers/console.h"
 #include "storage/crc32.h"
-#include "storage/credentials.h"
+#include "vault/credentials.h"
 #include "drivers/eeprom.h"
 #include "storage/fat.h"
 #include "board/format.h"
@@ -58,13 +59,33 @@ static enum storage_error read_block(void *context, uint32_t lba, uint8_t to[512
     return STORAGE_OK;
 }
 
-/* fakes of the drivers below credentials.c */
+static enum storage_error write_block(void *context, uint32_t lba, const uint8_t from[512])
+{
+    (void)context;
+    if (lba >= medium_size / 512)
+        fail("block beyond the medium written");
+    memcpy(medium + (size_t)lba * 512, from, 512);
+    return STORAGE_OK;
+}
+
+/* fakes of the drivers below the media */
 enum storage_error sd_init(struct sd_card *card)
 {
     *card = (struct sd_card){ false, (uint32_t)(medium_size / 512) };
     return medium_absent ? STORAGE_NO_CARD : STORAGE_OK;
 }
 enum storage_error sd_read_block(uint32_t lba, uint8_t to[SD_BLOCK_SIZE]) { return read_block(NULL, lba, to); }
+enum storage_error sd_write_block(uint32_t lba, const uint8_t from[SD_BLOCK_SIZE])
+{
+    return write_block(NULL, lba, from);
+}
+enum storage_error eeprom_write(uint32_t offset, const uint8_t *from, uint32_t length)
+{
+    if (offset > EEPROM_SIZE || length > EEPROM_SIZE - offset || offset + length > medium_size)
+        return STORAGE_EEPROM_TIMEOUT;
+    memcpy(medium + offset, from, length);
+    return STORAGE_OK;
+}
 enum storage_error eeprom_init(void) { return medium_absent ? STORAGE_EEPROM_ABSENT : STORAGE_OK; }
 enum storage_error eeprom_read(uint32_t offset, uint8_t *to, uint32_t length)
 {
@@ -96,8 +117,18 @@ static enum storage_error read_file(const char *path, uint8_t *to, size_t capaci
 {
     struct fat_volume volume;
     blocks_read = 0;
-    enum storage_error error = fat_mount(&volume, read_block, NULL, (uint32_t)(medium_size / 512));
-    return error ? error : fat_read_file(&volume, path, to, capacity, length);
+    enum storage_error error = fat_mount(&volume, read_block, write_block, NULL, (uint32_t)(medium_size / 512));
+    struct fat_file file = { 0 };
+    *length = 0;
+    if (!error)
+        error = fat_open(&volume, path, &file);
+    if (!error && file.size > capacity)
+        error = STORAGE_FILE_TOO_LARGE;
+    if (!error)
+        error = fat_read(&volume, &file, 0, to, file.size);
+    if (!error)
+        *length = file.size;
+    return error;
 }
 
 static void print_read(const char *path, size_t capacity)
@@ -110,6 +141,26 @@ static void print_read(const char *path, size_t capacity)
         printf("%02x", to[i]);
     printf("\n");
     free(to);
+}
+
+static void print_write(const char *image, const char *path, uint32_t offset, const char *hex)
+{
+    struct fat_volume volume;
+    struct fat_file file;
+    uint32_t length = (uint32_t)strlen(hex) / 2;
+    uint8_t *bytes = malloc(length ? length : 1);
+    for (uint32_t i = 0; i < length; i++)
+        sscanf(hex + 2 * i, "%2hhx", &bytes[i]);
+    enum storage_error error = fat_mount(&volume, read_block, write_block, NULL, (uint32_t)(medium_size / 512));
+    if (!error)
+        error = fat_open(&volume, path, &file);
+    if (!error)
+        error = fat_write(&volume, &file, offset, bytes, length);
+    printf("%s\n", storage_error_word(error));
+    free(bytes);
+    FILE *to = fopen(image, "wb");
+    if (!to || fwrite(medium, 1, medium_size, to) != medium_size || fclose(to))
+        fail("cannot write the image");
 }
 
 /* Where the numbers are: blocks that are neither empty nor file text; the whole image would mostly hit nothing. */
@@ -178,7 +229,7 @@ static void print_config(const uint8_t *page, size_t size)
     printf("result=%s field=%u\n", words[error], field);
     if (error)
         return;
-    printf("scheme=%s medium=%s\n", config_scheme_word(config.scheme), config_medium_word(config.medium));
+    printf("scheme=%s medium=%s\n", config.scheme->name, config.medium->name);
     printf("thing=%s client=%s host=%s port=%u sntp=%s\n", config.thing, config.client_id, config.host,
         config.port, config.sntp_host);
     for (size_t i = 0; i < config.publish_count; i++)
@@ -233,8 +284,9 @@ static void print_credentials(const uint8_t *page, size_t size)
     print_blob("key", &found.key);
     const uint8_t *key = found.key.data;
     size_t length = found.key.length;
-    credentials_wipe(&found);
-    for (size_t i = 0; config.scheme == SCHEME_PLAIN && i < length; i++)
+    bool copied = config.scheme->uses_medium;
+    credentials_wipe(&config, &found);
+    for (size_t i = 0; copied && i < length; i++)
         if (key[i])
             fail("key still in memory after credentials_wipe");
 }
@@ -289,6 +341,10 @@ int main(int argc, char **argv)
         medium = first;
         medium_size = size;
         print_read(argv[3], strtoul(argv[4], NULL, 0));
+    } else if (argc == 6 && !strcmp(mode, "write")) {
+        medium = first;
+        medium_size = size;
+        print_write(argv[2], argv[3], (uint32_t)strtoul(argv[4], NULL, 0), argv[5]);
     } else if (argc == 6 && !strcmp(mode, "fuzz")) {
         medium = first;
         medium_size = size;

@@ -17,7 +17,7 @@
 #include "net/tls.h"
 #include "net/tls_platform.h"
 #include "net/wall_clock.h"
-#include "storage/credentials.h"
+#include "vault/credentials.h"
 
 /* A connection that lasted this long was a good one: the next failure starts with a short wait again. */
 enum { STABLE_MS = 10000 };
@@ -67,6 +67,7 @@ static stage_t load_identity(void)
 {
     struct credentials credentials;
     if (credentials_load(app.config, &credentials) != STORAGE_OK) {
+        credentials_wipe(app.config, &credentials);
         return "storage";
     }
     watchdog_kick();
@@ -79,7 +80,7 @@ static stage_t load_identity(void)
         console_line("credentials", "error %s", identity_result_word(result));
         identity_free(&app.identity);
     }
-    credentials_wipe(&credentials);
+    credentials_wipe(app.config, &credentials);
     return result == IDENTITY_OK ? NULL : "credentials";
 }
 

@@ -2,7 +2,7 @@
 /* The device's life after start-up: connect, publish, wait, again. */
 #ifndef APP_H
 #define APP_H
-#include "storage/config.h"
+#include "vault/config.h"
 
 /* Never returns; `config` must be a checked page. Peripherals are up, the watchdog runs. */
 _Noreturn void app_run(const struct device_config *config);

@@ -9,7 +9,7 @@
 #include "drivers/modem_uart.h"
 #include "drivers/rtc.h"
 #include "drivers/watchdog.h"
-#include "storage/config.h"
+#include "vault/config.h"
 
 #define VERSION "0.1.0"
 
@@ -19,8 +19,8 @@ static void print_config(enum config_error error, uint16_t field)
 {
     switch (error) {
     case CONFIG_OK:
-        console_line("config", "scheme=%s medium=%s thing=%s endpoint=%s:%u", config_scheme_word(config.scheme),
-                     config_medium_word(config.medium), config.thing, config.host, config.port);
+        console_line("config", "scheme=%s medium=%s thing=%s endpoint=%s:%u", config.scheme->name, config.medium->name,
+                     config.thing, config.host, config.port);
         break;
     case CONFIG_MISSING:
         console_line("config", "error missing");

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include "mbedtls/pk.h"
 #include "mbedtls/x509_crt.h"
-#include "storage/credentials.h"
+#include "vault/credentials.h"
 
 enum identity_result {
     IDENTITY_OK,

@@ -7,7 +7,7 @@
 #include "board/clock.h"
 #include "net/modem.h"
 #include "net/tls_platform.h"
-#include "storage/config.h"
+#include "vault/config.h"
 
 enum { HANDSHAKE_MS = 30000, ALERT_MS = 200 };
 

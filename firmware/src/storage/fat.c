@@ -97,11 +97,13 @@ static bool take_layout(struct fat_volume *volume, uint32_t start, uint32_t avai
     return true;
 }
 
-enum storage_error fat_mount(struct fat_volume *volume, fat_read_block *read_block, void *medium, uint32_t blocks)
+enum storage_error fat_mount(struct fat_volume *volume, fat_read_block *read_block, fat_write_block *write_block,
+                             void *medium, uint32_t blocks)
 {
     static const uint8_t fat_types[] = { 0x04, 0x06, 0x0B, 0x0C, 0x0E };
     memset(volume, 0, sizeof *volume);
     volume->read_block = read_block;
+    volume->write_block = write_block;
     volume->medium = medium;
     volume->cached_lba = UINT32_MAX;
     if (blocks == 0)
@@ -256,33 +258,72 @@ static enum storage_error find(struct fat_volume *volume, const char *path, stru
     }
 }
 
-/* A chain is followed for as many blocks as the size tells, and the size is bounded by `capacity`: loops end, too. */
-enum storage_error fat_read_file(struct fat_volume *volume, const char *path, uint8_t *to, size_t capacity,
-                                 size_t *length)
+enum storage_error fat_open(struct fat_volume *volume, const char *path, struct fat_file *file)
 {
-    struct found file;
-    enum storage_error error = find(volume, path, &file);
-    *length = 0;
-    if (error)
-        return error;
-    if (file.size > capacity)
+    struct found found;
+    enum storage_error error = find(volume, path, &found);
+    *file = (struct fat_file){ error ? 0 : found.cluster, error ? 0 : found.size };
+    return error;
+}
+
+/* What is done with `length` bytes at `at` of the block `lba`. */
+typedef enum storage_error fat_visit(struct fat_volume *volume, uint32_t lba, uint32_t at, uint32_t length,
+                                     void *bytes);
+
+/* A chain is followed for as many blocks as the range needs, and the range is bounded by the size: loops end, too. */
+static enum storage_error walk(struct fat_volume *volume, const struct fat_file *file, uint32_t offset, uint8_t *bytes,
+                               uint32_t length, fat_visit *visit)
+{
+    if (offset > file->size || length > file->size - offset)
         return STORAGE_FILE_TOO_LARGE;
-    uint32_t cluster = file.cluster, in_cluster = 0;
-    for (uint32_t left = file.size; left;) {
-        if (in_cluster == volume->cluster_blocks) {
-            if ((error = follow(volume, &cluster)))
-                return error;
-            in_cluster = 0;
-        }
+    enum storage_error error = STORAGE_OK;
+    uint32_t cluster = file->cluster, cluster_bytes = volume->cluster_blocks * BLOCK;
+    for (; length && !error; offset -= cluster_bytes) {
         if (!valid(volume, cluster))
             return STORAGE_NO_FILESYSTEM;
-        uint32_t n = left < BLOCK ? left : BLOCK;
-        if ((error = load(volume, first_block(volume, cluster) + in_cluster++)))
-            return error;
-        memcpy(to, volume->block, n);
-        to += n;
-        left -= n;
+        while (offset < cluster_bytes && length && !error) {
+            uint32_t at = offset % BLOCK, n = length < BLOCK - at ? length : BLOCK - at;
+            error = visit(volume, first_block(volume, cluster) + offset / BLOCK, at, n, bytes);
+            bytes += n;
+            offset += n;
+            length -= n;
+        }
+        if (length && !error)
+            error = follow(volume, &cluster);
     }
-    *length = file.size;
-    return STORAGE_OK;
+    return error;
+}
+
+static enum storage_error visit_read(struct fat_volume *volume, uint32_t lba, uint32_t at, uint32_t length, void *bytes)
+{
+    enum storage_error error = load(volume, lba);
+    if (!error)
+        memcpy(bytes, volume->block + at, length);
+    return error;
+}
+
+static enum storage_error visit_write(struct fat_volume *volume, uint32_t lba, uint32_t at, uint32_t length,
+                                      void *bytes)
+{
+    enum storage_error error = length < BLOCK ? load(volume, lba) : STORAGE_OK;
+    if (error)
+        return error;
+    volume->cached_lba = UINT32_MAX; /* until the medium has it */
+    memcpy(volume->block + at, bytes, length);
+    error = volume->write_block(volume->medium, lba, volume->block);
+    if (!error)
+        volume->cached_lba = lba;
+    return error;
+}
+
+enum storage_error fat_read(struct fat_volume *volume, const struct fat_file *file, uint32_t offset, uint8_t *to,
+                            uint32_t length)
+{
+    return walk(volume, file, offset, to, length, visit_read);
+}
+
+enum storage_error fat_write(struct fat_volume *volume, const struct fat_file *file, uint32_t offset,
+                             const uint8_t *from, uint32_t length)
+{
+    return walk(volume, file, offset, (uint8_t *)from, length, visit_write);
 }

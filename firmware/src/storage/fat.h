@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading files of a FAT16 or FAT32 volume by 8.3 path. Trusts nothing on the medium: every number is checked
+/* Reading, and changing in place, files of a FAT16 or FAT32 volume by 8.3 path. Trusts nothing on the medium: every number is checked
  * against the volume, every chain is bounded. Layout: Microsoft FAT32 File System Specification 1.03 ("FAT spec"). */
 #ifndef FAT_H
 #define FAT_H
@@ -7,11 +7,13 @@
 #include <stdint.h>
 #include "storage/storage_error.h"
 
-/* Reads one 512-byte block of the medium. */
+/* Read and write one 512-byte block of the medium. */
 typedef enum storage_error fat_read_block(void *medium, uint32_t lba, uint8_t to[512]);
+typedef enum storage_error fat_write_block(void *medium, uint32_t lba, const uint8_t from[512]);
 
 struct fat_volume {
     fat_read_block *read_block;
+    fat_write_block *write_block;
     void *medium;
     uint32_t fat_start;    /* block of the first FAT */
     uint32_t fat_blocks;   /* size of one FAT */
@@ -25,12 +27,25 @@ struct fat_volume {
     uint8_t block[512];
 };
 
-/* Finds the first FAT partition of an MBR, or a volume without partition table. `blocks` is the size of the medium.
- * STORAGE_NO_FILESYSTEM, or what read_block returns. */
-enum storage_error fat_mount(struct fat_volume *volume, fat_read_block *read_block, void *medium, uint32_t blocks);
+struct fat_file {
+    uint32_t cluster; /* the first; not yet checked */
+    uint32_t size;    /* bytes */
+};
 
-/* Reads the whole file "/DIR/NAME.EXT" (case does not matter). STORAGE_FILE_MISSING, STORAGE_FILE_TOO_LARGE (does not
- * fit `capacity`), STORAGE_NO_FILESYSTEM (a damaged chain), or what read_block returns. */
-enum storage_error fat_read_file(struct fat_volume *volume, const char *path, uint8_t *to, size_t capacity,
-                                 size_t *length);
+/* Finds the first FAT partition of an MBR, or a volume without partition table. `blocks` is the size of the medium;
+ * `write_block` may be NULL if nothing will be written. STORAGE_NO_FILESYSTEM, or what read_block returns. */
+enum storage_error fat_mount(struct fat_volume *volume, fat_read_block *read_block, fat_write_block *write_block,
+                             void *medium, uint32_t blocks);
+
+/* Finds the file "/DIR/NAME.EXT" (case does not matter). STORAGE_FILE_MISSING, STORAGE_NO_FILESYSTEM (a damaged
+ * chain), or what read_block returns. */
+enum storage_error fat_open(struct fat_volume *volume, const char *path, struct fat_file *file);
+
+/* `length` bytes from `offset` on; STORAGE_FILE_TOO_LARGE: that is beyond the file. Writing goes to the file's own
+ * clusters, block by block, each read first unless it is written as a whole: directory and FAT never change.
+ * STORAGE_NO_FILESYSTEM (a damaged chain), or what read_block or write_block returns. */
+enum storage_error fat_read(struct fat_volume *volume, const struct fat_file *file, uint32_t offset, uint8_t *to,
+                            uint32_t length);
+enum storage_error fat_write(struct fat_volume *volume, const struct fat_file *file, uint32_t offset,
+                             const uint8_t *from, uint32_t length);
 #endif

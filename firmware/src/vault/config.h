@@ -5,11 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "storage/tlv.h"
+#include "vault/medium.h"
+#include "vault/scheme.h"
 
 enum { CONFIG_TOPICS_MAX = 8, CONFIG_ANCHORS_MAX = 8, CONFIG_TOPIC_LENGTH = 256 };
 
-enum config_scheme { SCHEME_INTERNAL = 0, SCHEME_PLAIN = 1 };
-enum config_medium { MEDIUM_NONE = 0, MEDIUM_SD = 1, MEDIUM_EEPROM = 2 };
 enum { CONFIG_TLS12 = 1, CONFIG_TLS13 = 2 }; /* bits of tls_versions */
 
 /* `length` bytes at `data`; PEM texts are NUL-terminated and count the NUL, as the parsers of Mbed TLS expect. */
@@ -20,8 +20,8 @@ struct blob {
 
 /* Texts are NUL-terminated and hold no control characters. Blobs point into the page. */
 struct device_config {
-    enum config_scheme scheme;
-    enum config_medium medium;
+    const struct scheme *scheme;
+    const struct medium *medium; /* one with functions if the scheme uses one */
     char thing[129];
     char client_id[129]; /* the thing name if the page has none */
     char host[254];
@@ -49,7 +49,4 @@ enum config_error config_parse(struct device_config *config, const uint8_t *page
 
 /* config_parse of the page in flash sector 1. */
 enum config_error config_load(struct device_config *config, uint16_t *field);
-
-const char *config_scheme_word(enum config_scheme scheme); /* internal, plain */
-const char *config_medium_word(enum config_medium medium); /* none, sd, eeprom */
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The configuration page, SPEC sections 1 and 2: reads it and refuses what a device could not work with. */
-#include "storage/config.h"
+#include "vault/config.h"
 #include <stdbool.h>
 #include <string.h>
 #include "board/chip_map.h"
@@ -48,12 +48,10 @@ static bool take(struct device_config *config, const struct tlv_entry *entry)
     bool good = true;
     switch (entry->tag) {
     case TLV_SCHEME:
-        good = take_number(entry, 1, SCHEME_INTERNAL, SCHEME_PLAIN, &n);
-        config->scheme = n == SCHEME_PLAIN ? SCHEME_PLAIN : SCHEME_INTERNAL;
+        good = take_number(entry, 1, 0, UINT8_MAX, &n) && (config->scheme = scheme_by_code(n)) != NULL;
         break;
     case TLV_MEDIUM:
-        good = take_number(entry, 1, MEDIUM_NONE, MEDIUM_EEPROM, &n);
-        config->medium = n == MEDIUM_SD ? MEDIUM_SD : n == MEDIUM_EEPROM ? MEDIUM_EEPROM : MEDIUM_NONE;
+        good = take_number(entry, 1, 0, UINT8_MAX, &n) && (config->medium = medium_by_code(n)) != NULL;
         break;
     case TLV_THING:
         good = take_text(entry, config->thing, sizeof config->thing);
@@ -129,10 +127,10 @@ static enum config_error check(const struct device_config *config, uint32_t seen
     for (size_t i = 0; i < sizeof always; i++)
         if (!(seen & 1u << always[i]))
             return refuse(field, always[i]);
-    if (config->scheme == SCHEME_PLAIN && config->medium == MEDIUM_NONE)
+    if (config->scheme->uses_medium && config->medium->present == NULL)
         return refuse(field, TLV_MEDIUM);
     for (size_t i = 0; i < sizeof credentials; i++)
-        if (!(seen & 1u << credentials[i]) == (config->scheme == SCHEME_INTERNAL))
+        if ((seen & 1u << credentials[i]) != (config->scheme->on_chip & 1u << credentials[i]))
             return refuse(field, credentials[i]);
     return CONFIG_OK;
 }
@@ -155,6 +153,7 @@ enum config_error config_parse(struct device_config *config, const uint8_t *page
     default:
         return CONFIG_CRC;
     }
+    config->medium = medium_by_code(0);
     config->interval_ms = INTERVAL_DEFAULT_MS;
     config->keep_alive_s = KEEP_ALIVE_DEFAULT_S;
     config->tls_versions = CONFIG_TLS12 | CONFIG_TLS13;
@@ -177,14 +176,4 @@ enum config_error config_parse(struct device_config *config, const uint8_t *page
 enum config_error config_load(struct device_config *config, uint16_t *field)
 {
     return config_parse(config, (const uint8_t *)CONFIGURATION_START, CONFIGURATION_SIZE, field);
-}
-
-const char *config_scheme_word(enum config_scheme scheme)
-{
-    return scheme == SCHEME_PLAIN ? "plain" : "internal";
-}
-
-const char *config_medium_word(enum config_medium medium)
-{
-    return medium == MEDIUM_SD ? "sd" : medium == MEDIUM_EEPROM ? "eeprom" : "none";
 }
