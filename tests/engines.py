@@ -56,9 +56,7 @@ class Bench:
     }
 
     def __init__(self, engine_name: str, elf: Path | None, platform: Path = BOARD) -> None:
-        self.engine: Engine = make_engine(engine_name, platform, SEED)
-        if elf is not None:
-            self.engine.load_elf(elf)
+        self.engine: Engine = make_engine(engine_name, platform, SEED, elf)
         self.engine.power_on()
 
     def __enter__(self) -> Bench:

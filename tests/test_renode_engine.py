@@ -11,6 +11,7 @@ import random
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tarfile
@@ -22,6 +23,7 @@ from typing import Any
 import pytest
 
 from offchip import doctor
+from offchip.board.create import create_board
 from offchip.engines import select
 from offchip.engines.embedded.engine import EmbeddedEngine
 from offchip.engines.protocol import DebugPort, Engine, I2cTap, Medium, SpiTap, UartByte
@@ -30,7 +32,9 @@ from offchip.engines.renode import locate, models
 from offchip.engines.renode import worker as worker_module
 from offchip.engines.renode.dotnet import BadPlatform, DotNet, HostError, Refused, import_pyrenode3
 from offchip.engines.renode.engine import RenodeEngine
-from offchip.engines.renode.host import Host, parse_log_line
+from offchip.engines.renode.host import Host
+from offchip.engines.renode.log import parse_log_line
+from offchip.engines.renode.scratch import Scratch, sweep
 from offchip.engines.renode.selftest import BANNER, PROGRAM
 from offchip.engines.renode.taps import I2cRecord, parse_fired, parse_spi
 from offchip.engines.renode.worker import RefusedByEngine, Worker, board_command
@@ -149,6 +153,17 @@ def test_wrong_environment_is_named(tmp_path: Path) -> None:
     for other in ("/bin/true", "/bin/sh"):  # any program but the one of a portable Renode
         with pytest.raises(EngineError, match=f"PYRENODE_BIN is {other}, which is no portable .NET Renode"):
             find({"PYRENODE_BIN": other}, tmp_path)
+
+
+def test_the_loaders_remarks_are_nobodys_last_words(tmp_path: Path) -> None:
+    (tmp_path / "pyrenode3").mkdir()
+    (tmp_path / "pyrenode3/__init__.py").write_text(
+        "import logging, os, signal\nlogging.warning('libMono.Unix.so is not in the expected location.')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
+    with pytest.raises(EngineError) as lost:
+        Worker(board_command(BOARD, 1), environment, start_s=60)
+    assert str(lost.value) == "Renode died in start (killed by SIGKILL)"
 
 
 def test_what_pyrenode3_cannot_load_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -308,8 +323,9 @@ while True:
     elif method == "die":
         print("Unhandled exception. System.InvalidOperationException", flush=True)
         os._exit(134)
-    elif method == "hang":
-        open(sys.argv[3], "w").write("12:00:00.0000 [ERROR] cpu: CPU abort [PC=0x50000000]\\n")
+    elif method in ("hang", "abort"):
+        word = "WARNING] i2c1: BUSY" if method == "hang" else "ERROR] cpu: CPU abort [PC=0x50000000]"
+        open(sys.argv[3], "w").write(f"12:00:00.0000 [{word}\\n")
         time.sleep(600)
     elif method == "refuse":
         pipe.send(("refused", "outside the card"))
@@ -355,7 +371,8 @@ def test_refusal_leaves_the_board_alive(start) -> None:
 
 @pytest.mark.parametrize(("method", "limit_s", "reason"), [
     ("die", 60, r"Renode died in die \(exit status 134\); its last words: Unhandled exception"),
-    ("hang", 1.0, r"Renode did not finish hang within 1 s and was ended; its last words: .*CPU abort"),
+    ("hang", 1.0, r"Renode did not finish hang within 1 s and was ended; its last words: .*i2c1: BUSY"),
+    ("abort", 600, r"Renode was ended in abort, since the core left the memories: .*CPU abort \[PC=0x50000000\]$"),
     ("fail", 60, r"Renode failed in run: a callback failed"),
 ])
 def test_a_lost_worker_is_ended_and_its_reason_stays(method: str, limit_s: float, reason: str, start) -> None:
@@ -381,6 +398,44 @@ def test_a_board_nobody_closed_is_cleaned_up(start) -> None:
     assert folder.is_dir()
     worker._clean_up()  # what the collector and the end of the interpreter call
     assert process.returncode is not None and not folder.exists()
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(start, tmp_path: Path,
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code = ("import sys, time; sys.path.insert(0, sys.argv[1]); from offchip.engines.renode.scratch import Scratch; "
+            "print(Scratch().path, flush=True); time.sleep(600)")
+    killed = subprocess.Popen([sys.executable, "-c", code, str(ROOT)], stdout=subprocess.PIPE, text=True,
+                              env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert killed.stdout is not None
+    left = Path(killed.stdout.readline().strip())
+    assert left.parent == tmp_path
+    alive = start()
+    assert left.is_dir() and alive._folder.is_dir()  # its owner lives
+    killed.kill()
+    killed.wait()
+    killed.stdout.close()
+    (left / "renode.log").touch()
+    others = [tmp_path / "renode-1234", tmp_path / "offchip-worker-mine", tmp_path / "offchip-session"]
+    for other in others:  # nothing in them says that they are ours
+        other.mkdir()
+        (other / "kept").touch()
+    another = start()
+    assert not left.exists() and all((other / "kept").is_file() for other in others)
+    assert alive.call("echo", 1, limit_s=60)[0] == (1,) and another._folder.is_dir()
+    assert not any(worker._folder.name.startswith("renode-") for worker in (alive, another))
+
+
+def test_a_worker_that_outlives_its_parent_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    scratch = Scratch()
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=[scratch.descriptor]) as child:
+        os.close(scratch.descriptor)
+        sweep()
+        assert scratch.path.is_dir()
+        child.communicate()
+    sweep()
+    assert not scratch.path.exists()
 
 
 def test_a_worker_ends_when_its_parent_is_gone(tmp_path: Path) -> None:
@@ -597,8 +652,9 @@ def test_core_stops_when_its_flash_is_erased(host: Host, net: FakeDotNet) -> Non
      ("lockup", "cpu", "CPU abort [PC=0x50000000]: Trying to execute code outside RAM", 0, 0)),
 ])
 def test_log_lines(line: str, wanted: tuple[Any, ...] | None) -> None:
-    assert parse_log_line("12:34:56.7890 [WARNING] " + line) == wanted
-    assert parse_log_line("12:34:56.7890 [INFO] " + line) is None
+    for stamp in ("12:34:56.7890", "[12:34:56.7890] ", "[host: 12:34:56.7890 | virt: 00:00:01.5] ", ""):
+        assert parse_log_line(f"{stamp} [WARNING] {line}") == wanted
+        assert parse_log_line(f"{stamp} [INFO] {line}") is None
 
 
 def test_diagnostics_come_once(host: Host, net: FakeDotNet, tmp_path: Path) -> None:
@@ -816,6 +872,40 @@ def test_a_hanging_run_is_ended(engine: RenodeEngine, monkeypatch: pytest.Monkey
         engine.run(1_000_000_000_000)
     with pytest.raises(EngineError, match="did not finish run within 0.5 s"):
         engine.power_off()
+
+
+def test_an_elf_is_checked_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*_: object) -> None:
+        raise AssertionError("Renode was started")
+
+    monkeypatch.setattr(engine_module, "need_renode", started)
+    monkeypatch.setattr(select, "resolve_engine", lambda name: "renode")
+    script = tmp_path / "not.elf"
+    script.write_text("#!/bin/sh\n")
+    beyond = tmp_path / "beyond.elf"
+    write_elf(beyond, 0x60000000)
+    for elf, reason in ((script, "not a usable ELF"), (tmp_path / "none.elf", "no such file|cannot read"),
+                        (beyond, "segment at 0x60000000 .* lies outside the memories")):
+        with pytest.raises(FirmwareError, match=reason):
+            RenodeEngine(BOARD, 1, elf)
+        with pytest.raises(FirmwareError, match=reason):
+            create_board("renode", elf=elf)
+
+
+def write_elf(path: Path, address: int) -> None:
+    """The smallest linked program for Arm: eight bytes to load at ``address``."""
+    header = struct.pack("<16sHHIIIIIHHHHHH", b"\x7fELF\x01\x01\x01",
+                         2, 40, 1, address, 52, 0, 0x5000000, 52, 32, 1, 0, 0, 0)
+    segment = struct.pack("<8I", 1, 84, address, address, 8, 8, 5, 4)
+    path.write_bytes(header + segment + bytes(8))
+
+
+def test_missing_files_of_a_platform_are_named(tmp_path: Path) -> None:
+    platform = tmp_path / "b.repl"
+    for line in ('using "./nowhere.repl"', "        include @peripherals/nowhere.cs"):
+        platform.write_text(f"// a board\n{line}\n")
+        with pytest.raises(PlatformError, match=r"b.repl:2: there is no file .*nowhere"):
+            RenodeEngine(platform)
 
 
 def test_missing_platform_is_one_sentence() -> None:

@@ -28,8 +28,5 @@ def create_board(engine: str = "embedded", platform: Path = BOARD, elf: Path | N
         raise PlatformError(f"{platform}: there is no such platform file")
     if elf is not None and not elf.is_file():
         raise FirmwareError(f"{elf}: there is no such file; build the firmware first")
-    chosen = make_engine(engine, platform, seed)
-    if elf is not None:
-        chosen.load_elf(elf)
-    return Board(chosen, internet, clock, with_modem)
+    return Board(make_engine(engine, platform, seed, elf), internet, clock, with_modem)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import ARMAttributesSection
 
+from offchip.chip_map import Region
 from offchip.errors import FirmwareError
 
 # Tag_CPU_arch values a Cortex-M4 can run (ARM ABI addenda 3.3.5): v6-M, v6S-M, v7 (M profile), v7E-M
@@ -29,6 +31,15 @@ class Firmware:
     path: Path
     segments: tuple[tuple[int, bytes], ...]
     sha256: str
+
+    def check_fits(self, memories: Iterable[Region]) -> Firmware:
+        """Itself. Raises FirmwareError when a segment lies outside the memories."""
+        for address, data in self.segments:
+            if not any(memory.start <= address and address + len(data) <= memory.end for memory in memories):
+                raise FirmwareError(
+                    f"{self.path}: the segment at 0x{address:08X} ({len(data)} bytes) lies outside the memories of "
+                    "this platform; link it for the STM32F405 (flash 0x08000000, 1 MB).")
+        return self
 
 
 def read_elf(path: Path) -> Firmware:

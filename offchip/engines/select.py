@@ -22,10 +22,11 @@ def resolve_engine(name: str) -> str:
     return "renode" if find_renode() is not None and not missing_packages() else "embedded"
 
 
-def make_engine(name: str, platform: Path, seed: int = 1) -> Engine:
-    """A board on the engine of that name (``embedded``, ``renode`` or ``auto``).
+def make_engine(name: str, platform: Path, seed: int = 1, elf: Path | None = None) -> Engine:
+    """A board on the engine of that name (``embedded``, ``renode`` or ``auto``), with ``elf`` loaded.
 
     Raises:
+        FirmwareError: the ELF is not for this chip; found out before an engine is started.
         EngineError: unknown name, or the engine is not ready to use; the sentence says what to do.
         PlatformError: the .repl is wrong.
     """
@@ -33,10 +34,13 @@ def make_engine(name: str, platform: Path, seed: int = 1) -> Engine:
     if chosen == "renode":
         from offchip.engines.renode.engine import RenodeEngine
 
-        return RenodeEngine(platform, seed)
+        return RenodeEngine(platform, seed, elf)
     try:
         from offchip.engines.embedded.engine import EmbeddedEngine
     except ImportError as error:
         raise EngineError(f"the embedded engine lacks a package ({error}); "
                           "run: pip install -r requirements.txt") from error
-    return EmbeddedEngine(platform, seed)
+    engine = EmbeddedEngine(platform, seed)
+    if elf is not None:
+        engine.load_elf(elf)
+    return engine

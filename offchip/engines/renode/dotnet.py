@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib
+import logging
 import os
 import tempfile
 import traceback
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from offchip.engines.renode.locate import FIX_RENODE, LOCK, VARIABLES
+from offchip.engines.renode.log import LogReader
 
 #: monitor commands such as ``logFile`` replace the backend "file"; nothing but this module knows this one
 _BACKEND = "offchip"
@@ -54,7 +56,7 @@ class DotNet:
 
     def __init__(self, log: Path, level: str = "Info") -> None:
         pyrenode3 = import_pyrenode3()
-        logging = namespace("Antmicro.Renode.Logging")
+        logs = namespace("Antmicro.Renode.Logging")
         utilities = namespace("Antmicro.Renode.Utilities")
         self.system = namespace("System")
         self.recoverable: type[Exception] = namespace("Antmicro.Renode.Exceptions").RecoverableException
@@ -69,9 +71,9 @@ class DotNet:
         log.unlink(missing_ok=True)  # Renode would move it aside and write about that into a log that is not there yet
         self.log = LogReader(log)
         # every line is flushed: nothing may ever ask Renode to flush its logger
-        backend = logging.FileBackend(utilities.SequencedFilePath(str(log)), True)
-        backend.SetLogLevel(getattr(logging.LogLevel, level), -1)
-        logging.Logger.AddBackend(backend, _BACKEND, True)
+        backend = logs.FileBackend(utilities.SequencedFilePath(str(log)), True)
+        backend.SetLogLevel(getattr(logs.LogLevel, level), -1)
+        logs.Logger.AddBackend(backend, _BACKEND, True)
 
     def _version(self) -> str:
         """The monitor's "version" asks the entry assembly, and a hosted .NET has none."""
@@ -109,24 +111,6 @@ class DotNet:
             raise Refused(f'the platform has no peripheral "{path}" ({message_of(error)})') from None
 
 
-class LogReader:
-    """Whole new lines of a file that another writes."""
-
-    def __init__(self, file: Path) -> None:
-        self._file, self._read = file, 0
-
-    def fresh(self) -> list[str]:
-        """What was written since the last call."""
-        if not self._file.exists():
-            return []
-        with self._file.open("rb") as stream:
-            stream.seek(self._read)
-            fresh = stream.read()
-        whole = fresh[:fresh.rfind(b"\n") + 1]
-        self._read += len(whole)
-        return whole.decode("utf-8", "replace").splitlines()
-
-
 class Callbacks:
     """Python functions that Renode calls: an exception in one, on the CPU's thread, would end the process."""
 
@@ -151,6 +135,7 @@ class Callbacks:
 
 def import_pyrenode3() -> Any:
     """Renode, loaded into this process. Raises HostError."""
+    logging.disable(logging.WARNING)  # the loader's remarks would pass for the last words of a worker that dies
     # the loader writes files beside Renode's programs: parallel imports spoil each other
     with open(os.environ.get(LOCK) or os.path.join(tempfile.gettempdir(), "offchip-pyrenode3.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -10,6 +10,7 @@ from typing import Any
 from offchip import chip_map
 from offchip.engines.elf import read_elf
 from offchip.engines.protocol import Capabilities, DebugPort, Diagnostic, I2cTap, Medium, RunResult, SpiTap
+from offchip.engines.renode import models
 from offchip.engines.renode.locate import need_renode, worker_environment
 from offchip.engines.renode.media import MEDIA, RenodeDebugPort, RenodeMedium
 from offchip.engines.renode.taps import RenodeI2cTap, RenodeSpiTap
@@ -24,8 +25,8 @@ RUN_S = 30.0
 RUN_FACTOR = 400.0
 #: the longest sleep in one request: takes 0.1 s, so that a hang is told from it soon
 SLEEP_NS = 1_000_000_000
-#: memories of the STM32F405 that an ELF may be loaded to (RM0090 2.3)
-_LOADABLE = tuple((memory.start, memory.size) for memory in (chip_map.FLASH, chip_map.SRAM, chip_map.CCM))
+#: memories that an ELF may be loaded to
+_LOADABLE = (chip_map.FLASH, chip_map.SRAM, chip_map.CCM)
 
 
 class RenodeEngine:
@@ -37,18 +38,23 @@ class RenodeEngine:
     Args:
         platform: the board's ``.repl``. Parts are found by the names of ``platforms/offchip-board.repl``.
         seed: seed of everything random on the chip (RNG stream, memory after a loss of supply).
+        elf: firmware to load.
 
     Raises:
-        PlatformError: Renode does not accept the .repl.
+        PlatformError: Renode does not accept the .repl, or it names a file that is not there.
+        FirmwareError: the firmware is missing, damaged, of another core or does not fit; nothing was started.
         EngineError: there is no usable Renode; the sentence says how to get one.
     """
 
-    def __init__(self, platform: Path, seed: int = 1) -> None:
+    def __init__(self, platform: Path, seed: int = 1, elf: Path | None = None) -> None:
         if not isinstance(platform, Path | str):
             raise EngineError("Renode reads its platform from a .repl file; give its path.")
         path = Path(platform).resolve()
         if not path.is_file():
             raise PlatformError(f"{path}: there is no such platform file")
+        models.check_includes(path)
+        if elf is not None:
+            check_elf(elf)
         renode = need_renode()
         self._worker = board_worker(path, seed, worker_environment(renode), START_S)
         self._closed = False
@@ -61,6 +67,8 @@ class RenodeEngine:
         self._media: dict[str, RenodeMedium] = {}
         self._spi_tap: RenodeSpiTap | None = None
         self._i2c_tap: RenodeI2cTap | None = None
+        if elf is not None:
+            self.load_elf(elf)
 
     def _ask(self, method: str, *arguments: Any, refused: type[OffchipError] = EngineError,
              limit_s: float = REQUEST_S) -> Any:
@@ -78,12 +86,7 @@ class RenodeEngine:
 
     # life ------------------------------------------------------------------------------------------------------
     def load_elf(self, path: Path) -> None:
-        firmware = read_elf(Path(path))
-        for address, data in firmware.segments:
-            if not any(start <= address and address + len(data) <= start + size for start, size in _LOADABLE):
-                raise FirmwareError(
-                    f"{path}: the segment at 0x{address:08X} ({len(data)} bytes) lies outside the memories of this "
-                    "platform; link it for the STM32F405 (flash 0x08000000, 1 MB).")
+        check_elf(Path(path))
         self._ask("load_elf", str(Path(path).resolve()), refused=FirmwareError)
 
     def program(self, address: int, data: bytes) -> None:
@@ -171,3 +174,8 @@ class RenodeEngine:
     def set_property(self, path: str, name: str, value: int | bool | str) -> None:
         """Set a property of any model, e.g. ``("sysbus.rng", "Fault", "seed")``. Raises EngineError."""
         self._ask("put", path, name, value)
+
+
+def check_elf(path: Path) -> None:
+    """Raises FirmwareError when Renode could not run this firmware; Renode itself would not say so."""
+    read_elf(path).check_fits(_LOADABLE)

@@ -22,6 +22,7 @@ from offchip import chip_map
 from offchip.engines.protocol import Diagnostic, RunResult, UartByte
 from offchip.engines.renode import models
 from offchip.engines.renode.dotnet import BadPlatform, Callbacks, DotNet, Refused, message_of, one_line
+from offchip.engines.renode.log import parse_log_line
 
 FLASH = chip_map.FLASH.start
 NVM, NVM_SIZE = chip_map.DATA.start, chip_map.DATA.size
@@ -36,17 +37,6 @@ _DEFAULT_BAUD = 115200
 _VOLATILE = (("sysbus.sram", chip_map.SRAM.start), ("sysbus.ccm", chip_map.CCM.start))
 _HALL, _HALL_PORT, _HALL_PIN = "sysbus.gpioc.hall", "sysbus.gpioc", 13
 _CARD, _EEPROM, _I2C_TAP = "sysbus.spi1.tap.sdcard", "sysbus.i2c1.eeprom", "sysbus.i2c1.i2ctap"
-
-_LOG_LINE = re.compile(r"^\S+ \[(?P<level>WARNING|ERROR)\] (?:\(\d+\) )?(?P<where>[^:\s]+): (?P<text>.*)$")
-_NOBODY = re.compile(r"^\[\S+: 0x(?P<pc>[0-9A-Fa-f]+)\] (?P<text>(?:Read|Write)\w* (?:from|to) non existing "
-                     r"peripheral at 0x(?P<address>[0-9A-Fa-f]+).*)$")
-_UNHANDLED = re.compile(r"^(?:\[\S+: 0x(?P<pc>[0-9A-Fa-f]+)\] )?Unhandled (?:read from|write to) offset "
-                        r"0x(?P<offset>[0-9A-Fa-f]+)(?!.*Unhandled bits)")
-_ABORT = re.compile(r"CPU abort|PC does not lay in memory")
-#: size of the register block on the chip (RM0090). A warning of one of Renode's own models about an offset inside it is
-#: a gap of that model, not a mistake of the driver.
-_REGISTERS = {"rcc": 0x90, "pwr": 0x08, "rtc": 0xA0, "iwdg": 0x10, "syscfg": 0x24, "exti": 0x18, "usart1": 0x1C,
-              "usart2": 0x1C, "gpioa": 0x28, "gpiob": 0x28, "gpioc": 0x28, "gpiod": 0x28, "nvic": 0x1000, "dwt": 0x1000}
 
 
 class Host:
@@ -376,29 +366,6 @@ class Host:
                 if "error CS" in str(refused):
                     return str(refused)
         return None
-
-
-def parse_log_line(line: str) -> tuple[str, str, str, int, int] | None:
-    """(kind, where, message, pc, address) of a line of Renode's log that concerns the firmware, else None."""
-    found = _LOG_LINE.match(line)
-    if found is None:
-        return None
-    where, text = found["where"].rsplit("/", 1)[-1], found["text"]
-    nobody = _NOBODY.match(text)
-    if nobody:
-        return "unmodelled", where, nobody["text"], int(nobody["pc"], 16), int(nobody["address"], 16)
-    unhandled = _UNHANDLED.match(text)
-    if unhandled:
-        offset = int(unhandled["offset"], 16)
-        if offset < _REGISTERS.get(where, 0):
-            return None
-        return "unmodelled", where, text, int(unhandled["pc"] or "0", 16), offset
-    if where == "cpu" and _ABORT.search(text):
-        return "lockup", where, text, 0, 0
-    if where == "i2c1" and found["level"] == "WARNING":  # Stm32F4I2c.cs: the rules of RM0090 chapter 27
-        kind = "unmodelled" if "unknown register" in text or "not modelled" in text else "violation"
-        return kind, where, text, 0, 0
-    return None
 
 
 def _without_spaces(path: Path) -> Path:

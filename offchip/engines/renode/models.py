@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from offchip.engines.renode.dotnet import DotNet, HostError, namespace
+from offchip.errors import PlatformError
 from offchip.paths import CACHE
 
 #: what the host itself needs in Renode
 STEPPER = Path(__file__).with_name("Stepper.cs")
 _FOLDER = "renode-models"
+_USING = re.compile(r'^using "([^"]+)"', re.MULTILINE)
+_INCLUDE = re.compile(r"^\s*include @(\S+\.cs)\s*$", re.MULTILINE)
 #: what this process has loaded
 _loaded: set[str] = set()
 
@@ -30,6 +33,15 @@ _loaded: set[str] = set()
 def included(platform: Path) -> list[Path]:
     """The C# files that a .repl and the files it uses include, each once, in their order."""
     return _files(platform)[1]
+
+
+def check_includes(platform: Path) -> None:
+    """Raises PlatformError when a .repl, or a file it uses, names a file that is not there."""
+    for description in _files(platform)[0]:
+        for number, line in enumerate(_text(description).splitlines(), 1):
+            for named in (_USING.match(line), _INCLUDE.match(line)):
+                if named and not (description.parent / named[1]).is_file():
+                    raise PlatformError(f"{description}:{number}: there is no file {named[1]}")
 
 
 def fingerprint(platform: Path) -> str:
@@ -46,11 +58,14 @@ def _files(platform: Path) -> tuple[list[Path], list[Path]]:
         if file in descriptions or not file.is_file():
             continue
         descriptions.append(file)
-        text = file.read_text(encoding="utf-8", errors="replace")
-        pending += [file.parent / name for name in re.findall(r'^using "([^"]+)"', text, re.MULTILINE)]
-        sources |= dict.fromkeys((file.parent / name).resolve()
-                                 for name in re.findall(r"^\s*include @(\S+\.cs)\s*$", text, re.MULTILINE))
+        text = _text(file)
+        pending += [file.parent / name for name in _USING.findall(text)]
+        sources |= dict.fromkeys((file.parent / name).resolve() for name in _INCLUDE.findall(text))
     return descriptions, list(sources)
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace")
 
 
 def load(net: DotNet, platform: Path, cache: Path = CACHE) -> type[Any]:

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from multiprocessing.connection import Connection, Pipe
@@ -27,12 +26,16 @@ from typing import Any
 
 from offchip.engines.renode import models
 from offchip.engines.renode.locate import worker_python
+from offchip.engines.renode.log import LogReader, is_abort
+from offchip.engines.renode.scratch import Scratch
 from offchip.errors import EngineError, PlatformError
 
 _MODULE = "offchip.engines.renode.worker"
 _CLOSE = "close"
 _RENEW = "renew"
 _CLOSE_S = 10.0
+#: how often the log is looked at while there is no answer, and how long an aborted core may still bring one
+_LOOK_S, _ABORTED_S = 0.2, 1.0
 
 
 class RefusedByEngine(Exception):
@@ -57,9 +60,11 @@ class Worker:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], start_s: float) -> None:
         self.kind: Hashable = None  # boards of the same kind can take over this process
         self._failure: str | None = None
-        self._folder = Path(tempfile.mkdtemp(prefix="offchip-renode-"))
+        scratch = Scratch()
+        self._folder = scratch.path
         self._boards = 1
         self._log = self._folder / "renode.log"
+        self._watched = LogReader(self._log)
         self._output = self._folder / "output.txt"
         self._pipe, theirs = Pipe()
         with self._output.open("wb") as output, theirs:
@@ -68,9 +73,9 @@ class Worker:
             # and a temporary folder of its own: Renode leaves files behind when it is ended
             self._process = subprocess.Popen(
                 words, env={**environment, "TMPDIR": str(self._folder)}, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, pass_fds=[theirs.fileno()], start_new_session=True)
+                stdout=output, stderr=output, pass_fds=[theirs.fileno(), scratch.descriptor], start_new_session=True)
         # also for a board that nobody closed
-        self._clean_up = weakref.finalize(self, _end, self._process, self._folder)
+        self._clean_up = weakref.finalize(self, _end, self._process, scratch)
         try:
             self.about: dict[str, Any] = self._answer("start", start_s)
         except BaseException:
@@ -96,6 +101,7 @@ class Worker:
         """Replace the board by another, fresh from the factory. Raises as the start of a process."""
         self._boards += 1
         self._log = self._folder / f"renode-{self._boards}.log"
+        self._watched = LogReader(self._log)
         self.about = self.call(_RENEW, str(self._log), str(platform), seed, limit_s=start_s)
 
     @property
@@ -117,8 +123,7 @@ class Worker:
 
     def _answer(self, method: str, limit_s: float) -> Any:
         try:
-            if not self._pipe.poll(limit_s):
-                raise self._lost(f"did not finish {method} within {limit_s:g} s and was ended")
+            self._wait(method, limit_s)
             status, value = self._pipe.recv()
         except (EOFError, OSError):
             raise self._lost(f"died in {method}") from None
@@ -135,6 +140,20 @@ class Worker:
             self._lost(value)
             raise PlatformError(value)
         raise self._lost(value)
+
+    def _wait(self, method: str, limit_s: float) -> None:
+        """Until there is an answer. Raises EngineError when there will be none."""
+        end = time.monotonic() + limit_s
+        aborted = ""
+        while not self._pipe.poll(max(0.0, min(_LOOK_S, end - time.monotonic()))):
+            if time.monotonic() < end:
+                if not aborted:
+                    aborted = next(filter(is_abort, self._watched.fresh()), "")
+                    end = min(end, time.monotonic() + _ABORTED_S) if aborted else end
+            elif aborted:
+                raise self._lost(f"was ended in {method}, since the core left the memories: {aborted}")
+            else:
+                raise self._lost(f"did not finish {method} within {limit_s:g} s and was ended")
 
     def _lost(self, reason: str) -> EngineError:
         ended = self._process.poll()
@@ -153,9 +172,9 @@ class Worker:
         return EngineError(self._failure)
 
 
-def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
+def _end(process: subprocess.Popen[bytes], scratch: Scratch) -> None:
     _kill(process)
-    shutil.rmtree(folder, ignore_errors=True)
+    scratch.remove()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -274,7 +293,7 @@ def serve(pipe: Connection, log: Path, platform: Path | None, seed: int) -> int:
                 value = getattr(host, method)(*arguments)
             else:
                 raise ValueError("there is no such request")
-            answer = ("ok", (value, host.now_ns, host.instructions))
+            answer: tuple[str, Any] = ("ok", (value, host.now_ns, host.instructions))
         except Refused as refused:
             answer = ("refused", str(refused))
         except Exception as error:
