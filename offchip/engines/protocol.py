@@ -150,7 +150,10 @@ class Medium(Protocol):
 class DebugPort(Protocol):
     """SWD as the chip offers it at its present readout protection level (RM0090 3.7.3)."""
 
-    rdp_level: int
+    @property
+    def rdp_level(self) -> int:
+        """0, 1 or 2, as the option bytes say now."""
+        ...
 
     def read(self, address: int, length: int) -> bytes:
         """Raises :class:`offchip.errors.DebugAccessRefused`."""

@@ -120,7 +120,8 @@ class RenodeEngine:
         if cell_ns:  # it ends with the first cell that is not slept through
             awake_ns = min(duration_ns, cell_ns)
             duration_ns = min(duration_ns, max(SLEEP_NS // cell_ns, 1) * cell_ns)
-        return self._ask("run", duration_ns, cell_ns, limit_s=RUN_S + RUN_FACTOR * awake_ns / 1e9)
+        result: RunResult = self._ask("run", duration_ns, cell_ns, limit_s=RUN_S + RUN_FACTOR * awake_ns / 1e9)
+        return result
 
     # pins and wires --------------------------------------------------------------------------------------------
     def feed_uart(self, uart: str, data: bytes) -> None:
@@ -155,13 +156,15 @@ class RenodeEngine:
 
     # memory ------------------------------------------------------------------------------------------------------
     def read_memory(self, address: int, length: int) -> bytes:
-        return self._ask("read_memory", address, length)
+        result: bytes = self._ask("read_memory", address, length)
+        return result
 
     def write_memory(self, address: int, data: bytes) -> None:
         self._ask("program", address, bytes(data))
 
     def diagnostics(self) -> list[Diagnostic]:
-        return self._ask("diagnostics")
+        result: list[Diagnostic] = self._ask("diagnostics")
+        return result
 
     # what only Renode has --------------------------------------------------------------------------------------------
     def selftest(self, limit_s: float = REQUEST_S) -> list[tuple[str, bool, str]]:
@@ -169,7 +172,8 @@ class RenodeEngine:
 
         The board is used up: its sector 0 holds the program of the test afterwards.
         """
-        return self._ask("selftest", limit_s=limit_s)
+        result: list[tuple[str, bool, str]] = self._ask("selftest", limit_s=limit_s)
+        return result
 
     def set_property(self, path: str, name: str, value: int | bool | str) -> None:
         """Set a property of any model, e.g. ``("sysbus.rng", "Fault", "seed")``. Raises EngineError."""

@@ -26,14 +26,16 @@ class RenodeMedium:
 
     @property
     def present(self) -> bool:
-        return self._ask("get", self._path, "Present")
+        result: bool = self._ask("get", self._path, "Present")
+        return result
 
     @present.setter
     def present(self, value: bool) -> None:
         self._ask("put", self._path, "Present", bool(value))
 
     def read(self, offset: int, length: int) -> bytes:
-        return self._ask("call", self._path, "ReadRaw", offset, length)
+        result: bytes = self._ask("call", self._path, "ReadRaw", offset, length)
+        return result
 
     def write(self, offset: int, data: bytes) -> None:
         self._ask("call", self._path, "WriteRaw", offset, bytes(data))
@@ -60,10 +62,12 @@ class RenodeDebugPort:
 
     @property
     def rdp_level(self) -> int:
-        return self._ask("get", "sysbus.flash", "RdpLevel")
+        result: int = self._ask("get", "sysbus.flash", "RdpLevel")
+        return result
 
     def read(self, address: int, length: int) -> bytes:
-        return self._ask("debug", "DebugRead", address, length)
+        result: bytes = self._ask("debug", "DebugRead", address, length)
+        return result
 
     def write(self, address: int, data: bytes) -> None:
         self._ask("debug", "DebugWrite", address, bytes(data))

@@ -34,11 +34,13 @@ class RenodeMonitor:
 
     def command(self, line: str) -> str:
         """Run a monitor command; returns what it printed."""
-        return self._ask("command", line, limit_s=COMMAND_S)
+        result: str = self._ask("command", line, limit_s=COMMAND_S)
+        return result
 
     def script(self, path: Path) -> str:
         """Run a .resc; returns what it printed."""
-        return self._ask("script", str(path.resolve()), limit_s=COMMAND_S)
+        result: str = self._ask("script", str(path.resolve()), limit_s=COMMAND_S)
+        return result
 
     def clear(self) -> None:
         """Remove every machine."""
@@ -46,7 +48,8 @@ class RenodeMonitor:
 
     def attach(self, uart: str, machine: str | None) -> int:
         """Listen to a UART; returns the number of the wire."""
-        return self._ask("attach", uart, machine)
+        result: int = self._ask("attach", uart, machine)
+        return result
 
     def write(self, wire: int, data: bytes, spacing_ns: int) -> None:
         """Put bytes on the line, each ``spacing_ns`` after the one before; 0: at line rate."""
@@ -54,19 +57,24 @@ class RenodeMonitor:
 
     def run(self, duration_ns: int) -> list[tuple[int, int, int]]:
         """Let virtual time pass; returns (wire, byte, virtual time in ns) of what the UARTs sent."""
-        return self._ask("run", duration_ns, limit_s=RUN_S + RUN_FACTOR * duration_ns / 1e9)
+        limit_s = RUN_S + RUN_FACTOR * duration_ns / 1e9
+        result: list[tuple[int, int, int]] = self._ask("run", duration_ns, limit_s=limit_s)
+        return result
 
     def take(self) -> list[tuple[int, int, int]]:
         """As :meth:`run`, of what was sent during commands."""
-        return self._ask("take")
+        result: list[tuple[int, int, int]] = self._ask("take")
+        return result
 
     def register(self, cpu: str, number: int | None, machine: str | None) -> int:
         """A core register by number; None: the PC."""
-        return self._ask("register", cpu, number, machine)
+        result: int = self._ask("register", cpu, number, machine)
+        return result
 
     def log_lines(self) -> list[str]:
         """Whole new lines of Renode's log."""
-        return self._ask("log_lines")
+        result: list[str] = self._ask("log_lines")
+        return result
 
     def close(self) -> None:
         """End the process."""
