@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boots the lab's own firmware and writes what it did into this folder, one file per scenario and engine.
 
-    python -m tests.conformance.boot.record [embedded|renode|auto]
+    python -m tests.conformance.boot.record [embedded|renode|auto|both]
 
-Do this after a change of firmware or platform that is meant to change the traffic; the diff shows what changed.
+Do this after a change of firmware or platform that is meant to change the traffic; the diff shows what changed. "both"
+boots one firmware on both engines, where there is a Renode, and writes into the folder ``both``: what was the same
+there stays on record when the firmware has long moved on.
 """
 
 from __future__ import annotations
 
 import sys
+from itertools import product
 from pathlib import Path
 
 from offchip import vault
@@ -20,6 +23,7 @@ from offchip.errors import OffchipError
 from offchip.pki.authority import Authority
 
 HERE = Path(__file__).resolve().parent
+BOTH = HERE / "both"
 ELF = HERE.parents[2] / "firmware/build/offchip.elf"
 SCENARIOS = {"plain-sd": vault.SD, "plain-eeprom": vault.EEPROM}
 #: the boot is over when the credentials are checked; the modem's footprint is empty, nothing else decides the traffic
@@ -47,9 +51,10 @@ def record(scenario: str, engine: str) -> BootRecording:
 
 def main() -> None:
     engine = sys.argv[1] if len(sys.argv) > 1 else "embedded"
-    for scenario in SCENARIOS:
-        recording = record(scenario, engine)
-        path = HERE / f"{scenario}.{recording.engine}.json"
+    folder, engines = (BOTH, ("embedded", "renode")) if engine == "both" else (HERE, (engine,))
+    for scenario, name in product(SCENARIOS, engines):
+        recording = record(scenario, name)
+        path = folder / f"{scenario}.{recording.engine}.json"
         recording.save(path)
         print(path)
 
