@@ -35,6 +35,7 @@ namespace Antmicro.Renode.Time
     public struct TimeInterval : IComparable<TimeInterval>
     {
         public static TimeInterval FromTicks(ulong ticks) { return new TimeInterval { Ticks = ticks }; }
+        public static TimeInterval FromNanoseconds(ulong v) { return FromTicks(v); }
         public static TimeInterval FromMicroseconds(ulong v) { return FromTicks(v * 1000); }
         public static TimeInterval operator +(TimeInterval a, TimeInterval b) { return FromTicks(a.Ticks + b.Ticks); }
         public static bool operator <(TimeInterval a, TimeInterval b) { return a.Ticks < b.Ticks; }
@@ -54,9 +55,20 @@ namespace Antmicro.Renode.Time
         public static readonly TimeInterval Maximal = FromTicks(ulong.MaxValue);
     }
 
+    public interface ITimeDomain
+    {
+    }
+
     public struct TimeStamp
     {
-        public TimeInterval TimeElapsed { get; set; }
+        public TimeStamp(TimeInterval interval, ITimeDomain domain)
+        {
+            TimeElapsed = interval;
+            Domain = domain;
+        }
+
+        public TimeInterval TimeElapsed { get; private set; }
+        public ITimeDomain Domain { get; private set; }
     }
 
     public interface IClockSource
@@ -66,6 +78,154 @@ namespace Antmicro.Renode.Time
     public enum Direction { Ascending, Descending }
 
     public enum WorkMode { Periodic, OneShot }
+
+    // Actions at their time, then in the order they were asked for. Both clocks of the stubs hang on it.
+    public class StubQueue
+    {
+        public ulong Now { get; private set; }
+
+        public object At(ulong time, Action what)
+        {
+            var entry = new Entry { Time = Math.Max(time, Now), Order = order++, What = what };
+            var at = entries.Count;
+            while(at > 0 && entries[at - 1].Time > entry.Time)
+            {
+                at--;
+            }
+            entries.Insert(at, entry);
+            return entry;
+        }
+
+        public void Cancel(object entry) { entries.Remove((Entry)entry); }
+
+        public void AdvanceTo(ulong time)
+        {
+            while(entries.Count > 0 && entries[0].Time <= time)
+            {
+                var entry = entries[0];
+                entries.RemoveAt(0);
+                Now = Math.Max(Now, entry.Time);
+                entry.What();
+            }
+            Now = time;
+        }
+
+        public ulong Nearest { get { return entries.Count > 0 ? entries[0].Time - Now : ulong.MaxValue - Now; } }  // Renode counts down without a limit, too
+
+        private ulong order;
+        private readonly List<Entry> entries = new List<Entry>();
+
+        private class Entry
+        {
+            public ulong Time, Order;
+            public Action What;
+        }
+    }
+
+    public abstract class TimeSourceBase
+    {
+        protected TimeSourceBase() { Quantum = TimeInterval.FromMicroseconds(100); }
+
+        public ulong ExecuteInSyncedState(Action<TimeStamp> what, TimeStamp when)
+        {
+            lock(delayed)
+            {
+                delayed.Add(new KeyValuePair<ulong, Action<TimeStamp>>(when.TimeElapsed.Ticks, what));
+                return (ulong)delayed.Count;
+            }
+        }
+
+        public TimeInterval ElapsedVirtualTime { get; private set; }
+        public TimeInterval Quantum { get; set; }
+        public bool AdvanceImmediately { get; set; }
+        public abstract ITimeDomain Domain { get; }
+
+        public event Action<TimeInterval> SyncHook;
+
+        public Action<ulong> Sink = _ => { };  // not Renode's: the machine, which lives to that time
+        public long SyncPoints;  // neither
+
+        // Renode: grants the machine a quantum, waits for it, then hook and delayed actions, the earliest first
+        protected ulong InnerExecute(ulong limit)
+        {
+            var step = Math.Min(limit, Quantum.Ticks);
+            ElapsedVirtualTime += TimeInterval.FromTicks(step);
+            Sink(ElapsedVirtualTime.Ticks);
+            SyncPoints++;
+            var now = new TimeStamp(ElapsedVirtualTime, Domain);
+            List<KeyValuePair<ulong, Action<TimeStamp>>> due;
+            lock(delayed)
+            {
+                if(SyncHook != null)
+                {
+                    SyncHook(ElapsedVirtualTime);
+                }
+                due = delayed.FindAll(task => task.Key <= now.TimeElapsed.Ticks);
+                delayed.RemoveAll(task => task.Key <= now.TimeElapsed.Ticks);
+            }
+            due.Sort((a, b) => a.Key.CompareTo(b.Key));
+            foreach(var task in due)
+            {
+                task.Value(now);
+            }
+            return step;
+        }
+
+        private readonly List<KeyValuePair<ulong, Action<TimeStamp>>> delayed = new List<KeyValuePair<ulong, Action<TimeStamp>>>();
+    }
+
+    public class MasterTimeSource : TimeSourceBase, ITimeDomain
+    {
+        public void Start()
+        {
+            if(dispatcher != null)
+            {
+                dispatcher.Join();
+            }
+            cancelled = false;
+            dispatcher = new System.Threading.Thread(() =>
+            {
+                while(!cancelled)
+                {
+                    InnerExecute(ulong.MaxValue);
+                }
+            }) { IsBackground = true };
+            dispatcher.Start();
+        }
+
+        public void Stop()
+        {
+            cancelled = true;
+            if(dispatcher != null && dispatcher != System.Threading.Thread.CurrentThread)
+            {
+                dispatcher.Join();
+            }
+        }
+
+        public void RunFor(TimeInterval period)
+        {
+            if(dispatcher != null)
+            {
+                dispatcher.Join();
+            }
+            for(var left = period.Ticks; left > 0;)
+            {
+                left -= InnerExecute(left);
+            }
+        }
+
+        public override ITimeDomain Domain { get { return this; } }
+
+        private volatile bool cancelled;
+        private System.Threading.Thread dispatcher;
+    }
+
+    public class BaseClockSource : IClockSource
+    {
+        public TimeInterval NearestLimitIn { get { return TimeInterval.FromTicks(Queue.Nearest); } }
+
+        public readonly StubQueue Queue = new StubQueue();  // not Renode's
+    }
 }
 
 namespace Antmicro.Renode.Core
@@ -146,19 +306,30 @@ namespace Antmicro.Renode.Core
 
     public class Emulation : IDisposable
     {
-        public Emulation() { ExternalsManager = new ExternalsManager(); }
+        public Emulation()
+        {
+            ExternalsManager = new ExternalsManager();
+            MasterTimeSource = new MasterTimeSource();
+        }
 
         public void Dispose() { ExternalsManager.Clear(); }
         public void AddMachine(IMachine machine, string name) { machines.Add(name, machine); }
         public bool TryGetMachine(string name, out IMachine machine) { return machines.TryGetValue(name, out machine); }
         public void RemoveMachine(string name) { machines.Remove(name); }
-        public void PauseAll() { Pauses++; }
+        public void RunFor(TimeInterval period) { MasterTimeSource.RunFor(period); }
+
+        public void PauseAll()
+        {
+            Pauses++;
+            MasterTimeSource.Stop();
+        }
 
         public int Pauses { get; private set; }  // of the bench
 
-        private readonly Dictionary<string, IMachine> machines = new Dictionary<string, IMachine>();
-
+        public MasterTimeSource MasterTimeSource { get; private set; }
         public ExternalsManager ExternalsManager { get; private set; }
+
+        private readonly Dictionary<string, IMachine> machines = new Dictionary<string, IMachine>();
     }
 
     public interface IGPIOReceiver : IPeripheral
@@ -173,16 +344,35 @@ namespace Antmicro.Renode.Core
         public bool IsSet { get; private set; }
     }
 
+#if RENODE_MASTER
+    public interface IIdentifiable
+    {
+        int UniqueObjectId { get; }
+    }
+
+    public interface IHaltable
+    {
+        bool IsHalted { set; }
+    }
+
+    public interface IMachine : IEmulationElement, IIdentifiable, IHaltable
+#else
     public interface IMachine : IEmulationElement
+#endif
     {
         void RegisterAsAChildOf(IPeripheral peripheralParent, IPeripheral peripheralChild, IRegistrationPoint registrationPoint);
         void UnregisterAsAChildOf(IPeripheral peripheralParent, IPeripheral peripheralChild);
         void ScheduleAction(TimeInterval delay, Action<TimeInterval> action, string name = null);
         void PauseAndRequestEmulationPause(bool precise = false);
+        void Start();
 
         IBusController SystemBus { get; }
         IClockSource ClockSource { get; }
         TimeStamp ElapsedVirtualTime { get; }
+        bool IsPaused { get; }
+        bool InternalPause { get; }
+
+        event Action<IMachine> MachineReset;
     }
 }
 
@@ -261,11 +451,13 @@ namespace Antmicro.Renode.Logging
     {
         public static void Log(this IEmulationElement e, LogLevel type, string message, params object[] args)
         {
-            if(type == LogLevel.Warning || type == LogLevel.Error)
+            if(type == LogLevel.Error)
             {
-                Console.Error.WriteLine(e.GetType().Name + ": " + message, args);
+                Error = string.Format(e.GetType().Name + ": " + message, args).Replace('\n', ' ');
             }
         }
+
+        public static string Error = "";  // not Renode's: the last error a model logged
     }
 }
 
@@ -290,6 +482,15 @@ namespace Antmicro.Renode.Peripherals.CPU
     {
         void SyncTime();
         bool IsHalted { get; set; }
+    }
+
+    public abstract class BaseCPU : ICPU
+    {
+        public abstract void Reset();
+        public void SyncTime() { }
+
+        public virtual bool IsHalted { get; set; }
+        public abstract ulong ExecutedInstructions { get; }
     }
 }
 
@@ -334,8 +535,13 @@ namespace Antmicro.Renode.Peripherals.Bus
     {
         IEnumerable<ICPU> GetCPUs();
         bool TryGetCurrentCPU(out ICPU cpu);
+#if RENODE_MASTER
+        byte[] ReadBytes(ulong address, int count, bool onlyMemory = false, IPeripheral context = null, ulong? cpuState = null);
+        void WriteBytes(byte[] bytes, ulong address, bool onlyMemory = false, IPeripheral context = null, ulong? cpuState = null);
+#else
         byte[] ReadBytes(ulong address, int count, bool onlyMemory = false, IPeripheral context = null);
         void WriteBytes(byte[] bytes, ulong address, bool onlyMemory = false, IPeripheral context = null);
+#endif
     }
 
     [Flags]
@@ -412,10 +618,32 @@ namespace Antmicro.Renode.Peripherals.SPI
 
 namespace Antmicro.Renode.Peripherals.Memory
 {
-    public class MappedMemory : IPeripheral
+    using Antmicro.Renode.Core;
+    using Antmicro.Renode.Peripherals.Bus;
+
+    public sealed class MappedMemory : IPeripheral
     {
+        public MappedMemory(IMachine machine, long size)
+        {
+            bytes = new byte[size];
+            for(var i = 0; i < size; i++)
+            {
+                bytes[i] = 0xFF;
+            }
+        }
+
         public void Reset() { }
-        public void WriteBytes(long offset, byte[] value) { throw new NotImplementedException(); }
+
+        public byte[] ReadBytes(long offset, int count, IPeripheral context = null)
+        {
+            var result = new byte[count];
+            Array.Copy(bytes, offset, result, 0, count);
+            return result;
+        }
+
+        public void WriteBytes(long offset, byte[] value) { Array.Copy(value, 0, bytes, offset, value.Length); }
+
+        private readonly byte[] bytes;
     }
 }
 
@@ -423,21 +651,52 @@ namespace Antmicro.Renode.Peripherals.Timers
 {
     using Antmicro.Renode.Time;
 
+    // counts up to its limit, once
     public class LimitTimer : IPeripheral
     {
         public LimitTimer(IClockSource clockSource, ulong frequency, IPeripheral owner, string localName, ulong limit = ulong.MaxValue,
             Direction direction = Direction.Descending, bool enabled = false, WorkMode workMode = WorkMode.Periodic,
             bool eventEnabled = false, bool autoUpdate = false, ulong divider = 1)
         {
+            if(frequency != 1000000000 || direction != Direction.Ascending || workMode != WorkMode.OneShot || !eventEnabled)
+            {
+                throw new NotImplementedException();
+            }
+            queue = ((BaseClockSource)clockSource).Queue;
             Limit = limit;
         }
 
-        public void Reset() { }
+        public void Reset() { throw new NotImplementedException(); }
 
-        public bool Enabled { get; set; }
+        public bool Enabled
+        {
+            get { return expiry != null; }
+            set
+            {
+                if(expiry != null)
+                {
+                    queue.Cancel(expiry);
+                    expiry = null;
+                }
+                if(value)
+                {
+                    expiry = queue.At(queue.Now + Limit - Value, Expire);
+                }
+            }
+        }
+
         public ulong Limit { get; set; }
         public ulong Value { get; set; }
 
-        public event Action LimitReached { add { } remove { } }
+        public event Action LimitReached;
+
+        private void Expire()
+        {
+            expiry = null;
+            LimitReached();
+        }
+
+        private object expiry;
+        private readonly StubQueue queue;
     }
 }

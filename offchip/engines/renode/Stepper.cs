@@ -217,7 +217,7 @@ namespace Offchip.Engine
             source.Quantum = TimeInterval.FromTicks(next);
         }
 
-        // The core's own counter starts again at a reset; what it executed since the last count is lost then.
+        // The core's own counter starts again at a reset, which comes behind the hook of a synchronisation point.
         public void CountInstructions()
         {
             instructionsSeen = cpu.ExecutedInstructions;
@@ -225,7 +225,7 @@ namespace Offchip.Engine
 
         private void CountReset()
         {
-            instructionsBefore += instructionsSeen;
+            instructionsBefore += Math.Max(instructionsSeen, executedAtSync);
             instructionsSeen = executedAtSync = executedAtCell = 0;
             hasExecuted = slept = false;
             eventful = true;
