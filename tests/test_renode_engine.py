@@ -5,10 +5,8 @@ the start-up self-test on the real thing. The probes run on it in test_conforman
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import random
-import shutil
 import signal
 import stat
 import struct
@@ -213,94 +211,6 @@ def test_choosing_imports_no_engine() -> None:
     code = ("import sys; from offchip.engines.select import resolve_engine; resolve_engine('embedded'); "
             "sys.exit(any(m in sys.modules for m in ('unicorn', 'offchip.engines.renode.engine')))")
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
-
-
-# scripts/get-renode --------------------------------------------------------------------------------------------------
-class Download:
-    """The script in a project of its own, with a release folder instead of the network."""
-
-    def __init__(self, folder: Path) -> None:
-        self.project, self.releases = folder / "project", folder / "releases/v1.16.1"
-        (self.project / "scripts").mkdir(parents=True)
-        self.releases.mkdir(parents=True)
-        shutil.copy(ROOT / "scripts/get-renode", self.project / "scripts")
-        self.lock = self.project / "scripts/renode.lock"
-        self.program = self.project / ".cache/renode-1.16.1/renode"
-        arch = "-arm64" if os.uname().machine in ("aarch64", "arm64") else ""
-        self.archive = self.releases / f"renode-1.16.1.linux{arch}-portable-dotnet.tar.gz"
-
-    def publish(self, content: bytes = b"\x7fELF") -> None:
-        with tarfile.open(self.archive, "w:gz") as tar:
-            for name, mode in (("renode", 0o755), ("libhostfxr.so", 0o644)):
-                member = tarfile.TarInfo(f"renode_1.16.1-dotnet_portable/{name}")
-                member.size, member.mode = len(content), mode
-                tar.addfile(member, io.BytesIO(content))
-
-    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "RENODE_RELEASES": f"file://{self.releases.parent}"}
-        return subprocess.run([self.project / "scripts/get-renode", *options], env=environment,
-                              capture_output=True, text=True, timeout=60)
-
-
-@pytest.fixture
-def download(tmp_path: Path) -> Download:
-    if shutil.which("curl") is None:
-        pytest.skip("no curl")
-    return Download(tmp_path)
-
-
-def test_get_renode_unpacks_records_and_is_found(download: Download) -> None:
-    download.publish()
-    done = download.run()
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"export PYRENODE_BIN={download.program} PYRENODE_RUNTIME=coreclr\n"
-    sum_ = hashlib.sha256(download.archive.read_bytes()).hexdigest()
-    assert download.lock.read_text() == f"{sum_}  {download.archive.name}\n"
-    found = locate.find_renode({"PATH": ""}, download.project / ".cache", download.project / "opt")
-    assert found and found.path == download.program
-    shutil.rmtree(download.releases)  # the second run needs no network
-    assert download.run().returncode == 0
-
-
-def test_get_renode_refuses_other_bytes_than_recorded(download: Download) -> None:
-    download.publish()
-    assert download.run().returncode == 0
-    shutil.rmtree(download.project / ".cache")
-    download.publish(b"something else")
-    done = download.run()
-    assert done.returncode == 1 and "scripts/renode.lock says" in done.stderr
-    assert not download.program.exists()
-    assert len(download.lock.read_text().splitlines()) == 1
-
-
-def test_get_renode_resumes(download: Download) -> None:
-    download.publish()
-    (download.project / ".cache").mkdir()
-    whole = download.archive.read_bytes()
-    (download.project / ".cache" / f"{download.archive.name}.part").write_bytes(whole[:100])
-    download.archive.write_bytes(b"\0" * 100 + whole[100:])  # only what is missing may be taken
-    assert download.run().returncode == 0
-    assert download.program.is_file()
-
-
-def test_get_renode_nightly_is_neither_pinned_nor_taken_by_itself(download: Download) -> None:
-    download.publish()
-    arch = "-arm64" if "arm64" in download.archive.name else ""
-    shutil.move(download.archive, download.releases.parent / f"renode-latest.linux{arch}-portable.tar.gz")
-    done = download.run("--nightly")
-    assert done.returncode == 0, done.stderr
-    assert "renode-nightly/renode" in done.stdout and not download.lock.exists()
-    assert locate.find_renode({"PATH": ""}, download.project / ".cache", download.project / "opt") is None
-    assert download.run("--newest").returncode == 1
-
-
-def test_get_renode_says_why_not(download: Download) -> None:
-    done = download.run()
-    assert done.returncode == 1 and "cannot download" in done.stderr.splitlines()[-1]
-    download.archive.write_bytes(b"not a tar")
-    done = download.run()
-    assert done.returncode == 1 and "damaged" in done.stderr.splitlines()[-1]
-    assert not download.lock.exists()
 
 
 # a worker that is not Renode -----------------------------------------------------------------------------------------
