@@ -41,6 +41,20 @@ def build(folder: Path, target: str, out: Path) -> Path:
     return out / target
 
 
+def build_probe(name: str, out: Path, origin: int = 0x08000000) -> Path:
+    """Build ``tests/probes/<name>.c`` for flash at ``origin`` into ``out``."""
+    folder = ROOT / "tests/probes"
+    script = (folder / "probe.ld").read_text().replace("ORIGIN_OF_CODE", f"0x{origin:08X}")
+    (out / "probe.ld").write_text(script)
+    elf = out / f"{name}.elf"
+    subprocess.run(["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-O1",
+                    "-Wall", "-Wextra", "-Wno-unused-function", "-Wno-unused-parameter", "-ffreestanding",
+                    "-fno-tree-loop-distribute-patterns", "-nostdlib", "-Wl,--build-id=none",
+                    "-Wl,--no-warn-rwx-segments", "-Wl,-T", out / "probe.ld", "-o", elf, folder / f"{name}.c"],
+                   check=True)
+    return elf
+
+
 class Bench:
     """One board with a probe firmware that talks on USART1.
 

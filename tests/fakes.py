@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.peripheral import Peripheral
+from offchip.engines.protocol import StorageEvent
 
 
 @dataclass
@@ -39,6 +40,12 @@ class FakeMachine:
 
     def code_changed(self, address: int, length: int) -> None:
         self.code_changes.append((address, length))
+
+    def storage_event(self, event: StorageEvent) -> None:
+        """Nobody cuts the supply here."""
+
+    def supply_lost_in(self, event: StorageEvent, place: str, before: bytes, after: bytes) -> None:
+        raise AssertionError("nobody cut the supply")
 
     def find(self, name: str) -> Peripheral:
         return self.peripherals[name]

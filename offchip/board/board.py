@@ -16,7 +16,7 @@ from types import TracebackType
 
 from offchip.board.console import Console
 from offchip.board.media import Eeprom, SdCard
-from offchip.engines.protocol import DebugPort, Diagnostic, Engine, I2cTap, SpiTap
+from offchip.engines.protocol import DebugPort, Diagnostic, Engine, FaultInjector, I2cTap, SpiTap
 from offchip.errors import BoardError, EngineError
 from offchip.network.clock import NEVER_NS, LabClock
 from offchip.network.esp_at import Modem
@@ -120,6 +120,11 @@ class Board:
         return self.engine.i2c_tap()
 
     @property
+    def faults(self) -> FaultInjector:
+        """Power cuts by event, skipped instructions, flipped bits: what ``engine.capabilities`` has of them."""
+        return self.engine.fault_injector()
+
+    @property
     def now_ns(self) -> int:
         """Virtual time."""
         return self.engine.now_ns
@@ -147,6 +152,9 @@ class Board:
         if not self.powered:
             raise BoardError("the board is off already")
         self.engine.power_off()
+        self._everything_off()
+
+    def _everything_off(self) -> None:
         if self.modem:
             self.modem.power_off()
         self._to_chip.clear()
@@ -194,6 +202,8 @@ class Board:
         instructions = self.engine.instructions
         result = self.engine.run(duration_ns, SLICE_NS)
         self.resets += result.resets
+        if result.supply_lost:
+            self._everything_off()
         now_ns = self.now_ns
         to_modem = bytearray()
         for byte in result.uart:

@@ -12,8 +12,22 @@ Shaped by what a real Renode can do (docs in DESIGN.md, "Engine protocol"):
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
+
+#: what a cell a cut operation did not get to holds
+TornRest = Literal["old", "erased", "zero"]
+
+
+class StorageEvent(StrEnum):
+    """A step of writing that a loss of supply can hit."""
+
+    SD_BLOCK = "sd-block"  # the card programs a block
+    EEPROM_BYTE = "eeprom-byte"  # the chip takes a data byte into its page latch; nothing is programmed yet
+    EEPROM_PAGE = "eeprom-page"  # the write cycle of a page
+    FLASH_WORD = "flash-word"  # one program step of the internal flash, of whatever width
+    FLASH_ERASE = "flash-erase"  # a sector, or all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +42,9 @@ class Capabilities:
     power_cut: bool
     instruction_skip: bool
     snapshot: bool
+    bit_flip: bool = False
+    cut_events: frozenset[StorageEvent] = frozenset()  # those FaultInjector.cut_power knows here
+    fork: bool = False  # the whole board lives in this process: offchip.engines.fork works
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,7 @@ class RunResult:
     uart: list[UartByte] = field(default_factory=list)
     resets: int = 0
     halted: bool = False  # the core is locked up, or power is off: time alone moves
+    supply_lost: bool = False  # a rule cut the supply of the whole board meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +147,43 @@ class I2cTap(Tap, Protocol):
 
     def cut_power_after(self, events: int) -> None:
         """Cut the supply of the EEPROM after so many bus events from now."""
+
+
+class FaultInjector(Protocol):
+    """Faults by rule, each exact in place and repeatable; ``capabilities`` says which an engine has.
+
+    A method the engine cannot do raises EngineError.
+    """
+
+    def cut_power(self, event: StorageEvent, nth: int = 1, done: int = -1, rest: TornRest = "old") -> None:
+        """Cut the supply of the whole board in the ``nth`` such event from now (1-based), as ``Engine.power_off``.
+
+        ``done``: bytes of the operation that reached the cells, in ascending order; -1: half of them. ``rest``: what
+        the others hold: the old content, ``erased`` (FF) or ``zero``. A program step of flash cannot erase: its rest
+        is old.
+        """
+
+    def skip_instruction(self, address: int, occurrence: int = 1, count: int = 1) -> None:
+        """Do not execute the instruction at ``address`` from the ``occurrence``-th time on (1-based), ``count`` times.
+
+        0: always. The time of one instruction passes. One that its IT block switches off is no occurrence.
+        """
+
+    def flip_register(self, register: str, mask: int, at_instruction: int) -> None:
+        """Invert bits of a core register (``r0``..``r12``, ``sp``, ``lr``, ``pc``, ``nzcv``, ``s0``..``s31`` ...).
+
+        ``at_instruction``: when ``Engine.instructions`` has this value, before the next one is executed.
+        """
+
+    def flip_memory(self, address: int, mask: int, at_instruction: int) -> None:
+        """Invert bits of one byte of RAM or flash."""
+
+    def events(self, event: StorageEvent) -> int:
+        """How many of these began since the engine was made."""
+
+    def fired(self) -> list[Fired]: ...
+    def clear(self) -> None:
+        """Forget rules and evidence."""
 
 
 class Medium(Protocol):
@@ -208,6 +263,7 @@ class Engine(Protocol):
     def spi_tap(self) -> SpiTap: ...
     def i2c_tap(self) -> I2cTap: ...
     def debug_port(self) -> DebugPort: ...
+    def fault_injector(self) -> FaultInjector: ...
 
     # memory by the back door (for oracles, never for attackers) -------------------------------------------------
     def read_memory(self, address: int, length: int) -> bytes: ...

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from unicorn import UcError
 
@@ -79,6 +80,9 @@ class CortexM(Peripheral):
         self._attention = False
         self._idle_once = False  # after WFE: one jump to the next event, then the instructions behind it
         self._in_slice_base = 0
+        #: wired by the machine: where to stop for an injected fault, and that the core stands
+        self.instructions_left: Callable[[int], int] = lambda distance: distance
+        self.on_progress: Callable[[], None] = lambda: None
 
     # for the monitor ---------------------------------------------------------------------------------------------
     @property
@@ -166,13 +170,18 @@ class CortexM(Peripheral):
             return
         if self._attention:  # something waits behind a mask
             distance = min(distance, MASKED_SLICE)
+        distance = self.instructions_left(distance)
         self._in_slice_base = clock.cycles
         end = self.core.run(distance)
         executed = self.core.executed
         clock.advance(executed)
         self.executed_instructions += executed
-        if end is not End.LIMIT:
+        if end is End.SKIP:
+            self.core.skipping = False
+            self.core.skip()
+        elif end is not End.LIMIT:
             self._handle(end)
+        self.on_progress()
 
     def _handle(self, end: End) -> None:
         core = self.core

@@ -10,7 +10,17 @@ from offchip.engines.embedded.machine import EmbeddedMachine
 from offchip.engines.embedded.peripherals.button import Button
 from offchip.engines.embedded.peripherals.usart import Usart
 from offchip.engines.embedded.reflection import bind
-from offchip.engines.protocol import Capabilities, DebugPort, Diagnostic, I2cTap, Medium, RunResult, SpiTap
+from offchip.engines.protocol import (
+    Capabilities,
+    DebugPort,
+    Diagnostic,
+    FaultInjector,
+    I2cTap,
+    Medium,
+    RunResult,
+    SpiTap,
+    StorageEvent,
+)
 from offchip.errors import EngineError
 from offchip.platform.model import PlatformDescription
 
@@ -88,8 +98,8 @@ class EmbeddedEngine:
         self.machine = EmbeddedMachine(platform, seed)
         self.capabilities = Capabilities(
             name="embedded", version=f"unicorn {version('unicorn')}", exact_instructions=True,
-            polices_code_sectors=True, reports_unmodelled_access=True, power_cut=True, instruction_skip=False,
-            snapshot=False)
+            polices_code_sectors=True, reports_unmodelled_access=True, power_cut=True, instruction_skip=True,
+            snapshot=False, bit_flip=True, cut_events=frozenset(StorageEvent), fork=True)
         self._target_ns = 0
         peripherals = self.machine.platform.peripherals
         if "rng" in peripherals:
@@ -127,15 +137,16 @@ class EmbeddedEngine:
 
     def run(self, duration_ns: int, cell_ns: int = 0) -> RunResult:
         machine = self.machine
-        resets, end_ns = machine.resets, self._target_ns + duration_ns
+        resets, end_ns, powered = machine.resets, self._target_ns + duration_ns, machine.powered
         while self._target_ns < end_ns:
             executed = machine.cpu.executed_instructions
             self._target_ns = min(end_ns, self._target_ns + self._asleep_for(cell_ns or duration_ns))
             machine.run_until_cycle(self._target_ns * machine.clock.frequency // 1_000_000_000)
             awake = machine.cpu.executed_instructions - executed >= _AWAKE_INSTRUCTIONS
-            if machine.uart or machine.resets != resets or awake:
+            if machine.uart or machine.resets != resets or awake or machine.powered != powered:
                 break
-        result = RunResult(machine.uart, machine.resets - resets, machine.cpu.locked_up or not machine.powered)
+        result = RunResult(machine.uart, machine.resets - resets, machine.cpu.locked_up or not machine.powered,
+                           powered and not machine.powered)
         machine.uart = []
         return result
 
@@ -180,6 +191,9 @@ class EmbeddedEngine:
         if self.machine.flash is None:
             raise EngineError("this platform has no Offchip.Stm32F4Flash, so its debug port has no readout protection")
         return EmbeddedDebugPort(self.machine)
+
+    def fault_injector(self) -> FaultInjector:
+        return self.machine.injector
 
     # memory ------------------------------------------------------------------------------------------------------
     def read_memory(self, address: int, length: int) -> bytes:

@@ -11,6 +11,7 @@ from offchip.engines.elf import read_elf
 from offchip.engines.embedded.builder import ElfLoad, Platform, build
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.cortex_m import CortexM
+from offchip.engines.embedded.injection import Injector, Tear
 from offchip.engines.embedded.memory_map import BIT_BANDS, WINDOWS, block_at
 from offchip.engines.embedded.nvic import Nvic
 from offchip.engines.embedded.peripheral import Peripheral
@@ -20,7 +21,7 @@ from offchip.engines.embedded.peripherals.memory import MappedMemory
 from offchip.engines.embedded.peripherals.rcc import Rcc
 from offchip.engines.embedded.peripherals.timer import Timer
 from offchip.engines.embedded.unicorn_core import PAGE
-from offchip.engines.protocol import Diagnostic, UartByte
+from offchip.engines.protocol import Diagnostic, StorageEvent, UartByte
 from offchip.errors import EngineError, FirmwareError, PlatformError
 from offchip.platform.model import PlatformDescription
 from offchip.platform.reader import read_platform
@@ -64,6 +65,10 @@ class EmbeddedMachine:
         if self.rcc is not None:
             self.rcc.on_clocks = self._clocks_changed
             self._clocks_changed()
+        self.injector = Injector(self.core, self.clock, lambda: self.cpu.executed_instructions, self.read_bytes,
+                                 self.write_bytes)
+        self.cpu.instructions_left = self.injector.instructions_left
+        self.cpu.on_progress = self.injector.apply_due
         self._memories: list[tuple[int, mmap.mmap]] = []
         self._io: dict[int, tuple[int, Reader, Writer]] = {}
         self._map()
@@ -300,6 +305,12 @@ class EmbeddedMachine:
     def uart_output(self, name: str, value: int) -> None:
         self.uart.append(UartByte(name, value & 0xFF, self.clock.now_ns))
 
+    def storage_event(self, event: StorageEvent) -> Tear | None:
+        return self.injector.storage_event(event)
+
+    def supply_lost_in(self, event: StorageEvent, place: str, before: bytes, after: bytes) -> None:
+        self.injector.leave("cut_power", f"{event} {self.injector.events(event)}: {place}", before, after)
+
     def find(self, name: str) -> Peripheral:
         try:
             return self.platform.peripherals[name]
@@ -326,6 +337,9 @@ class EmbeddedMachine:
             if self._bus_error is not None:
                 (address, pc), self._bus_error = self._bus_error, None
                 cpu.bus_fault(address, pc)
+            if self.injector.supply_lost:
+                self.injector.supply_lost = False
+                self.power_off()
 
     def reset(self, cause: str) -> None:
         """Reset the MCU. ``cause``: power-on, pin, software or watchdog."""

@@ -16,9 +16,13 @@ Conventions for the twins
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from offchip.engines.embedded.clock import Clock
+from offchip.engines.protocol import StorageEvent
+
+if TYPE_CHECKING:
+    from offchip.engines.embedded.injection import Tear
 
 MODELS: dict[str, type[Peripheral]] = {}
 
@@ -57,6 +61,12 @@ class Machine(Protocol):
 
     def code_changed(self, address: int, length: int) -> None:
         """The content of executable memory changed behind the core; drops stale translations."""
+
+    def storage_event(self, event: StorageEvent) -> Tear | None:
+        """A step of writing begins; a Tear says that the supply goes in it and what is left."""
+
+    def supply_lost_in(self, event: StorageEvent, place: str, before: bytes, after: bytes) -> None:
+        """Leave evidence of what a lost supply did to the cells."""
 
     def find(self, name: str) -> Peripheral:
         """The peripheral of that name in the platform."""

@@ -18,6 +18,7 @@ from enum import Enum, auto
 from unicorn import (
     UC_ARCH_ARM,
     UC_HOOK_BLOCK,
+    UC_HOOK_CODE,
     UC_HOOK_INTR,
     UC_HOOK_MEM_FETCH_UNMAPPED,
     UC_HOOK_MEM_READ_UNMAPPED,
@@ -55,6 +56,7 @@ class End(Enum):
     """Why a slice ended."""
 
     LIMIT = auto()
+    SKIP = auto()  # before an instruction that is not to be executed
     WAIT = auto()  # WFI
     HINT = auto()  # WFE or YIELD
     SVC = auto()
@@ -94,6 +96,10 @@ class UnicornCore:
         self._end: End | None = None
         self._keep: list[object] = []
         self._unmask_hooks: set[int] = set()
+        self._watched: dict[int, int] = {}  # address -> hook
+        self.skipping = False  # the slice ended before an instruction that is to be skipped
+        #: asked before each execution of a watched instruction: is it to be skipped?
+        self.before_watched: Callable[[int], bool] = lambda address: False
         self.on_flash_store: Callable[[int, int, int], None] | None = None
         self.on_unmask: Callable[[], bool] = lambda: False
         self._memories: list[tuple[int, int, bool]] = []  # start, length, writable
@@ -203,6 +209,30 @@ class UnicornCore:
                 self._unmask_hooks.add(behind)
                 self.uc.hook_add(UC_HOOK_BLOCK, self._unmasked, None, behind, behind)
 
+    def watch(self, address: int) -> None:
+        """Ask ``before_watched`` each time before the instruction at ``address`` is executed."""
+        if address not in self._watched:
+            self._watched[address] = self.uc.hook_add(UC_HOOK_CODE, self._reached, None, address, address)
+            self.uc.ctl_remove_cache(address, address + 4)
+
+    def unwatch(self, address: int) -> None:
+        hook = self._watched.pop(address, None)
+        if hook is not None:
+            self.uc.hook_del(hook)
+            self.uc.ctl_remove_cache(address, address + 4)
+
+    def _reached(self, uc: Uc, address: int, size: int, data: object) -> None:
+        # behind the limit the counter's own hook has stopped before this instruction already
+        if self.running and self._counter.value <= self._limit.value and self.before_watched(address):
+            self.skipping = True
+            uc.emu_stop()
+
+    def skip(self) -> None:
+        """Step over the instruction at PC, which is in no IT block, without executing it."""
+        pc = self.pc
+        wide = int.from_bytes(self._peek(pc, 2), "little") >> 11 in (0b11101, 0b11110, 0b11111)
+        self.pc = pc + (4 if wide else 2)
+
     # slices ----------------------------------------------------------------------------------------------------
     def run(self, limit: int) -> End:
         """Execute at most ``limit`` instructions; ``executed`` and ``pc`` tell how far it came."""
@@ -218,6 +248,9 @@ class UnicornCore:
             self._end = self._classify(status, start)
         counter = self._counter.value
         if self._end is None:
+            if self.skipping:
+                self.executed = counter  # it takes its time
+                return End.SKIP
             if counter > self._limit.value:
                 self.executed = counter - 1
                 return End.LIMIT

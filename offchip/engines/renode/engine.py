@@ -9,7 +9,16 @@ from typing import Any
 
 from offchip import chip_map
 from offchip.engines.elf import read_elf
-from offchip.engines.protocol import Capabilities, DebugPort, Diagnostic, I2cTap, Medium, RunResult, SpiTap
+from offchip.engines.protocol import (
+    Capabilities,
+    DebugPort,
+    Diagnostic,
+    FaultInjector,
+    I2cTap,
+    Medium,
+    RunResult,
+    SpiTap,
+)
 from offchip.engines.renode import models
 from offchip.engines.renode.locate import need_renode, worker_environment
 from offchip.engines.renode.media import MEDIA, RenodeDebugPort, RenodeMedium
@@ -153,6 +162,10 @@ class RenodeEngine:
     def debug_port(self) -> DebugPort:
         self._need("sysbus.flash", "Offchip.Stm32F4Flash, so no readout protection,")
         return RenodeDebugPort(partial(self._ask, refused=DebugAccessRefused))
+
+    def fault_injector(self) -> FaultInjector:
+        raise EngineError("Renode has no fault injector by rule (capabilities: instruction_skip, bit_flip, "
+                          "cut_events); run this with --engine embedded, or cut the supply through a tap.")
 
     # memory ------------------------------------------------------------------------------------------------------
     def read_memory(self, address: int, length: int) -> bytes:

@@ -15,6 +15,7 @@ from pathlib import Path
 from offchip.chip_map import EEPROM_PAGE, EEPROM_SIZE
 from offchip.engines.embedded.peripheral import Machine, model
 from offchip.engines.embedded.peripherals.i2c import I2cDevice
+from offchip.engines.protocol import StorageEvent
 from offchip.errors import MediumError
 
 ERASED = 0xFF
@@ -194,6 +195,11 @@ class Eeprom24xx256(I2cDevice):
             return not self.write_protect_nacks_data
         column = self.pointer & (self.page_size - 1)
         self._latch[column] = value
+        if self.machine.storage_event(StorageEvent.EEPROM_BYTE) is not None:
+            cell = bytes([self._cells[self.pointer]])
+            self.machine.supply_lost_in(StorageEvent.EEPROM_BYTE, f"0x{self.pointer:04X}, in the latch", cell, cell)
+            self.power_off()
+            return True
         self.pointer += (column + 1) % self.page_size - column  # wraps inside the page
         return True
 
@@ -238,6 +244,14 @@ class Eeprom24xx256(I2cDevice):
                 self._busy_until_ns = _FOREVER  # cycles of no length can be cut too
                 self.power_off()
                 return
+        tear = self.machine.storage_event(StorageEvent.EEPROM_PAGE)
+        if tear is not None:
+            after = tear.apply(self._before, self._intended)
+            self._cells[row:end] = after
+            self._busy_until_ns = 0
+            self.torn_writes += 1
+            self.power_off()
+            self.machine.supply_lost_in(StorageEvent.EEPROM_PAGE, f"0x{row:04X}", self._before, after)
         self._persist(row, self.page_size)
 
     def _forget(self) -> None:

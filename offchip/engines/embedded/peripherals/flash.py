@@ -14,9 +14,11 @@ from pathlib import Path
 from offchip import chip_map
 from offchip.chip_map import SECTOR_SIZES
 from offchip.engines.embedded.clock import Event
+from offchip.engines.embedded.injection import Tear
 from offchip.engines.embedded.peripheral import Machine, Peripheral, model
 from offchip.engines.embedded.peripherals.memory import MappedMemory, anonymous_memory
 from offchip.engines.embedded.peripherals.registers import WordRegisters
+from offchip.engines.protocol import StorageEvent
 from offchip.errors import DebugAccessRefused, EngineError, MediumError
 
 FLASH_BASE = chip_map.FLASH.start
@@ -242,8 +244,39 @@ class Stm32F4Flash(WordRegisters):
             self._fail(SR_PGPERR)
         else:
             self.programs += 1
+            if self._supply_lost(StorageEvent.FLASH_WORD, offset, width,
+                                 lambda tear: self._burn(offset, width, value | -1 << 8 * tear.bytes_done(width))):
+                return
             self._begin(self.program_microseconds, lambda: self._burn(offset, width, value),
                         lambda: self._burn(offset, width, value | self.torn_mask))
+
+    def _supply_lost(self, event: StorageEvent, offset: int, length: int, tear: Callable[[Tear], None]) -> bool:
+        """Whether the supply goes in the operation that begins now, which ``tear`` then does in part."""
+        how = self.machine.storage_event(event)
+        if how is None:
+            return False
+        before = self._content(offset, length)
+        tear(how)
+        self.power_cut()
+        self.machine.supply_lost_in(event, f"0x{FLASH_BASE + offset:08X}", before, self._content(offset, length))
+        return True
+
+    def _erase_in_part(self, first: int, count: int, tear: Tear) -> None:
+        """Sectors in ascending order, the last one reached in part."""
+        done = tear.bytes_done(sum(SECTOR_SIZES[first:first + count]))
+        for sector in range(first, first + count):
+            part = min(done, SECTOR_SIZES[sector])
+            done -= part
+            before = self._content(SECTOR_STARTS[sector], SECTOR_SIZES[sector])
+            rest = bytes(len(before)) if tear.rest == "zero" else before
+            self._put(SECTOR_STARTS[sector], b"\xff" * part + rest[part:])
+
+    def _content(self, offset: int, length: int) -> bytes:
+        content = b""
+        while len(content) < length:
+            buffer, place = self._locate(offset + len(content))
+            content += buffer[place:place + length - len(content)]
+        return content
 
     # registers ---------------------------------------------------------------------------------------------------
     def peek_word(self, offset: int) -> int:
@@ -324,6 +357,9 @@ class Stm32F4Flash(WordRegisters):
                 return
             size = SECTOR_SIZES[sector]
             self.erases += 1
+            if self._supply_lost(StorageEvent.FLASH_ERASE, SECTOR_STARTS[sector], size,
+                                 lambda tear: self._erase_in_part(sector, 1, tear)):
+                return
             torn = size // 2 if self.torn_erased_bytes < 0 else min(self.torn_erased_bytes, size)
             self._begin(ERASE_MS[size][psize] * 1000, lambda: self._erase(sector, size),
                         lambda: self._erase(sector, torn, torn=True))
@@ -332,6 +368,9 @@ class Stm32F4Flash(WordRegisters):
                 self._fail(SR_WRPERR)
                 return
             self.erases += 1
+            if self._supply_lost(StorageEvent.FLASH_ERASE, 0, FLASH_SIZE,
+                                 lambda tear: self._erase_in_part(0, len(SECTOR_SIZES), tear)):
+                return
             self._begin(MASS_ERASE_MS[psize] * 1000, self._erase_all, lambda: self._erase_all(6))
         else:
             self._fail(SR_PGSERR)

@@ -26,6 +26,7 @@ from offchip.engines.embedded.peripherals.sd_storage import (
     Storage,
     blocks_for,
 )
+from offchip.engines.protocol import StorageEvent
 from offchip.errors import MediumError
 
 # R1 response (7.3.2.1)
@@ -840,6 +841,14 @@ class SdCardSpi(Peripheral):
         self._well_written += 1
         self._write_lba += 1
         self._go_busy(self.write_busy_bytes)
+        tear = self.machine.storage_event(StorageEvent.SD_BLOCK)
+        if tear is not None:
+            before, self._programming = self._programming.previous, None
+            after = tear.apply(before, block)
+            self._storage.store(lba, after)
+            self.torn_writes += 1
+            self.power_cut()
+            self.machine.supply_lost_in(StorageEvent.SD_BLOCK, f"block {lba}", before, after)
 
     # medium ----------------------------------------------------------------------------------------------------
     def _check(self, lba: int) -> None:
