@@ -555,6 +555,10 @@ def test_core_stops_when_its_flash_is_erased(host: Host, net: FakeDotNet) -> Non
     ("sysbus: [cpu: 0x8] (tag: 'DBGMCU_IDCODE') ReadDoubleWord from non existing peripheral at 0xE0042000", None),
     ("rcc: Unhandled read from offset 0xC.", None),  # RCC_CIR exists; Renode's model lacks it
     ("rcc: Unhandled read from offset 0x200.", ("unmodelled", "rcc", "Unhandled read from offset 0x200.", 0, 0x200)),
+    ("syscfg: Unhandled write to offset 0x0, value 0x3.",  # SYSCFG_MEMRMP: SRAM at address 0
+     ("unmodelled", "syscfg", "Unhandled write to offset 0x0, value 0x3.", 0, 0)),
+    ("syscfg: Unhandled write to offset 0x0, value 0x0.", None),
+    ("syscfg: Unhandled read from offset 0x0.", None),
     ("usart1: Unhandled write to offset 0x20. Unhandled bits: [3] when writing value 0x8.", None),
     ("i2c1: read of unknown register 0x30", ("unmodelled", "i2c1", "read of unknown register 0x30", 0, 0)),
     ("i2c1: PE cleared during a transfer", ("violation", "i2c1", "PE cleared during a transfer", 0, 0)),

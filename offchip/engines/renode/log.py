@@ -12,12 +12,14 @@ _LINE = re.compile(r"^(?:\[[^\]]*\d[^\]]*\]|[\d:.]+)?\s*\[(?P<level>WARNING|ERRO
 _NOBODY = re.compile(r"^\[\S+: 0x(?P<pc>[0-9A-Fa-f]+)\] (?P<text>(?:Read|Write)\w* (?:from|to) non existing "
                      r"peripheral at 0x(?P<address>[0-9A-Fa-f]+).*)$")
 _UNHANDLED = re.compile(r"^(?:\[\S+: 0x(?P<pc>[0-9A-Fa-f]+)\] )?Unhandled (?:read from|write to) offset "
-                        r"0x(?P<offset>[0-9A-Fa-f]+)(?!.*Unhandled bits)")
+                        r"0x(?P<offset>[0-9A-Fa-f]+)(?!.*Unhandled bits)(?:.* value 0x(?P<value>[0-9A-Fa-f]+))?")
 _ABORT = re.compile(r"CPU abort|PC does not lay in memory")
 #: size of the register block on the chip (RM0090). A warning of one of Renode's own models about an offset inside it is
 #: a gap of that model, not a mistake of the driver.
 _REGISTERS = {"rcc": 0x90, "pwr": 0x08, "rtc": 0xA0, "iwdg": 0x10, "syscfg": 0x24, "exti": 0x18, "usart1": 0x1C,
               "usart2": 0x1C, "gpioa": 0x28, "gpiob": 0x28, "gpioc": 0x28, "gpiod": 0x28, "nvic": 0x1000, "dwt": 0x1000}
+#: such a gap that changes what the firmware is: SYSCFG_MEMRMP (RM0090 9.2.1) written with another mode than flash at 0
+_TOLD_WHEN_SET = {("syscfg", 0x00)}
 
 
 class LogReader:
@@ -55,7 +57,8 @@ def parse_log_line(line: str) -> tuple[str, str, str, int, int] | None:
     unhandled = _UNHANDLED.match(text)
     if unhandled:
         offset = int(unhandled["offset"], 16)
-        if offset < _REGISTERS.get(where, 0):
+        told = (where, offset) in _TOLD_WHEN_SET and int(unhandled["value"] or "0", 16) != 0
+        if offset < _REGISTERS.get(where, 0) and not told:
             return None
         return "unmodelled", where, text, int(unhandled["pc"] or "0", 16), offset
     if where == "cpu" and _ABORT.search(text):
