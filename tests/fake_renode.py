@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import struct
 import sys
 import tempfile
@@ -160,7 +161,8 @@ def modules(logging: FakeLogging, emulation: Callable[[], Any],
     loaded = [_assembly("Infrastructure", "1.0.0.0", "1.0.0"), _assembly("Renode", "1.16.1.30274", "d66b0c2a")]
     time = types.SimpleNamespace(FromTicks=lambda n: n, FromMicroseconds=lambda n: n * 1000)
     return {
-        "pyrenode3": {"interface_to_class": lambda each: each, "wrappers": wrappers},
+        "pyrenode3": {"interface_to_class": lambda each: each, "wrappers": wrappers,
+                      "RenodeLoader": lambda: types.SimpleNamespace(in_root=contextlib.nullcontext)},
         "pyrenode3.wrappers": vars(wrappers),
         "System": {
             "Convert": types.SimpleNamespace(FromBase64String=lambda text: NetBytes(base64.b64decode(text))),
@@ -213,6 +215,28 @@ class Part:
             self.calls.append((name, *arguments))
             return result() if callable(result) else result
         return called
+
+
+class FakeInteraction:
+    """CommandInteractionEater: keeps what a command prints and complains about until it is cleared."""
+
+    def __init__(self) -> None:
+        self.Clear()
+
+    def Clear(self) -> None:
+        self._data = self._error = ""
+
+    def Write(self, text: str) -> None:
+        self._data += text
+
+    def WriteError(self, text: str) -> None:
+        self._error += text + "\r\n"
+
+    def GetContents(self) -> str:
+        return self._data
+
+    def GetError(self) -> str:
+        return self._error
 
 
 class FakeDotNet:

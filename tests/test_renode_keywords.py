@@ -17,11 +17,24 @@ from robot.api import ExecutionResult
 from robot.result import TestCase as Outcome  # pytest would take TestCase for a test
 from robot.utils import Matcher
 
-from offchip.engines.renode.dotnet import HostError, Refused
+from offchip.engines.renode.dotnet import Answer, HostError, Refused
 from offchip.engines.renode.locate import find_renode, missing_packages
 from offchip.engines.renode.monitor_host import MonitorHost
+from offchip.errors import EngineError
+from RenodeKeywords import bench as bench_module
+from RenodeKeywords.bench import Bench
 from RenodeKeywords.log_tester import Entry, parse_entry
-from tests.fake_renode import Event, FakeLogging, FakeStepper, Part, install, modules, uninstall
+from tests.fake_renode import (
+    DotNetError,
+    Event,
+    FakeInteraction,
+    FakeLogging,
+    FakeStepper,
+    Part,
+    install,
+    modules,
+    uninstall,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 STYLE = ROOT / "robot/renode-style"
@@ -90,6 +103,7 @@ FAILING = """
 Library           RenodeKeywords    engine=${ENGINE}
 Suite Teardown    Teardown
 Test Setup        Test Setup
+Test Teardown     Set Default Tester    ${None}
 
 *** Keywords ***
 Boot
@@ -105,7 +119,8 @@ Boot
 
 CASES = {
     "Line never comes": ("Wait For Line On Uart    no such line",
-                         'no line containing "no such line" came within 0.25 s of virtual time; full report:*ready*'),
+                         'Terminal tester failed!\n\nno line containing "no such line" came within 0.25 s of virtual '
+                         'time\n\nFull report:\n*shell ready*'),
     "Own timeout": ("Wait For Line On Uart    no such line    timeout=0.125", "*within 0.125 s of virtual time*"),
     "Used up": ("Wait For Line On Uart    ready\n    Wait For Line On Uart    ready", "*no line containing*"),
     "Unfinished line is no line": ("Wait For Line On Uart    >", "*no line containing*"),
@@ -116,9 +131,11 @@ CASES = {
     "No prompt": ("Wait For Prompt On Uart    login:", "*no line containing*"),
     "No echo": ("Write Line To Uart    ${{'x' * 70}}", "*no echo of*"),
     "Failing string": ("Register Failing Uart String    ER+OR    treatAsRegex=true\n    Write Line To Uart    fail\n"
-                       "    Wait For Line On Uart    never", "*Test failing entry has been found on UART: ERROR*"),
-    "Not registered": ("Unregister Failing Uart String    x", "*not registered*"),
-    "Is on Uart": ("Should Not Be On Uart    shell", "*Unexpected entry has been found on UART: shell ready"),
+                       "    Wait For Line On Uart    never",
+                       "Terminal tester failed!\n\nTest failing entry has been found on UART:\nERROR*"),
+    "Not registered": ("Unregister Failing Uart String    x", "Unable to unregister failing string, entry not found*"),
+    "Is on Uart": ("Should Not Be On Uart    shell",
+                   "Terminal tester failed!\n\nUnexpected entry has been found on UART#:\nshell ready"),
     "Not idle": ("Write To Uart    x\n    Test If Uart Is Idle    1", "*the UART sent a byte*"),
     "Held bytes are not idle": ("Write Line To Uart    ticks\n    ${l}=    Create List    tick    tick    tick\n"
                                 "    Wait For Lines On Uart    ${l}    pauseEmulation=true\n"
@@ -127,40 +144,68 @@ CASES = {
                  "    Wait For Prompt On Uart    slow    timeout=0.039", "*within 0.039 s*"),
     "Bad regular expression": ("Wait For Line On Uart    (    treatAsRegex=true", "*is no regular expression*"),
     "Bad timeout": ("Wait For Line On Uart    x    timeout=-1", "*seconds from 0 on"),
-    "Bytes on text": ("Wait For Bytes On Uart    00", "*binaryMode=true*"),
-    "Unknown command": ("Execute Command    nonsense", "*Execute Command:1:1: there is no command*"),
+    "Bytes on text": ("Wait For Bytes On Uart    00",
+                      "Attempt to wait for bytes on a tester configured in text mode. Please set binaryMode=True*"),
+    "Text on bytes": ("${m}=    Create Terminal Tester    sysbus.usart2    binaryMode=true\n"
+                      "    Wait For Line On Uart    x    testerId=${m}",
+                      "Attempt to wait for text on a tester configured in binary mode. Please set binaryMode=False*"),
+    "Unknown command": ("Execute Command    nonsense",
+                        "Could not execute command 'nonsense': Execute Command:1:1: there is no command*"),
+    "Wrong command in a script": ("Execute Command    include @%(wrong)s", "Could not execute command*wrong.resc:2:1*"),
+    "Wrong script in a script": ("Execute Script    %(nested)s", "Could not execute script: *wrong.resc:2:1*"),
     "Quit": ("Execute Command    quit", "*in the middle of a test*"),
-    "Unknown script": ("Execute Script    /nowhere.resc", "*nowhere.resc*cannot be read*"),
-    "Unknown machine": ("Execute Command    version    machine=x", "*there is no machine*"),
-    "Unknown UART": ("Create Terminal Tester    sysbus.usart9", "*there is no peripheral*usart9*"),
-    "Not a UART": ("Create Terminal Tester    sysbus.nvic", "*is no UART*"),
-    "Unknown tester": ("Wait For Line On Uart    x    testerId=5", "*there is no terminal tester 5*"),
+    "Unknown script": ("Execute Script    /nowhere.resc", "Could not execute script: *nowhere.resc*cannot be read*"),
+    "Unknown machine": ("Execute Command    version    machine=x", "Could not find machine named x in the emulation"),
+    "Unknown UART": ("Create Terminal Tester    sysbus.usart9",
+                     "*Peripheral for machine '' not found or of wrong type: 'sysbus.usart9'. Available*usart1*"),
+    "Not a UART": ("Create Terminal Tester    sysbus.nvic", "*not found or of wrong type: 'sysbus.nvic'*"),
+    "UART of no machine": ("Create Terminal Tester    sysbus.usart1    machine=x",
+                           "*Machine with name x not found. Available machines: [[]offchip]"),
+    "Unknown tester": ("Wait For Line On Uart    x    testerId=5", "Tester for given ID=5 was not found.*"),
+    "Unknown default tester": ("Set Default Tester    5", "Tester #5 was not found. Create a tester before*"),
     "Which tester": ("Create Terminal Tester    sysbus.usart2\n    Wait For Line On Uart    x",
-                     "*several terminal testers*"),
-    "No log tester": ("Wait For Log Entry    x", "*Create Log Tester first"),
+                     "There is more than one tester available - please specify ID of the desired tester."),
+    "Which tester after null": ("Create Terminal Tester    sysbus.usart2\n    Set Default Tester    1\n"
+                                "    Set Default Tester    null\n    Wait For Line On Uart    x",
+                                "There is more than one tester available*"),
+    "No tester": ("Reset Emulation\n    Wait For Line On Uart    x", "There are no testers available."),
+    "Default tester of a machine that is gone": ("Set Default Tester    0\n    Reset Emulation\n    Boot\n"
+                                                 "    Wait For Line On Uart    ready",
+                                                 "The default tester belongs to a machine that was removed*"),
+    "No log tester": ("Wait For Log Entry    x", "Log tester is not available. Create it with the `CreateLogTester`*"),
     "No log entry": ("Create Log Tester    0.1\n    Wait For Log Entry    x",
-                     '*"x" did not appear in the log within 0.1 s*'),
+                     'Expected pattern "x" did not appear in the log within 0.1 s*\nLast 0 buffered log messages*'),
     "Wrong level": ("Create Log Tester    0.1\n    Write Line To Uart    odd\n"
                     "    Wait For Log Entry    usart1    level=Error", "*did not appear in the log*usart1*"),
     "Log entry": ("Create Log Tester    0.1\n    Write Line To Uart    odd\n    Should Not Be In Log    usart1",
                   "*Unexpected line detected in the log: *usart1*"),
     "Failing log string": ("Create Log Tester    0.1\n    Register Failing Log String    usart1\n"
                            "    Write Line To Uart    odd\n    Wait For Log Entry    never",
-                           "*Test failing entry has been found in log*"),
+                           "Log tester failed!\n\nTest failing entry has been found in log:\n*"),
+    "No cached log": ("Save Cached Log    x", "Cannot save cached log, cached logging has not been enabled*"),
     "Wrong PC": ("PC Should Be Equal    0", "PC value assertion failed, actual: 0x8*, expected: 0x0"),
     "Wrong register": ("Register Should Be Equal    13    0", "Register 13 value assertion failed*"),
+    "Wrong register with words": ("Register Should Be Equal    SP    0    message=stack",
+                                  "stack: Register SP value assertion failed*"),
     "No such register": ("Register Should Be Equal    99    0", "*no core register 99*"),
-    "Two machines": ('Execute Command    mach create "two"\n    PC Should Be Equal    0', "*there are 2 machines*"),
-    "No machine": ("Reset Emulation\n    PC Should Be Equal    0", "*there is no machine*"),
+    "No register of that name": ("Register Should Be Equal    Z80    0", "*Wrong register name: Z80"),
+    "No such core": ("PC Should Be Equal    0    cpuName=cpu9", "*has no CPU named: cpu9, available are: cpu"),
+    "Two machines": ('Execute Command    mach create "two"\n    PC Should Be Equal    0',
+                     "*There is more than 1 machine and no machine name was specified*"),
+    "No machine": ("Reset Emulation\n    PC Should Be Equal    0", "*There are no machines in the emulation*"),
     "Not a byte": ("Write To Uart    \\u20ac", "*does not fit into one byte*"),
 }
 
 
 @needs_compiler
 def test_what_must_fail_fails_with_one_reason(shell: Path, tmp_path: Path) -> None:
-    text = FAILING % {"board": ROOT / "platforms/board.resc"}
+    (tmp_path / "wrong.resc").write_text("version\nstrat\n")
+    (tmp_path / "nested.resc").write_text("include @wrong.resc\n".replace("@", f"@{tmp_path}/"))
+    paths = {"board": ROOT / "platforms/board.resc", "wrong": tmp_path / "wrong.resc",
+             "nested": tmp_path / "nested.resc"}
+    text = FAILING % paths
     for name, (steps, _) in CASES.items():
-        text += f"{name}\n    Boot\n    {steps}\n"
+        text += f"{name}\n    Boot\n    {steps % paths}\n"
     suite = tmp_path / "failing.robot"
     suite.write_text(text)
     results = run_robot(suite, tmp_path, shell)
@@ -171,6 +216,107 @@ def test_what_must_fail_fails_with_one_reason(shell: Path, tmp_path: Path) -> No
         failed = [step.name for step in test.body if step.status == "FAIL"]
         assert failed and failed[0].split(".")[-1].lower() == last.lower(), f"{name}: {failed}, {test.message}"
         assert matches(test.message, expected), f"{name}: {test.message}"
+
+
+ODD = """
+Same tester for the same UART
+    Boot
+    ${again}=    Create Terminal Tester    sysbus.usart1    timeout=9    machine=offchip
+    Should Be Equal As Integers    ${again}    0
+    ${other}=    Create Terminal Tester    sysbus.usart2
+    Should Be Equal As Integers    ${other}    1
+    Set Default Tester    ${again}
+    Wait For Line On Uart    shell ready
+    Test If Uart Is Idle    0.01    testerId=1
+Registers have names
+    Boot
+    Execute Command    cpu PC 0x08000100
+    Register Should Be Equal    PC    0x08000100
+    Register Should Be Equal    pc    0x08000100
+    Register Should Be Equal    0xF    134217984
+Groups as Renode gives them
+    Boot
+    ${line}=    Wait For Line On Uart    (never)?shell (\\\\w+)    treatAsRegex=true
+    Should Be Equal    ${line.Groups}    ${{['', 'ready']}}
+    Write Line To Uart    ticks
+    ${patterns}=    Create List    tick (.*)    tick (.*)
+    ${line}=    Wait For Lines On Uart    ${patterns}    treatAsRegex=true
+    Should Be Empty    ${line.Groups}
+    ${line}=    Wait For Line On Uart    tick (.*)    treatAsRegex=true    matchNextLine=true
+    Should Be Empty    ${line.Groups}
+    ${one}=    Create List    (>)
+    ${line}=    Wait For Lines On Uart    ${one}    treatAsRegex=true    includeUnfinishedLine=true
+    Should Be Equal    ${line.Groups}    ${{['>']}}
+    ${nothing}=    Create List
+    ${line}=    Wait For Lines On Uart    ${nothing}
+    Should Be Empty    ${line.Line}
+Bytes have no time
+    Boot    binaryMode=true
+    ${found}=    Wait For Bytes On Uart    r(x)?eady    treatAsRegex=true
+    Should Be Equal    ${found.Content}    ${{b'ready'}}
+    Should Be Equal    ${found.Groups}    ${{[b'']}}
+    Should Be Equal As Numbers    ${found.Timestamp}    0
+Report is written once
+    Boot
+    Wait For Line On Uart    shell ready
+    ${report}=    Get Terminal Tester Report
+    Should Contain    ${report}    shell ready
+    Should Contain    ${report}    Current line buffer contains 2 characters: >>> <<
+    Write Line To Uart    hello
+    ${later}=    Get Terminal Tester Report
+    Should Be Equal    ${later}    ${report}
+    Clear Terminal Tester Report
+    Write Line To Uart    more
+    ${report}=    Get Terminal Tester Report
+    Should Contain    ${report}    more
+    Should Not Contain    ${report}    ready
+A failing string ends a wait for any line and for an echo
+    Boot
+    Register Failing Uart String    shell
+    ${line}=    Wait For Next Line On Uart
+    Should Be True    ${line.IsFailingString}
+Commands in pieces and caches that are not kept
+    Boot
+    ${pieces}=    Create List    echo    "a"    "b"
+    ${out}=    Execute Command    ${pieces}
+    Should Be Equal    ${out.strip()}    a b
+    Clear Cached Log
+"""
+
+
+@needs_compiler
+def test_where_renode_is_odd_its_keywords_are_odd(shell: Path, tmp_path: Path) -> None:
+    suite = tmp_path / "odd.robot"
+    suite.write_text(FAILING % {"board": ROOT / "platforms/board.resc"} + ODD.lstrip())
+    results = run_robot(suite, tmp_path, shell)
+    assert {name: test.message for name, test in results.items() if not test.passed} == {} and len(results) == 7
+
+
+class LostSession:
+    """A session whose engine died in the middle of a test."""
+
+    def __init__(self) -> None:
+        self.closed = self.lost = False
+
+    def reset(self) -> None:
+        if self.lost:
+            raise EngineError("Renode died in command")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_an_engine_that_was_lost_costs_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[LostSession] = []
+    monkeypatch.setattr(bench_module, "open_session", lambda engine: made.append(LostSession()) or made[-1])
+    bench = Bench("renode")
+    bench.session.reset()
+    bench.reset()
+    assert len(made) == 1
+    made[0].lost = True
+    bench.reset()  # Test Teardown
+    bench.reset()  # Test Setup of the next
+    assert bench.session is made[1] and made[0].closed and not made[1].closed
 
 
 def matches(text: str, pattern: str) -> bool:
@@ -210,7 +356,7 @@ ARGUMENTS = {
     "Log To File": "filePath flushAfterEveryWrite",
     "Save Cached Log": "filePath",
     "Pc Should Be Equal": "value machine cpuName",
-    "Register Should Be Equal": "register value machine cpuName",
+    "Register Should Be Equal": "register value machine cpuName message",
     **dict.fromkeys(("Reset Emulation", "Start Emulation", "Clear Log Tester History", "Enable Logging To Cache",
                      "Clear Cached Log", "Allocate Temporary File", "Setup", "Teardown", "Test Setup",
                      "Test Teardown"), ""),
@@ -274,6 +420,12 @@ class FakeRenode:
         self.cpu = types.SimpleNamespace(ExecutedInstructions=0, PC=types.SimpleNamespace(RawValue=0x8000100),
                                          GetRegister=lambda n: types.SimpleNamespace(RawValue=n * 16))
         self.logging = FakeLogging()
+        self.Interaction = FakeInteraction()
+
+    Names = property(lambda self: list(self.machines))
+
+    def GetAllNames(self) -> list[str]:
+        return ["sysbus", "sysbus.usart1", "sysbus.cpu"]
 
     internal = MasterTimeSource = SystemBus = property(lambda self: self)
     ElapsedVirtualTime = property(lambda self: types.SimpleNamespace(
@@ -312,24 +464,57 @@ class FakeRenode:
         self.machines = []
         self.logging.emulation_made()
 
-    def execute(self, line: str) -> tuple[str, str]:
+    # monitor: a script inside a command writes to the monitor's own interaction, whatever the command was given
+    def Parse(self, line: str, writer: FakeInteraction | None = None) -> bool:
         assert not FakeStepper.moving, "a command would find the machine running"
         self.commands.append(line)
-        if line == "runMacro $boot":
-            self.IsStarted = True
+        told = writer or self.Interaction
         if line.startswith("logFile @"):
             self.logging.log_to_file(Path(line.partition("@")[2]))
-        return "", "No such command" if line == "bad" else ""
+        match line:
+            case "runMacro $boot":
+                self.IsStarted = True
+            case "version":
+                told.Write("Renode 1.16.1\r\n")
+            case "bad":
+                told.WriteError("No such command")
+                return False
+            case "mach set nobody":
+                told.WriteError("Machine nobody not found.")
+            case "include @/nested.resc":
+                return self.TryExecuteScript("/nested.resc")
+            case "explode":
+                raise DotNetError("Object reference not set")
+        return True
 
-    def execute_script(self, path: str) -> tuple[str, str]:
+    def execute(self, line: str) -> tuple[str, str]:  # pyrenode3's, with an interaction of its own
+        writer = FakeInteraction()
+        self.Parse(line, writer)
+        return writer.GetContents(), writer.GetError()
+
+    def TryExecuteScript(self, path: str, writer: FakeInteraction | None = None) -> bool:
         assert not FakeStepper.moving, "a script would find the machine running"
-        return "", f"{path}: it stops here\r\n"
+        if path == "/good.resc":
+            self.Interaction.Write("done\r\n")
+            self.Interaction.WriteError("Machine nobody not found.")
+            return True
+        self.Interaction.WriteError(f"{path}: it stops here")
+        return False
+
+
+def register_by_name(core: Any, name: str) -> int:
+    """An extension method, which pythonnet does not show as a member."""
+    if name != "SP":
+        raise DotNetError(f"Wrong register name: {name}")
+    return int(core.GetRegister(13).RawValue)
 
 
 @pytest.fixture
 def renode(tmp_path: Path) -> Iterator[tuple[MonitorHost, FakeRenode]]:
     fake = FakeRenode()
-    install(modules(fake.logging, lambda: fake, lambda: fake))
+    install({**modules(fake.logging, lambda: fake, lambda: fake),
+             "Antmicro.Renode.Peripherals": {}, "Antmicro.Renode.Peripherals.CPU": {
+                 "ICPUWithRegistersExtensions": Part(GetRegisterUlong=register_by_name)}})
     yield MonitorHost(3, tmp_path / "log"), fake
     uninstall()
 
@@ -368,30 +553,66 @@ def test_a_pause_from_inside_ends_the_run(renode: tuple[MonitorHost, FakeRenode]
     assert [value for _, value, _ in host.run(1_000_000)] == [0x41] * 2  # nothing was lost, and it goes on
 
 
+def test_run_for_is_a_step_that_a_pause_ends(renode: tuple[MonitorHost, FakeRenode]) -> None:
+    host, fake = renode
+    for command, ticks in (('emulation RunFor "0.0025"', 2_500_000), ("emulation RunFor 0.001", 1_000_000),
+                           ("emulation RunFor '00:00:00.001'", 1_000_000)):
+        assert host.command(command) == Answer(True, "", "") and fake.slices.pop() == ticks
+    fake.pauses = True
+    answer = host.command('emulation RunFor "10"')
+    assert not answer.done and "paused the emulation" in answer.complaint
+    host.command("emulation RunFor $span")  # Renode's business
+    assert [line for line in fake.commands if "RunFor" in line] == ["emulation RunFor $span"]
+
+
 def test_renode_never_runs_freely_between_keywords(renode: tuple[MonitorHost, FakeRenode]) -> None:
     host, fake = renode
-    assert host.command("start") == "" and "start" not in fake.commands
+    assert host.command("start").done and "start" not in fake.commands
     host.command("runMacro $boot")
     assert not fake.IsStarted
     host.run(1_000_000)
 
 
+def test_what_a_nested_script_complains_about_is_not_swallowed(renode: tuple[MonitorHost, FakeRenode]) -> None:
+    host, _ = renode
+    assert host.command("version") == Answer(True, "Renode 1.16.1", "")
+    assert host.command("bad") == Answer(False, "", "No such command")
+    assert host.command("include @/nested.resc") == Answer(False, "", "/nested.resc: it stops here")
+    assert host.command("mach set nobody") == Answer(True, "", "Machine nobody not found.")
+    assert host.script("/x.resc") == Answer(False, "", "/x.resc: it stops here")
+    assert host.script("/good.resc") == Answer(True, "done", "Machine nobody not found.")
+    assert host.command("version").complaint == ""  # of the last command only
+
+
+def test_a_dotnet_exception_in_a_command_fails_that_command_only(renode: tuple[MonitorHost, FakeRenode]) -> None:
+    host, _ = renode
+    assert host.command("explode") == Answer(False, "", "DotNetError: Object reference not set")
+    assert host.command("version").done
+
+
 def test_renodes_refusals_reach_the_test(renode: tuple[MonitorHost, FakeRenode]) -> None:
     host, fake = renode
-    for refused, reason in ((lambda: host.command("bad"), "No such command"),
-                            (lambda: host.script("/x.resc"), "it stops here"),
-                            (lambda: host.attach("sysbus.nope", None), 'no peripheral "sysbus.nope"'),
-                            (lambda: host.attach("sysbus.cpu", None), "is no UART"),
-                            (lambda: host.register("sysbus.cpu", None, "other"), 'no machine "other"')):
+    for refused, reason in ((lambda: host.attach("sysbus.nope", None), r"not found or of wrong type: 'sysbus.nope'. "
+                             r"Available peripherals: \[sysbus, sysbus.usart1, sysbus.cpu\]"),
+                            (lambda: host.attach("sysbus.cpu", None), "not found or of wrong type"),
+                            (lambda: host.register("sysbus.nope", None, None), 'no peripheral "sysbus.nope"'),
+                            (lambda: host.register("sysbus.cpu", "XX", None), "Wrong register name: XX"),
+                            (lambda: host.register("sysbus.cpu", None, "other"),
+                             r"Machine with name other not found. Available machines: \[board\]")):
         with pytest.raises(Refused, match=reason):
             refused()
     assert host.register("sysbus.cpu", None, "board") == 0x8000100 and host.register("sysbus.cpu", 13, None) == 208
+    assert host.register("sysbus.cpu", "SP", None) == 208
+    assert host.attach("sysbus.usart1", None) == host.attach("sysbus.usart1", "board") == 0
+    assert len(fake.uart.CharReceived.handlers) == 1
     fake.machines.append("second")
-    with pytest.raises(Refused, match="there are 2 machines"):
+    with pytest.raises(Refused, match=r"more than 1 machine.* which one to choose. Available.*\[board, second"):
         host.attach("sysbus.usart1", None)
     host.clear()
     with pytest.raises(Refused, match="no machine to run"):
         host.run(1)
+    with pytest.raises(Refused, match="no machines in the emulation"):
+        host.attach("sysbus.usart1", None)
 
 
 def test_renodes_log_is_read_in_whole_lines(renode: tuple[MonitorHost, FakeRenode], tmp_path: Path) -> None:

@@ -52,6 +52,10 @@ class UartPort:
         self._machine, self._uart = machine, uart
         self._free_ns = 0  # when the last spaced byte is on the line
 
+    def is_same_as(self, other: UartPort) -> bool:
+        """Whether both are the far end of one UART."""
+        return self._machine is other._machine and self._uart == other._uart
+
     def listen(self, listener: Callable[[UartByte], None]) -> None:
         """``listener`` gets each byte the chip sends from now on."""
         self._machine.listeners.setdefault(self._uart, []).append(listener)
@@ -124,6 +128,10 @@ class EmbeddedBackend:
     def machines(self) -> list[str]:
         selected = [self._selected.name] if self._selected is not None else []
         return [*selected, *(n for n in self._machines if n not in selected)]
+
+    def selected(self) -> str | None:
+        """The name of the selected machine."""
+        return self._selected.name if self._selected is not None else None
 
     def _existing(self, name: str) -> _Machine:
         if name not in self._machines:

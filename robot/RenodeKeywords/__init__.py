@@ -12,11 +12,11 @@ from RenodeKeywords.cpu import CpuKeywords
 from RenodeKeywords.emulation import EmulationKeywords
 from RenodeKeywords.log import LogKeywords
 from RenodeKeywords.refused import RefusedKeywords
-from RenodeKeywords.uart import UartKeywords
+from RenodeKeywords.uart import TesterId, UartKeywords
 
 
-@library(scope="GLOBAL", version=__version__, doc_format="ROBOT")
-class RenodeKeywords(DynamicCore):
+@library(scope="GLOBAL", version=__version__, doc_format="ROBOT", converters={TesterId: TesterId.parse})
+class RenodeKeywords(DynamicCore):  # type: ignore[misc]  # the library has no types
     """Renode's keywords by their own names and arguments, on either engine.
 
     A suite written for Renode needs only its Settings changed:
@@ -30,6 +30,8 @@ class RenodeKeywords(DynamicCore):
     Time is virtual. It passes in slices of one millisecond while a keyword waits, in ``emulation RunFor``, and at no
     other time, so runs repeat exactly; ``Sleep`` lets none pass. Timeouts are virtual seconds. With ``pauseEmulation``
     the bytes after a match reach the tester in the next keyword, else at once.
+
+    Where Renode 1.16.1 is odd, its keywords are odd here as well, and say so.
 
     What cannot mean the same as in Renode is tagged ``refused`` and fails with the reason.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from offchip.errors import OffchipError
 from RenodeKeywords.log_tester import LogTester, parse_entry
 from RenodeKeywords.session import Received, Session, open_session
 from RenodeKeywords.terminal_tester import TerminalTester
@@ -30,7 +31,7 @@ class Bench:
         self._session: Session | None = None
         self._held: deque[Received] = deque()
         self.testers: dict[int, TerminalTester] = {}
-        self.default_tester: int | None = None
+        self._default_tester: TerminalTester | None = None
         self.log_tester: LogTester | None = None
         self.cached_log: list[str] | None = None
         self.temporary_files: list[Path] = []
@@ -43,12 +44,17 @@ class Bench:
         return self._session
 
     def reset(self) -> None:
-        """No machine, no tester."""
+        """No machine, no tester. An engine that was lost (a crash, a time limit) is replaced when it is needed next."""
         if self._session is not None:
-            self._session.reset()
+            try:
+                self._session.reset()
+            except OffchipError:
+                session, self._session = self._session, None
+                session.close()
         self._held.clear()
+        for tester in self.testers.values():
+            tester.gone = True
         self.testers.clear()
-        self.default_tester = None
         self.log_tester = None
 
     def close(self) -> None:
@@ -57,6 +63,7 @@ class Bench:
             session, self._session = self._session, None
             session.close()
         self.reset()
+        self._default_tester = None
         for path in self.temporary_files:
             path.unlink(missing_ok=True)
         self.temporary_files.clear()
@@ -78,23 +85,37 @@ class Bench:
 
     # testers -----------------------------------------------------------------------------------------------------
     def add_tester(self, make: Callable[[int], TerminalTester], uart: str, machine: str | None) -> int:
-        """Attach a tester; returns its id."""
+        """Attach a tester; returns its id, the old one where that UART has a tester."""
+        wire = self.session.attach(uart, machine)
+        for number, tester in self.testers.items():
+            if tester.wire == wire:
+                return number
         number = len(self.testers)
-        self.testers[number] = make(self.session.attach(uart, machine))
+        self.testers[number] = make(wire)
         return number
+
+    def set_default_tester(self, number: int | None) -> None:
+        """Whom keywords without an id mean; None: the only one. Raises AssertionError."""
+        if number is not None and number not in self.testers:
+            raise AssertionError(f"Tester #{number} was not found. Create a tester before setting it as default")
+        self._default_tester = None if number is None else self.testers[number]
 
     def tester(self, number: int | None) -> TerminalTester:
         """The tester of that id, the default one, or the only one. Raises AssertionError."""
-        if number is None:
-            number = self.default_tester
-        if number is None and len(self.testers) == 1:
-            number = next(iter(self.testers))
-        if number is None:
-            raise AssertionError("there are several terminal testers; give testerId or use Set Default Tester"
-                                 if self.testers else "there is no terminal tester; use Create Terminal Tester first")
-        if number not in self.testers:
-            raise AssertionError(f"there is no terminal tester {number}; Create Terminal Tester returns the id")
-        return self.testers[number]
+        if number is not None:
+            if number not in self.testers:
+                raise AssertionError(f"Tester for given ID={number} was not found. "
+                                     "Did you forget to create the tester?")
+            return self.testers[number]
+        if self._default_tester is not None:
+            if self._default_tester.gone:
+                raise AssertionError("The default tester belongs to a machine that was removed; end the test that set "
+                                     "it with: Set Default Tester    ${None}")
+            return self._default_tester
+        if len(self.testers) != 1:
+            raise AssertionError("There is more than one tester available - please specify ID of the desired tester."
+                                 if self.testers else "There are no testers available.")
+        return next(iter(self.testers.values()))
 
     # time --------------------------------------------------------------------------------------------------------
     def wait(self, look: Callable[[], T | None], timeout_s: float, hold: bool = False) -> T | None:

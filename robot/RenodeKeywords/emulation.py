@@ -9,8 +9,8 @@ from pathlib import Path
 
 from robot.api.deco import keyword
 
-from offchip.errors import OffchipError
 from RenodeKeywords.bench import Bench
+from RenodeKeywords.session import CommandFailed
 
 
 class EmulationKeywords:
@@ -21,8 +21,8 @@ class EmulationKeywords:
 
     @keyword
     def setup(self) -> None:
-        """For *Suite Setup*: have the engine ready. Fails when it is not there."""
-        self.bench.reset()
+        """For *Suite Setup*: have the engine ready, as new. Fails when it is not there."""
+        self.bench.close()
         self.bench.session  # noqa: B018 - opens it
 
     @keyword
@@ -42,7 +42,10 @@ class EmulationKeywords:
 
     @keyword
     def reset_emulation(self) -> None:
-        """Remove every machine, tester and terminal. The default timeout stays."""
+        """Remove every machine, tester and terminal; an engine that was lost is replaced.
+
+        As in Renode the default timeout and the default tester stay.
+        """
         self.bench.reset()
 
     @keyword
@@ -51,26 +54,33 @@ class EmulationKeywords:
         self.execute_command("start")
 
     @keyword
-    def execute_command(self, command: str, machine: str | None = None) -> str:
-        """Run a monitor command; returns what it printed. An error fails the test.
+    def execute_command(self, command: str | list[str], machine: str | None = None) -> str:
+        """Run a monitor command; returns what it printed. An error fails the test, also one in a script inside it.
 
-        ``machine`` is selected first and stays selected. Relative ``@files`` start at the working directory on the
-        embedded engine and at Renode's folder on Renode: give absolute paths.
+        A list is joined by spaces. ``machine`` is selected first and stays selected. Relative ``@files`` start at the
+        working directory on the embedded engine and at Renode's folder on Renode: give absolute paths.
         """
+        line = command if isinstance(command, str) else " ".join(command)
+        if machine is not None and machine not in self.bench.session.machines():
+            raise AssertionError(f"Could not find machine named {machine} in the emulation")
         try:
             if machine is not None:
                 self.bench.execute(f'mach set "{machine}"')
-            return self.bench.execute(command)
-        except OffchipError as error:
-            raise AssertionError(f"There was an error when executing command '{command}': {error}") from None
+            return self.bench.execute(line)
+        except CommandFailed as failed:
+            how = "There was an error when executing" if failed.finished else "Could not execute"
+            raise AssertionError(f"{how} command '{line}': {failed}") from None
 
     @keyword
     def execute_script(self, path: Path) -> str:
-        """Run a .resc file; the first wrong command ends it and fails the test."""
+        """Run a .resc file; the first wrong command ends it and fails the test.
+
+        As in Renode a command that only complains (``mach set`` of an unknown machine, say) lets it go on there.
+        """
         try:
             return self.bench.run_script(Path(str(path).removeprefix("@")).absolute())
-        except OffchipError as error:
-            raise AssertionError(f"There was an error when executing script '{path}': {error}") from None
+        except CommandFailed as failed:
+            raise AssertionError(f"Could not execute script: {failed}") from None
 
     @keyword
     def allocate_temporary_file(self) -> str:

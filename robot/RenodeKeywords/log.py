@@ -45,22 +45,25 @@ class LogKeywords:
 
         found = self.bench.wait(look, limit_s)
         if found is None:
-            last = "\n ".join(entry.text for entry in tester.entries[-100:]) or "none"
+            last = [entry.text for entry in tester.entries[-100:]]
             raise AssertionError(f'Expected pattern "{pattern}" did not appear in the log within {limit_s:g} s of '
-                                 f"virtual time; entries not used up:\n {last}")
+                                 f"virtual time\nLast {len(last)} buffered log messages are: \n " + "\n ".join(last))
         good, text = found
         if not good:
-            raise AssertionError(f"Log tester failed! Test failing entry has been found in log: {text}")
+            raise AssertionError(f"Log tester failed!\n\nTest failing entry has been found in log:\n{text}")
         return text
 
     @keyword
     def should_not_be_in_log(self, pattern: str, timeout: float | None = None, treatAsRegex: bool = False,
                              pauseEmulation: bool | None = None, level: str | None = None) -> None:
-        """Let the whole timeout pass; fail as soon as an entry contains ``pattern``."""
+        """Let the whole timeout pass; fail as soon as an entry contains ``pattern`` or a failing string."""
         tester = self._tester
         grade = _level(level)
-        text = self.bench.wait(lambda: tester.find(pattern, treatAsRegex, grade, keep=True),
-                               tester.timeout_s if timeout is None else timeout)
+
+        def look() -> str | None:
+            return tester.find_failing() or tester.find(pattern, treatAsRegex, grade, keep=True)
+
+        text = self.bench.wait(look, tester.timeout_s if timeout is None else timeout)
         if text is not None:
             raise AssertionError(f"Unexpected line detected in the log: {text}")
 
@@ -80,7 +83,7 @@ class LogKeywords:
     def unregister_failing_log_string(self, pattern: str, treatAsRegex: bool = False) -> None:
         """Take a failing string back."""
         if (pattern, treatAsRegex) not in self._tester.failing:
-            raise AssertionError(f'"{pattern}" is not registered as failing string')
+            raise AssertionError(f'Unable to unregister failing string, entry not found: "{pattern}"')
         self._tester.failing.remove((pattern, treatAsRegex))
 
     @keyword
@@ -110,19 +113,22 @@ class LogKeywords:
 
     @keyword
     def clear_cached_log(self) -> None:
-        """Forget the kept log."""
-        self._cache().clear()
+        """Forget the kept log; nothing when it is not kept."""
+        self.bench.collect()
+        if self.bench.cached_log is not None:
+            self.bench.cached_log.clear()
 
     def _cache(self) -> list[str]:
         self.bench.collect()
         if self.bench.cached_log is None:
-            raise AssertionError("the log is not kept; use Enable Logging To Cache first")
+            raise AssertionError("Cannot save cached log, cached logging has not been enabled; "
+                                 "use Enable Logging To Cache")
         return self.bench.cached_log
 
     @property
     def _tester(self) -> LogTester:
         if self.bench.log_tester is None:
-            raise AssertionError("there is no log tester; use Create Log Tester first")
+            raise AssertionError("Log tester is not available. Create it with the `CreateLogTester` keyword")
         return self.bench.log_tester
 
 

@@ -9,11 +9,11 @@ from robot.api.deco import keyword
 
 
 def _refused(name: str, reason: str) -> Callable[..., None]:
-    @keyword(name, tags=("refused",))
     def refuse(self: RefusedKeywords, *arguments: object, **named: object) -> None:
         raise AssertionError(f"{name} cannot be used with RenodeKeywords: {reason}")
 
     refuse.__doc__ = f"Fails: {reason}"
+    keyword(name, tags=("refused",))(refuse)
     return refuse
 
 

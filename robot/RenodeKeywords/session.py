@@ -10,10 +10,23 @@ from typing import Protocol, TypeVar
 
 from offchip.engines.protocol import UartByte
 from offchip.engines.select import resolve_engine
-from offchip.errors import EngineError
+from offchip.errors import EngineError, OffchipError
+from offchip.monitor import phrases
 
 SEED = 1
 T = TypeVar("T")
+
+
+class CommandFailed(OffchipError):
+    """A monitor command or a script went wrong.
+
+    Attributes:
+        finished: it was carried out all the same and only complained.
+    """
+
+    def __init__(self, complaint: str, finished: bool = False) -> None:
+        super().__init__(complaint)
+        self.finished = finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +42,17 @@ class Session(Protocol):
     """Monitor, time, and the far ends of UARTs. Every method may raise an OffchipError."""
 
     def execute(self, command: str) -> str:
-        """Run a monitor command; returns what it printed, lines ended by a line feed."""
+        """Run a monitor command; returns what it printed, lines ended by a line feed. Raises CommandFailed."""
 
     def run_script(self, path: Path) -> str:
-        """Run a .resc; returns what it printed."""
+        """Run a .resc; returns what it printed. Raises CommandFailed."""
+
+    def machines(self) -> list[str]:
+        """Names of the machines."""
 
     def attach(self, uart: str, machine: str | None) -> int:
-        """Listen to a UART of that machine (None: the only one); returns the number of the wire."""
+        """Listen to a UART of that machine (None: the only one); returns the number of the wire, the same one for the
+        same UART."""
 
     def write(self, wire: int, data: bytes, spacing_ns: int) -> None:
         """Put bytes on the line, each ``spacing_ns`` after the one before; 0: at line rate."""
@@ -49,8 +66,8 @@ class Session(Protocol):
     def log_lines(self) -> list[str]:
         """What was logged since the last call."""
 
-    def register(self, cpu: str, number: int | None, machine: str | None) -> int:
-        """A core register by number (None: the PC)."""
+    def register(self, cpu: str, register: int | str | None, machine: str | None) -> int:
+        """A core register by number or name (None: the PC)."""
 
     def reset(self) -> None:
         """Remove every machine."""
@@ -88,12 +105,25 @@ class EmbeddedSession:
         try:
             action()
         except MonitorExit:
-            raise EngineError("quit would end the engine in the middle of a test; use Reset Emulation") from None
+            raise CommandFailed("quit would end the engine in the middle of a test; use Reset Emulation") from None
+        except OffchipError as error:
+            raise CommandFailed(str(error)) from None
         return "".join(f"{line}\n" for line in self._printed)
 
+    def machines(self) -> list[str]:
+        return self._backend.machines()
+
     def attach(self, uart: str, machine: str | None) -> int:
+        owner = self._owner(machine)
+        try:
+            port = self._on(owner, lambda: self._backend.uart_port(uart))
+        except OffchipError:
+            known = self._on(owner, self._backend.peripherals)
+            raise EngineError(phrases.no_uart(machine or "", uart, known)) from None
+        for wire, other in enumerate(self._ports):
+            if port.is_same_as(other):
+                return wire
         wire = len(self._ports)
-        port = self._on(machine, lambda: self._backend.uart_port(uart))
 
         def listen(byte: UartByte) -> None:
             self._received.append(Received(wire, byte.value, byte.time_ns))
@@ -118,24 +148,34 @@ class EmbeddedSession:
         self._logged.clear()
         return taken
 
-    def register(self, cpu: str, number: int | None, machine: str | None) -> int:
-        if cpu not in self._on(machine, self._backend.peripherals):
-            raise EngineError(f'there is no CPU "{cpu}"')
-        if number is None:
-            return self._on(machine, lambda: self._backend.perform(cpu, "PC", []))
-        return self._on(machine, lambda: self._backend.perform(cpu, "GetRegister", [number]))
+    def register(self, cpu: str, register: int | str | None, machine: str | None) -> int:
+        owner = self._owner(machine)
+        known = self._on(owner, self._backend.peripherals)
+        if cpu not in known:
+            cores = [path.removeprefix("sysbus.") for path, model in known.items() if model.startswith("CPU.")]
+            raise EngineError(phrases.no_cpu(cpu.removeprefix("sysbus."), cores))
+        if isinstance(register, str):
+            register = _core_register(register)
+        member, arguments = ("PC", []) if register is None else ("GetRegister", [register])
+        return int(self._on(owner, lambda: self._backend.perform(cpu, member, arguments)))
 
-    def _on(self, machine: str | None, action: Callable[[], T]) -> T:
-        """Do something with that machine, or the only one, selected."""
+    def _owner(self, machine: str | None) -> str:
+        """The machine of that name, or the only one. Raises EngineError."""
         names = self._backend.machines()
         if machine is None and len(names) != 1:
-            raise EngineError(f"there are {len(names)} machines; say which with machine=NAME" if names
-                              else 'there is no machine; make one with mach create "name"')
-        self._backend.select_machine(machine or names[0])
+            raise EngineError(phrases.which_machine(names))
+        if machine is not None and machine not in names:
+            raise EngineError(phrases.no_machine_of_that_name(machine, names))
+        return machine or names[0]
+
+    def _on(self, machine: str, action: Callable[[], T]) -> T:
+        """Do something with that machine selected."""
+        selected = self._backend.selected()
+        self._backend.select_machine(machine)
         try:
             return action()
         finally:
-            self._backend.select_machine(names[0])  # the selected one comes first
+            self._backend.select_machine(selected)
 
     def reset(self) -> None:
         self.close()
@@ -157,10 +197,19 @@ class RenodeSession:
         self._received: list[Received] = []
 
     def execute(self, command: str) -> str:
-        return _lines(self._renode.command(command))
+        answer = self._renode.command(command)
+        if answer.complaint or not answer.done:
+            raise CommandFailed(answer.complaint, answer.done)
+        return _lines(answer.printed)
 
     def run_script(self, path: Path) -> str:
-        return _lines(self._renode.script(path))
+        answer = self._renode.script(path)
+        if not answer.done:
+            raise CommandFailed(answer.complaint)
+        return _lines(answer.printed)
+
+    def machines(self) -> list[str]:
+        return self._renode.machines()
 
     def attach(self, uart: str, machine: str | None) -> int:
         return self._renode.attach(uart, machine)
@@ -179,8 +228,8 @@ class RenodeSession:
     def log_lines(self) -> list[str]:
         return self._renode.log_lines()
 
-    def register(self, cpu: str, number: int | None, machine: str | None) -> int:
-        return self._renode.register(cpu, number, machine)
+    def register(self, cpu: str, register: int | str | None, machine: str | None) -> int:
+        return self._renode.register(cpu, register, machine)
 
     def reset(self) -> None:
         self._received.clear()
@@ -197,3 +246,11 @@ def open_session(engine: str) -> Session:
 
 def _lines(text: str) -> str:
     return f"{text}\n" if text else ""
+
+
+def _core_register(name: str) -> int:
+    """The number of a core register. Raises EngineError."""
+    names = {**{f"R{number}": number for number in range(16)}, "SP": 13, "LR": 14, "PC": 15}
+    if name.upper() not in names:
+        raise EngineError(f"Wrong register name: {name}")
+    return names[name.upper()]

@@ -15,7 +15,7 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from offchip.engines.renode.locate import FIX_RENODE, LOCK, VARIABLES
 from offchip.engines.renode.log import LogReader
@@ -34,6 +34,14 @@ class BadPlatform(HostError):
 
 class Refused(Exception):
     """A model or Renode refused one request and is as it was before."""
+
+
+class Answer(NamedTuple):
+    """How a monitor command ended: was it carried out, what did it print, what did it complain about in one line."""
+
+    done: bool
+    printed: str
+    complaint: str
 
 
 class DotNet:
@@ -67,6 +75,7 @@ class DotNet:
             "general", "use-synchronous-logging", True)
         self.emulations = pyrenode3.wrappers.Emulation()
         self._monitor = pyrenode3.wrappers.Monitor()
+        self._loader = pyrenode3.RenodeLoader()
         self.version = self._version()
         log.unlink(missing_ok=True)  # Renode would move it aside and write about that into a log that is not there yet
         self.log = LogReader(log)
@@ -99,9 +108,24 @@ class DotNet:
         """One monitor command: (what it printed, what it complained about in one line)."""
         return _texts(self._monitor.execute(line))
 
-    def execute_script(self, path: str) -> tuple[str, str]:
-        """A .resc by its absolute path; as :meth:`execute`."""
-        return _texts(self._monitor.execute_script(path))
+    def parse(self, line: str) -> Answer:
+        """One monitor command as Renode's own keyword gives it; what a script inside it complains about is not lost."""
+        return self._ask(lambda: self.monitor.Parse(line))
+
+    def run_script(self, path: str) -> Answer:
+        """A .resc by its absolute path; as :meth:`parse`."""
+        return self._ask(lambda: self.monitor.TryExecuteScript(path))
+
+    def _ask(self, action: Callable[[], Any]) -> Answer:
+        # nested scripts write to the monitor's own interaction, whatever they were called with
+        interaction = self.to_class(self.monitor.Interaction)
+        interaction.Clear()
+        try:
+            with self._loader.in_root():
+                done = bool(action())
+        except self.system.Exception as error:  # not even the monitor's own kind; Renode's keyword fails as well
+            return Answer(False, "", f"{type(error).__name__}: {message_of(error)}")
+        return Answer(done, interaction.GetContents().replace("\r", "").strip(), one_line(interaction.GetError()))
 
     def peripheral(self, machine: Any, path: str) -> Any:
         """The .NET object of a peripheral. Raises Refused when there is none."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from offchip.engines.renode.dotnet import Answer
 from offchip.engines.renode.engine import REQUEST_S, RUN_FACTOR, RUN_S, START_S
 from offchip.engines.renode.locate import need_renode, worker_environment
 from offchip.engines.renode.worker import RefusedByEngine, Worker, monitor_command
@@ -32,15 +33,17 @@ class RenodeMonitor:
         except RefusedByEngine as error:
             raise EngineError(f"Renode: {error}") from None
 
-    def command(self, line: str) -> str:
-        """Run a monitor command; returns what it printed."""
-        result: str = self._ask("command", line, limit_s=COMMAND_S)
-        return result
+    def command(self, line: str) -> Answer:
+        """Run a monitor command."""
+        return Answer(*self._ask("command", line, limit_s=COMMAND_S))
 
-    def script(self, path: Path) -> str:
-        """Run a .resc; returns what it printed."""
-        result: str = self._ask("script", str(path.resolve()), limit_s=COMMAND_S)
-        return result
+    def script(self, path: Path) -> Answer:
+        """Run a .resc."""
+        return Answer(*self._ask("script", str(path.resolve()), limit_s=COMMAND_S))
+
+    def machines(self) -> list[str]:
+        """Names of the machines."""
+        return list(self._ask("machines"))
 
     def clear(self) -> None:
         """Remove every machine."""
@@ -48,8 +51,7 @@ class RenodeMonitor:
 
     def attach(self, uart: str, machine: str | None) -> int:
         """Listen to a UART; returns the number of the wire."""
-        result: int = self._ask("attach", uart, machine)
-        return result
+        return int(self._ask("attach", uart, machine))
 
     def write(self, wire: int, data: bytes, spacing_ns: int) -> None:
         """Put bytes on the line, each ``spacing_ns`` after the one before; 0: at line rate."""
@@ -57,24 +59,19 @@ class RenodeMonitor:
 
     def run(self, duration_ns: int) -> list[tuple[int, int, int]]:
         """Let virtual time pass; returns (wire, byte, virtual time in ns) of what the UARTs sent."""
-        limit_s = RUN_S + RUN_FACTOR * duration_ns / 1e9
-        result: list[tuple[int, int, int]] = self._ask("run", duration_ns, limit_s=limit_s)
-        return result
+        return list(self._ask("run", duration_ns, limit_s=RUN_S + RUN_FACTOR * duration_ns / 1e9))
 
     def take(self) -> list[tuple[int, int, int]]:
         """As :meth:`run`, of what was sent during commands."""
-        result: list[tuple[int, int, int]] = self._ask("take")
-        return result
+        return list(self._ask("take"))
 
-    def register(self, cpu: str, number: int | None, machine: str | None) -> int:
-        """A core register by number; None: the PC."""
-        result: int = self._ask("register", cpu, number, machine)
-        return result
+    def register(self, cpu: str, register: int | str | None, machine: str | None) -> int:
+        """A core register by number or name; None: the PC."""
+        return int(self._ask("register", cpu, register, machine))
 
     def log_lines(self) -> list[str]:
         """Whole new lines of Renode's log."""
-        result: list[str] = self._ask("log_lines")
-        return result
+        return list(self._ask("log_lines"))
 
     def close(self) -> None:
         """End the process."""

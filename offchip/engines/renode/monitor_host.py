@@ -6,20 +6,24 @@ Runs in a worker process, on its main thread, by the rules of :mod:`offchip.engi
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from offchip.engines.renode import models
-from offchip.engines.renode.dotnet import Callbacks, DotNet, Refused, message_of
+from offchip.engines.renode.dotnet import Answer, Callbacks, DotNet, Refused, message_of, namespace
 from offchip.engines.renode.host import BITS_PER_BYTE, FEED_SLICE_NS, IDLE_SLICE_NS, QUANTUM_US, baud_rate
+from offchip.monitor import phrases
 from offchip.paths import BOARD
 
 #: (number of the wire, byte, virtual time in ns)
 Received = tuple[int, int, int]
 _STARTS = ("start", "s")
+_RUN_FOR = re.compile(r"""^\s*emulation\s+RunFor\s+(["']?)(?:(?P<h>\d+):(?P<m>\d+):)?(?P<s>\d+(?:\.\d*)?)\1\s*$""")
 
 
 @dataclass(slots=True)
@@ -64,25 +68,33 @@ class MonitorHost:
         return self._net.emulation  # another object after every clear
 
     # monitor ---------------------------------------------------------------------------------------------------
-    def command(self, line: str) -> str:
-        """One monitor command. Raises Refused with the monitor's text."""
+    def command(self, line: str) -> Answer:
+        """One monitor command. Raises HostError when a callback failed meanwhile."""
         if line.strip() in _STARTS:  # time flows only in run()
-            return ""
+            return Answer(True, "", "")
+        span_ns = _span_of_run_for(line)
+        if span_ns is not None:  # Renode's own would never come back once a hook or an aborted core pauses the machine
+            return self._run_for(span_ns)
         self._rest()
-        return self._answer(*self._net.execute(line))
+        return self._answer(self._net.parse(line))
 
-    def script(self, path: str) -> str:
-        """A .resc by its absolute path. Raises Refused."""
+    def script(self, path: str) -> Answer:
+        """A .resc by its absolute path; as :meth:`command`."""
         self._rest()
-        return self._answer(*self._net.execute_script(path))
+        return self._answer(self._net.run_script(path))
 
-    def _answer(self, out: str, err: str) -> str:
+    def _answer(self, answer: Answer) -> Answer:
         if self._emulation.IsStarted:  # a start inside a script or a macro
             self._emulation.PauseAll()
         self._callbacks.check()
-        if err:
-            raise Refused(err)
-        return out
+        return answer
+
+    def _run_for(self, span_ns: int) -> Answer:
+        try:
+            self._pass(span_ns)
+        except Refused as refused:
+            return Answer(False, "", str(refused))
+        return Answer(True, "", "")
 
     def clear(self) -> None:
         """Remove every machine and wire."""
@@ -97,33 +109,47 @@ class MonitorHost:
         self.clear()
 
     # machines --------------------------------------------------------------------------------------------------
+    def machines(self) -> list[str]:
+        """Their names."""
+        return [str(name) for name in self._emulation.Names]
+
     def _machine(self, name: str | None) -> Any:
         """The .NET machine of that name, or the only one. Raises Refused."""
         if name is not None:
-            wrapper = self._net.emulations.get_mach(name)
+            wrapper = self._net.emulations.get_mach(name) if name in self.machines() else None
             if wrapper is None:
-                raise Refused(f'there is no machine "{name}"')
+                raise Refused(phrases.no_machine_of_that_name(name, self.machines()))
             return wrapper.internal
         machines = [wrapper.internal for wrapper in self._net.emulations]
         if len(machines) != 1:
-            raise Refused(f"there are {len(machines)} machines; say which with machine=NAME")
+            raise Refused(phrases.which_machine(self.machines()))
         return machines[0]
 
-    def register(self, cpu: str, number: int | None, machine: str | None) -> int:
-        """A core register by number, or the PC."""
+    def register(self, cpu: str, register: int | str | None, machine: str | None) -> int:
+        """A core register by number or name; None: the PC. Raises Refused."""
         core = self._net.peripheral(self._machine(machine), cpu)
         try:
-            return int((core.PC if number is None else core.GetRegister(number)).RawValue)
+            if isinstance(register, str):
+                by_name = namespace("Antmicro.Renode.Peripherals.CPU").ICPUWithRegistersExtensions.GetRegisterUlong
+                return int(by_name(core, register))
+            return int((core.PC if register is None else core.GetRegister(register)).RawValue)
         except Exception as error:
             raise Refused(message_of(error)) from None
 
     # wires -----------------------------------------------------------------------------------------------------
     def attach(self, uart: str, machine: str | None) -> int:
-        """Listen to a UART; returns the number of the wire."""
+        """Listen to a UART; returns the number of the wire, the same one for the same UART. Raises Refused."""
         owner = self._machine(machine)
-        wire, number = _Wire(owner, self._net.peripheral(owner, uart)), len(self._wires)
-        if not hasattr(wire.uart, "CharReceived"):
-            raise Refused(f"{uart} is no UART")
+        try:
+            part = self._net.peripheral(owner, uart)
+        except Refused:
+            part = None
+        if not hasattr(part, "CharReceived"):
+            raise Refused(phrases.no_uart(machine or "", uart, [str(name) for name in owner.GetAllNames()]))
+        for number, known in enumerate(self._wires):
+            if known.uart == part:
+                return number
+        wire, number = _Wire(owner, part), len(self._wires)
 
         def received(value: Any) -> None:
             # as fresh as the last synchronisation of core and clock, never backwards
@@ -166,6 +192,10 @@ class MonitorHost:
         Raises:
             Refused: there is no machine, or one was paused from inside, by a hook for instance; nothing else is lost.
         """
+        self._pass(duration_ns)
+        return self.take()
+
+    def _pass(self, duration_ns: int) -> None:
         machines = [wrapper.internal for wrapper in self._net.emulations]
         if not machines:
             raise Refused("there is no machine to run; make one with mach create")
@@ -177,7 +207,6 @@ class MonitorHost:
             advance(duration)
             self._callbacks.check()
             left -= duration
-        return self.take()
 
     def _advance_by_steps(self, machines: list[Any]) -> Callable[[int], None] | None:
         """The way for one machine with one core, as nearly all have; None for the others."""
@@ -219,3 +248,12 @@ class MonitorHost:
     def log_lines(self) -> list[str]:
         """Whole new lines of Renode's log."""
         return self._net.log.fresh()
+
+
+def _span_of_run_for(line: str) -> int | None:
+    """Virtual time in ns of a plain ``emulation RunFor``; None for every other command."""
+    found = _RUN_FOR.match(line)
+    if found is None:
+        return None
+    whole_s = Decimal(found["s"]) + 60 * int(found["m"] or 0) + 3600 * int(found["h"] or 0)
+    return int(whole_s * 1_000_000_000)

@@ -262,7 +262,8 @@ def _last_line(file: Path) -> str:
 _METHODS = {"call", "get", "put", "has", "load_elf", "program", "power_on", "power_off", "reset", "run", "feed_uart",
             "set_hall", "read_memory", "debug", "diagnostics"}
 #: what the parent may ask of a MonitorHost
-_MONITOR_METHODS = {"command", "script", "clear", "attach", "write", "run", "take", "register", "log_lines"}
+_MONITOR_METHODS = {"command", "script", "clear", "machines", "attach", "write", "run", "take", "register",
+                    "log_lines"}
 
 
 def serve(pipe: Connection, log: Path, platform: Path | None, seed: int) -> int:
