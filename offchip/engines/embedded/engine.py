@@ -138,6 +138,8 @@ class EmbeddedEngine:
     def run(self, duration_ns: int, cell_ns: int = 0) -> RunResult:
         machine = self.machine
         resets, end_ns, powered = machine.resets, self._target_ns + duration_ns, machine.powered
+        if not duration_ns:  # what is taken between instructions is taken now, a reset for instance
+            machine.run_until_cycle(self._target_ns * machine.clock.frequency // 1_000_000_000)
         while self._target_ns < end_ns:
             executed = machine.cpu.executed_instructions
             self._target_ns = min(end_ns, self._target_ns + self._asleep_for(cell_ns or duration_ns))
