@@ -33,9 +33,10 @@ def test_regions_fill_the_flash_without_gap_or_overlap() -> None:
 def repl_memory(name: str) -> tuple[int, int]:
     """Start (on the bus, not of an alias) and size of a memory in the platform file."""
     text = (PLATFORMS / "stm32f405.repl").read_text()
-    head, body = re.search(rf"^{name}: (.*)\n((?:    .*\n)*)", text, re.MULTILINE).groups()
-    size = re.search(r"size: (0x[0-9A-Fa-f]+)", body)
-    return int(re.search(r"sysbus (0x[0-9A-Fa-f]+)", head)[1], 16), int(size[1], 16) if size else 0
+    entry = re.search(rf"^{name}: .*?sysbus (0x[0-9A-Fa-f]+).*\n((?:    .*\n)*)", text, re.MULTILINE)
+    assert entry is not None, name
+    size = re.search(r"size: (0x[0-9A-Fa-f]+)", entry[2])
+    return int(entry[1], 16), int(size[1], 16) if size else 0
 
 
 @pytest.mark.parametrize(("name", "region"), [

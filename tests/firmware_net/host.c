@@ -34,6 +34,11 @@ void host_pass_time(uint64_t us) { now_us += us; }
 uint64_t host_now_us(void) { return now_us; }
 void host_lose_uart_byte(void) { counters.overrun++; }
 
+static uint32_t backup[20];
+uint32_t rtc_backup_get(unsigned index) { return backup[index]; }
+void rtc_backup_set(unsigned index, uint32_t value) { backup[index] = value; }
+void host_set_backup(unsigned index, uint32_t value) { backup[index] = value; }
+
 /* what the board gives the network code */
 uint32_t time_ms(void) { return (uint32_t)(now_us / 1000); }
 uint64_t time_us(void) { return now_us; }

@@ -95,23 +95,35 @@ static stage_t start_modem(void)
     return "modem";
 }
 
+/* false: the time lies before what the device knows already, and is not taken. */
+static bool take_time(uint32_t unix_time, const char *source)
+{
+    char text[ISO8601_SIZE];
+    wall_clock_text(text, unix_time);
+    if (!wall_clock_set(unix_time)) {
+        char floor[ISO8601_SIZE];
+        wall_clock_text(floor, wall_clock_floor());
+        console_line("clock", "refused %s source=%s floor=%s", text, source, floor);
+        return false;
+    }
+    console_line("clock", "%s source=%s", text, source);
+    return true;
+}
+
 /* Without any idea of the time no certificate can be judged, so there is no connection. */
 static stage_t set_clock(void)
 {
     uint32_t now;
-    char text[ISO8601_SIZE];
-    bool from_sntp = app.config->sntp_host[0] != '\0' && modem_sntp(app.config->sntp_host, &now) == MODEM_OK &&
-                     wall_clock_plausible(now);
-    if (from_sntp) {
+    if (app.config->sntp_host[0] != '\0' && modem_sntp(app.config->sntp_host, &now) == MODEM_OK &&
+        take_time(now, "sntp")) {
         (void)rtc_set(now);
-    } else if (!rtc_get(&now) || !wall_clock_plausible(now)) {
-        console_line("clock", "error no-time");
-        return "clock";
+        return NULL;
     }
-    wall_clock_set(now);
-    wall_clock_text(text);
-    console_line("clock", "%s source=%s", text, from_sntp ? "sntp" : "rtc");
-    return NULL;
+    if (rtc_get(&now) && take_time(now, "rtc")) {
+        return NULL;
+    }
+    console_line("clock", "error no-time");
+    return "clock";
 }
 
 static void print_tls_failure(struct tls_status status)
@@ -140,6 +152,7 @@ static stage_t open_tls(void)
         return "tls";
     }
     console_line("tls", "connected version=%s suite=%s", tls_version_word(), tls_suite_word());
+    wall_clock_confirm();
     return NULL;
 }
 
@@ -201,6 +214,7 @@ static enum mqtt_result publish_all(void)
         }
         console_line("mqtt", "published topic=%s seq=%lu qos=%u", config->publish[i], (unsigned long)app.seq, qos);
     }
+    wall_clock_confirm();
     return MQTT_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "board/fault.h"
 #include "board/reset.h"
 #include "drivers/console.h"
+#include "drivers/eeprom.h"
 #include "drivers/hall.h"
 #include "drivers/modem_uart.h"
 #include "drivers/rtc.h"
@@ -45,6 +46,7 @@ int main(void)
     console_init();
     console_line("boot", "offchip %s reset=%s", VERSION, reset_cause());
     watchdog_start();
+    eeprom_protect();
     hall_init();
     modem_uart_init();
 

@@ -35,11 +35,16 @@ static enum storage_error storage_error_of(enum i2c_result result)
     return result == I2C_OK ? STORAGE_OK : result == I2C_NACK ? STORAGE_EEPROM_ABSENT : STORAGE_EEPROM_TIMEOUT;
 }
 
-enum storage_error eeprom_init(void)
+void eeprom_protect(void)
 {
     gpio_clock_on(PIN_EEPROM_WP);
-    write_protect(true);
+    write_protect(true); /* the level before the output is on */
     gpio_mode(PIN_EEPROM_WP, GPIO_OUTPUT);
+}
+
+enum storage_error eeprom_init(void)
+{
+    eeprom_protect();
     i2c_init();
     return await_ready(); /* a write begun before a reset may still be under way */
 }

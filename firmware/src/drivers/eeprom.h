@@ -6,6 +6,9 @@
 #include "board/chip_map.h"
 #include "storage/storage_error.h"
 
+/* Drives WP high. Belongs to the start of every device: a chip nobody uses yet must not be open to writing. */
+void eeprom_protect(void);
+
 /* Sets up bus and pins (WP high), frees a stuck bus with up to 9 clock pulses, looks for the device.
  * STORAGE_EEPROM_ABSENT, STORAGE_EEPROM_TIMEOUT. */
 enum storage_error eeprom_init(void);

@@ -7,10 +7,18 @@
 
 enum { ISO8601_SIZE = 21 }; /* "2026-11-23T18:27:16Z" and the NUL */
 
-/* Times before the firmware was made are no times: they would let any old certificate pass. */
-bool wall_clock_plausible(uint32_t unix_time);
+/* The earliest time the device believes: when its firmware was made or, if later, the last time a server proved itself
+ * (wall_clock_confirm). Who answers for the clock may be anybody; an older answer would let an expired certificate pass
+ * that the device has already seen expire. */
+uint32_t wall_clock_floor(void);
 
-void wall_clock_set(uint32_t unix_time);
+/* false: the time lies before the floor and is not taken. */
+bool wall_clock_set(uint32_t unix_time);
+
+/* Keeps the present time as the new floor, in backup registers: it survives resets, and loss of the main supply while
+ * VBAT lasts. Call only under a session whose server certificate was verified with this time. */
+void wall_clock_confirm(void);
+
 uint32_t wall_clock_now(void); /* 0: never set */
-void wall_clock_text(char text[ISO8601_SIZE]);
+void wall_clock_text(char text[ISO8601_SIZE], uint32_t unix_time);
 #endif

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application of the firmware alone: what it does in which order, when everything below goes well and when not."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FIRMWARE = ROOT / "firmware"
+SOURCES = [FIRMWARE / "src" / name for name in ("app/app.c", "app/backoff.c", "app/telemetry.c", "board/format.c",
+                                                "net/wall_clock.c")]
+MBEDTLS = ROOT / ".cache/mbedtls-3.6.6/include"
+MADE = 1777593600
+START = 1780300000
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or not MBEDTLS.is_dir(), reason="needs gcc and Mbed TLS")
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("app") / "app"
+    done = subprocess.run(
+        ["gcc", "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined",
+         "-fno-sanitize-recover=all", f"-I{FIRMWARE / 'src'}", f"-I{FIRMWARE}", "-isystem", MBEDTLS,
+         "-DMBEDTLS_CONFIG_FILE=<mbedtls_config.h>", ROOT / "tests/firmware_app/host.c", *SOURCES, "-o", path],
+        capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+class Life:
+    """What happened: ``lines`` with the time in milliseconds, ``calls`` without."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = [(int(time), what) for time, _, what in (line.partition(" ") for line in text.splitlines())]
+        self.calls = [what for _, what in self.lines]
+        self.console = [what[2:] for what in self.calls if what.startswith("> ")]
+
+    def times(self, pattern: str) -> list[int]:
+        return [time for time, what in self.lines if re.search(pattern, what)]
+
+    def before(self, *patterns: str) -> None:
+        """Each pattern occurs, its first occurrence behind that of the one before."""
+        at = -1
+        for pattern in patterns:
+            at = next((i for i, what in enumerate(self.calls) if i > at and re.search(pattern, what)), -1)
+            assert at >= 0, f"{pattern} does not follow in {self.calls}"
+
+
+def live(program: Path, milliseconds: int, **script: str) -> Life:
+    done = subprocess.run([program, str(milliseconds), *(f"{name}={answers}" for name, answers in script.items())],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return Life(done.stdout)
+
+
+def test_a_life_without_trouble(program: Path) -> None:
+    life = live(program, 7000)
+    life.before("hall: closed", "rng: ok", "credentials_load", "identity_parse key=the-key",
+                "credentials: ok source=sd", "credentials_wipe", "modem_start net secret", "modem: ready",
+                "modem_sntp time.test", "clock: 2026",
+                f"tls_open broker.test:8883 versions=3 fingerprint=ab time={START}", "tls: connected",
+                "mqtt_open client-1 60", "mqtt: connected", "mqtt_subscribe commands 1",
+                "mqtt_publish own 1", "mqtt_publish feed 0")
+    # one round each interval: same payload on both topics, numbered, with the clock's time
+    payloads = [json.loads(what.split(" ", 3)[3]) for what in life.calls if what.startswith("mqtt_publish")]
+    assert [each["seq"] for each in payloads] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert payloads[0] == {"thing": "thing-1", "seq": 1, "time": START, "temperature": 20.01}
+    assert [each["time"] - START for each in payloads[::2]] == [0, 2, 4, 6]
+    assert life.times("mqtt_publish own") == [0, 2000, 4000, 6000]
+    assert "secret" not in " ".join(life.console) and "the-key" not in " ".join(life.console)
+
+
+STAGES = [
+    ({"rng_init": "fail"}, "rng", ["rng: error seed"], "credentials_load"),
+    ({"tls_platform_init": "fail"}, "rng", [], "credentials_load"),
+    ({"credentials_load": "fail"}, "storage", [], "identity_parse"),
+    ({"identity_parse": "fail"}, "credentials", ["credentials: error key-mismatch"], "modem_start"),
+    ({"modem_start": "fail"}, "modem", ["modem: error no-answer"], "tls_open"),
+    ({"modem_sntp": "fail"}, "clock", ["clock: error no-time"], "tls_open"),
+    ({"tls_open": "r:untrusted-ca"}, "tls", ["tls: refused reason=untrusted-ca"], "mqtt_open"),
+    ({"tls_open": "a:bad_certificate"}, "tls", ["tls: alert 42 bad_certificate"], "mqtt_open"),
+    ({"tls_open": "e:timeout"}, "tls", ["tls: error timeout"], "mqtt_open"),
+    ({"mqtt_open": "refused"}, "mqtt", ["mqtt: refused code=5"], "mqtt_publish"),
+    ({"mqtt_subscribe": "error"}, "mqtt", ["mqtt: error no-puback"], "mqtt_publish"),
+    ({"mqtt_open": "stream", "tls_receive": "a:certificate_revoked"}, "tls", ["tls: alert 42 certificate_revoked"],
+     "mqtt_publish"),
+    ({"mqtt_publish": "stream", "tls_receive": "e:closed"}, "mqtt", ["mqtt: closed"], "mqtt_publish feed"),
+]
+
+
+@pytest.mark.parametrize(("script", "reason", "said", "not_reached"), STAGES,
+                         ids=["-".join(f"{name}={value}" for name, value in each[0].items()) for each in STAGES])
+def test_every_failure_is_named_waited_for_and_tried_again(program: Path, script: dict[str, str], reason: str,
+                                                           said: list[str], not_reached: str) -> None:
+    life = live(program, 3000, **script)
+    waiting = f"> state: waiting reason={reason} retry_ms=500"
+    assert waiting in life.calls
+    first = life.calls[:life.calls.index(waiting)]
+    for line in said:
+        assert f"> {line}" in first
+    assert not any(not_reached in what for what in first)
+    # whatever was taken is given back before the wait: buffers, key, session
+    assert first.count("credentials_wipe") == first.count("credentials_load")
+    assert not any("identity_parse" in what for what in first) or "identity_free" in first
+    assert ("tls_close" in first) == any("tls_open" in what for what in first)
+    # the wait is as long as announced, then everything begins again
+    assert life.times("^credentials_load|rng: ok|tls_platform_init")[-1] >= 500
+    life.before("state: waiting", "mqtt_publish own 1")
+    retry = [time for time, what in life.lines[life.calls.index(waiting) + 1:]][0]
+    assert 500 <= retry <= 502
+
+
+def test_waits_grow_and_a_long_connection_shortens_them_again(program: Path) -> None:
+    life = live(program, 400_000, credentials_load=",".join(["fail"] * 8), rng_fill=",".join(["4294967295"] * 20))
+    waits = [int(word) for word in re.findall(r"retry_ms=(\d+)", " ".join(life.console))]
+    ceilings = [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]
+    assert waits == [1 + 0xFFFFFFFF % ceiling for ceiling in ceilings]
+    starts = life.times("^credentials_load")
+    assert all(after - before >= wait for before, after, wait in zip(starts, starts[1:], waits, strict=False))
+    # 12 s of good service: the next failure waits at most a second
+    life = live(program, 60_000, mqtt_open="refused,refused,ok", mqtt_serve="ok,ok,ok,ok,ok,ok,ok,stream",
+                tls_receive="e:closed", rng_fill="999,1999,999")
+    assert [int(word) for word in re.findall(r"retry_ms=(\d+)", " ".join(life.console))] == [1000, 2000, 1000]
+
+
+def test_a_failing_generator_waits_long_and_is_tested_again(program: Path) -> None:
+    life = live(program, 3000, credentials_load="fail", rng_fill="fail")
+    assert f"> state: waiting reason=storage retry_ms={1 + 0xFFFFFFFF % 1000}" in life.calls
+    assert life.console.count("rng: ok") == 2
+    life = live(program, 3000, entropy="fail", tls_open="e:rng")
+    assert life.console.count("rng: ok") == 2
+
+
+def test_sequence_goes_on_over_reconnections(program: Path) -> None:
+    life = live(program, 9000, mqtt_serve="ok,ok,stream", tls_receive="e:closed")
+    numbers = [int(word) for word in re.findall(r"published topic=own seq=(\d+)", " ".join(life.console))]
+    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= 3
+    # the grid is kept: every round at a multiple of the interval
+    assert {time % 2000 for time in life.times("mqtt_publish own")} == {0}
+
+
+class TestClock:
+    def test_older_than_the_firmware(self, program: Path) -> None:
+        life = live(program, 300, modem_sntp=str(MADE - 1))
+        assert life.console[-2:] == [
+            "clock: error no-time", "state: waiting reason=clock retry_ms=500"]
+        assert "clock: refused 2026-04-30T23:59:59Z source=sntp floor=2026-05-01T00:00:00Z" in life.console
+        assert not life.times("rtc_set|tls_open")
+
+    def test_the_rtc_stands_in_for_a_refused_answer(self, program: Path) -> None:
+        life = live(program, 300, modem_sntp=str(MADE - 1), rtc_get=str(MADE + 60))
+        assert "clock: 2026-05-01T00:01:00Z source=rtc" in life.console and life.times(f"time={MADE + 60}")
+        assert not life.times("rtc_set")
+
+    def test_never_back_behind_a_time_a_server_was_verified_with(self, program: Path) -> None:
+        life = live(program, 20_000, modem_sntp=f"{START},{START - 1},{START + 30}", mqtt_serve="ok,stream,ok,ok",
+                    tls_receive="e:closed,e:closed")
+        assert any(line.startswith("clock: refused 2026-06-01T") for line in life.console)
+        times = [int(word) for word in re.findall(r"time=(\d+)$", "\n".join(life.calls), re.MULTILINE)]
+        assert times == sorted(times)
+
+    def test_an_unverified_time_does_not_become_the_floor(self, program: Path) -> None:
+        future = START + 400 * 86400
+        life = live(program, 20_000, modem_sntp=f"{future},{START}", tls_open="r:expired")
+        life.before(f"time={future}", "tls: refused reason=expired", f"time={START}", "mqtt_publish own")
+
+
+def test_lid_is_reported_while_waiting_and_while_connected(program: Path) -> None:
+    life = live(program, 3000, credentials_load="fail", hall="-,open")
+    assert life.console.count("hall: open") == 1
+    life = live(program, 5000, hall=",".join(["-"] * 2500) + ",open,-,closed")
+    assert [line for line in life.console if line.startswith("hall")] == ["hall: closed", "hall: open", "hall: closed"]
