@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast the embedded engine is, as ratios measured in one run. Prints a report; judges nothing.
+"""How fast the engines are, as ratios measured in one run. Prints a report; judges nothing.
 
     .venv/bin/python bench/bench.py [--elf FILE] [--seconds S]
 """
@@ -21,10 +21,12 @@ from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB, Uc  # noqa: E402
 from unicorn import __version__ as unicorn_version  # noqa: E402
 from unicorn.arm_const import UC_ARM_REG_PC, UC_ARM_REG_R0, UC_CPU_ARM_CORTEX_M4  # noqa: E402
 
+from bench import both  # noqa: E402
 from offchip import vault  # noqa: E402
 from offchip.board.board import Board  # noqa: E402
 from offchip.engines.embedded.engine import EmbeddedEngine  # noqa: E402
 from offchip.engines.embedded.machine import EmbeddedMachine  # noqa: E402
+from offchip.engines.select import resolve_engine  # noqa: E402
 from offchip.errors import OffchipError  # noqa: E402
 from offchip.paths import BOARD, FIRMWARE  # noqa: E402
 from offchip.scene import Defence, Scene  # noqa: E402
@@ -138,7 +140,7 @@ def register_share(elf: Path, scheme: vault.Scheme, medium: vault.MediumKind) ->
     return accesses, spent / host
 
 
-# (d) what a campaign pays for each of its boards ----------------------------------------------------------------------
+# (d) what a campaign pays for each of its boards -------------------------------------------------------------------
 def measure_boards(elf: Path) -> None:
     """CPU time, so that other work of the host does not count."""
     scheme, medium = SCENARIOS["SD card"]
@@ -168,6 +170,8 @@ def main() -> None:
         measure_core(options.seconds)
         measure_device(options.elf)
         measure_boards(options.elf)
+        if resolve_engine("auto") == "renode":
+            print("", *both.compare(options.elf), sep="\n")
     except OffchipError as error:
         sys.exit(f"error: {error}")
 
