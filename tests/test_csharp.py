@@ -183,7 +183,8 @@ def test_flash(bench: Bench, steps: list[Step]) -> None:
 # RNG
 RNG = scenario(
     step("write", st.just("rng"), widths, st.sampled_from((0, 4)), words),
-    one_of("write", ("rng", 4, 0, 4), ("rng", 4, 0, 12), ("rng", 4, 0, 0), ("rng", 4, 4, 0)),
+    one_of("write", ("rng", 4, 0, 4), ("rng", 4, 0, 12), ("rng", 4, 0, 12), ("rng", 4, 0, 0), ("rng", 4, 4, 0)),
+    fixed("time", 834), fixed("time", 834),
     step("read", st.just("rng"), widths, st.sampled_from((0, 4, 8))),
     fixed("read", "rng", 4, 8),
     step("time", st.sampled_from((1, 100, 833, 834, 10_000))),
@@ -415,7 +416,7 @@ REPLACEMENT = (BLOCKS, st.integers(-1, 520), st.binary(max_size=4), st.integers(
                st.booleans())
 CARD_KNOBS = (("TornBytes", (0, 37, 512)), ("TornEraseBlocks", (-1, 0, 1)), ("ResponseDelay", (1, 8)),
               ("AccessDelay", (0, 4)), ("WriteBusyBytes", (0, 40)), ("BusyMicroseconds", (0, 20000)),
-              ("TornFill", ("old", "ff", "zero")), ("Present", (True, True, False)), ("InitTries", (1, 3)),
+              ("TornFill", ("old", "ff", "zero", "other")), ("Present", (True, True, False)), ("InitTries", (1, 3)),
               ("RequireWakeUp", (True, False)), ("PowerCycleOnReset", (True, False)))
 CARD = scenario(
     card_command(), card_command(), card_read(), card_read(), card_write(), card_write(), card_write(),
