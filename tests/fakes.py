@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from offchip.engines.embedded.clock import Clock
+from offchip.engines.embedded.dma_requests import DmaRequests
 from offchip.engines.embedded.peripheral import Peripheral
 from offchip.engines.protocol import StorageEvent
 
@@ -22,6 +23,7 @@ class FakeMachine:
     peripherals: dict[str, Peripheral] = field(default_factory=dict)
     code_changes: list[tuple[int, int]] = field(default_factory=list)
     seed: int = 1
+    dma: DmaRequests = field(default_factory=DmaRequests)
 
     def report(self, kind: str, where: str, message: str, address: int = 0) -> None:
         self.reports.append((kind, where, message))
@@ -40,6 +42,12 @@ class FakeMachine:
 
     def code_changed(self, address: int, length: int) -> None:
         self.code_changes.append((address, length))
+
+    def dma_read(self, address: int, width: int) -> int:
+        return int.from_bytes(self.read_bytes(address, width), "little")
+
+    def dma_write(self, address: int, width: int, value: int) -> None:
+        self.write_bytes(address, value.to_bytes(width, "little"))
 
     def storage_event(self, event: StorageEvent) -> None:
         """Nobody cuts the supply here."""

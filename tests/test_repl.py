@@ -54,7 +54,8 @@ def test_board_declares_every_part(board: PlatformDescription) -> None:
         **{f"timer{n}": "Timers.STM32_Timer" for n in range(1, 15)},
         "timer1_up_timer10": "Miscellaneous.CombinedInput", "timer8_up_timer13": "Miscellaneous.CombinedInput",
         "spi2": "Offchip.Stm32F4Spi", "spi3": "Offchip.Stm32F4Spi", "i2c2": "Offchip.Stm32F4I2c",
-        "i2c3": "Offchip.Stm32F4I2c", "crc": "CRC.STM32_CRC", "dbgmcu": "Memory.ArrayMemory",
+        "i2c3": "Offchip.Stm32F4I2c", "crc": "CRC.STM32_CRC",
+        "dma1": "DMA.STM32DMA", "dma2": "DMA.STM32DMA", "dbgmcu": "Memory.ArrayMemory",
     }
     assert [f.name for f in board.files] == ["stm32f405.repl", "offchip-board.repl"]
 

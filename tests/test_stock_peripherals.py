@@ -645,7 +645,7 @@ def test_timer_repetition_counter_divides_updates(repetition: int, reload: int, 
 
 def test_timer_names_what_it_cannot_do(machine: FakeMachine) -> None:
     block = timer(machine, 0, 0xFFFF)
-    for offset, value in ((TIM_CR1, 0x60), (0x08, 1), (TIM_DIER, 0x100), (TIM_CCMR1, 1), (0x48, 0)):
+    for offset, value in ((TIM_CR1, 0x60), (0x08, 1), (TIM_DIER, 0x4000), (TIM_CCMR1, 1), (0x48, 0)):
         machine.reports.clear()
         block.write(offset, 4, value)
         assert [kind for kind, *_ in machine.reports] == ["unmodelled"]

@@ -11,10 +11,11 @@ from offchip.engines.elf import read_elf
 from offchip.engines.embedded.builder import ElfLoad, Platform, build
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.cortex_m import CortexM
+from offchip.engines.embedded.dma_requests import DmaRequests
 from offchip.engines.embedded.injection import Injector, Tear
 from offchip.engines.embedded.memory_map import BIT_BANDS, WINDOWS, block_at
 from offchip.engines.embedded.nvic import Nvic
-from offchip.engines.embedded.peripheral import Peripheral
+from offchip.engines.embedded.peripheral import BusError, Peripheral
 from offchip.engines.embedded.peripherals.dwt import Dwt
 from offchip.engines.embedded.peripherals.flash import Stm32F4Flash
 from offchip.engines.embedded.peripherals.memory import MappedMemory
@@ -46,6 +47,7 @@ class EmbeddedMachine:
     def __init__(self, platform: Path | PlatformDescription, seed: int = 1) -> None:
         description = platform if isinstance(platform, PlatformDescription) else read_platform(Path(platform))
         self.clock = Clock(168_000_000)
+        self.dma = DmaRequests()
         self.seed = seed
         self.uart: list[UartByte] = []
         self.diagnostics: list[Diagnostic] = []
@@ -286,7 +288,22 @@ class EmbeddedMachine:
         elif self.flash is not None and self.flash.owns(address):
             self.flash.store(address, width, value)
         else:
-            place[0][place[1]:place[1] + width] = value.to_bytes(width, "little")
+            place[0][place[1]:place[1] + width] = (value & ((1 << 8 * width) - 1)).to_bytes(width, "little")
+            if self.core.tlb.executed(address):
+                self.code_changed(address, width)
+
+    def dma_read(self, address: int, width: int) -> int:
+        self._reachable(address)
+        return self.bus_read(address, width)
+
+    def dma_write(self, address: int, width: int, value: int) -> None:
+        self._reachable(address)
+        self.bus_write(address, width, value)
+
+    def _reachable(self, address: int) -> None:
+        mapped = self._buffer_at(address, 1) is not None or address // GRANULE in self._io
+        if not mapped and block_at(address) is None:
+            raise BusError(address)
 
     # services for peripherals ----------------------------------------------------------------------------------------
     def report(self, kind: str, where: str, message: str, address: int = 0) -> None:
@@ -345,6 +362,7 @@ class EmbeddedMachine:
         """Reset the MCU. ``cause``: power-on, pin, software or watchdog."""
         self._reset_cause = None
         self.resets += 1
+        self.dma.forget()
         for peripheral in self.platform.peripherals.values():
             if peripheral is not self.cpu:
                 peripheral.reset()

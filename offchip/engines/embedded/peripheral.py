@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from offchip.engines.embedded.clock import Clock
+from offchip.engines.embedded.dma_requests import DmaRequests
 from offchip.engines.protocol import StorageEvent
 
 if TYPE_CHECKING:
@@ -38,10 +39,15 @@ def model(name: str) -> Callable[[type[Peripheral]], type[Peripheral]]:
     return register
 
 
+class BusError(Exception):
+    """Nothing answers at this address, or no bus leads there."""
+
+
 class Machine(Protocol):
     """What a peripheral may ask of the machine it sits in."""
 
     clock: Clock
+    dma: DmaRequests
     seed: int  # decides what volatile memory holds at power-on
 
     def report(self, kind: str, where: str, message: str, address: int = 0) -> None:
@@ -61,6 +67,12 @@ class Machine(Protocol):
 
     def code_changed(self, address: int, length: int) -> None:
         """The content of executable memory changed behind the core; drops stale translations."""
+
+    def dma_read(self, address: int, width: int) -> int:
+        """Read as a bus master does, side effects included. Raises BusError."""
+
+    def dma_write(self, address: int, width: int, value: int) -> None:
+        """Write likewise; stores to flash obey its rules. Raises BusError."""
 
     def storage_event(self, event: StorageEvent) -> Tear | None:
         """A step of writing begins; a Tear says that the supply goes in it and what is left."""

@@ -89,6 +89,10 @@ class VirtualTlb:
                 self.flush()  # entries of the other privilege would let stores pass unseen
         return True
 
+    def executed(self, address: int) -> bool:
+        """Whether the core may hold a translation of this address."""
+        return address & -PAGE_SIZE in self._code
+
     def forget_code(self, start: int, end: int) -> None:
         """The bytes from ``start`` up to ``end`` changed; they are looked at anew when they are executed."""
         stale = {page for page in self._code if start - PAGE_SIZE < page < end}

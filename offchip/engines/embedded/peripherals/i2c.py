@@ -27,7 +27,7 @@ CR1_MASK = 0xBFFB
 CR1_NEEDS_PE = CR1_START | CR1_STOP | CR1_ACK | CR1_POS | CR1_PEC
 
 # CR2, 27.6.2
-CR2_FREQ, CR2_ITERREN, CR2_ITEVTEN, CR2_ITBUFEN, CR2_DMAEN = 0x3F, 0x100, 0x200, 0x400, 0x800
+CR2_FREQ, CR2_ITERREN, CR2_ITEVTEN, CR2_ITBUFEN, CR2_DMAEN, CR2_LAST = 0x3F, 0x100, 0x200, 0x400, 0x800, 0x1000
 
 # SR1, 27.6.6; the error flags are cleared by writing 0
 SR1_SB, SR1_ADDR, SR1_BTF, SR1_RXNE, SR1_TXE, SR1_AF = 0x1, 0x2, 0x4, 0x40, 0x80, 0x400
@@ -205,6 +205,7 @@ class Stm32F4I2c(Peripheral):
         self._timer: Event | None = None
         self._polls = 0
         self._bus_busy = False
+        self._asked_dma = False
         self._clear_transfer()
         self._clear_registers()
 
@@ -260,6 +261,7 @@ class Stm32F4I2c(Peripheral):
         self._refused = False  # the slave did not acknowledge: nothing more is sent
         self._data_full = self._shift_full = self._data_is_filler = False
         self._start_seen = self._address_seen = False  # SR1 was read while SB, ADDR was set
+        self._refuse_next = False  # a DMA stream waits for the last byte of a transfer that ends with NACK
         self._next_ack = False  # ACK as it stood at the end of the byte before, used with POS
 
     # bus -------------------------------------------------------------------------------------------------------
@@ -306,9 +308,8 @@ class Stm32F4I2c(Peripheral):
             self._sr1 &= ~(~value & SR1_ERRORS)
         elif offset in STORAGE:
             self._stored[offset] = value & STORAGE[offset][0]
-            if offset == CR2 and value & CR2_DMAEN:
-                self.machine.report("unmodelled", self.path, "DMAEN was set in CR2: DMA is not modelled",
-                                    self.base + offset)
+            if offset == CR2 and value & CR2_LAST:
+                self.machine.dma.on_last((self.name, "rx"), self._last_is_next)
         elif offset != SR2:
             self.unmodelled(offset, width, value)
         self._update_interrupts()
@@ -515,7 +516,7 @@ class Stm32F4I2c(Peripheral):
                 self._sr1 |= SR1_BTF
 
     def _end_receive(self) -> None:
-        now = bool(self._cr1 & CR1_ACK)
+        now = bool(self._cr1 & CR1_ACK) and not self._refuse_next
         ack = self._next_ack if self._cr1 & CR1_POS else now
         self._next_ack = now
         value = self._bus.read(ack)
@@ -563,8 +564,16 @@ class Stm32F4I2c(Peripheral):
         factor = 2 if not ccr & CCR_FAST else 25 if ccr & CCR_DUTY else 3
         return factor * count * 1000 // mhz
 
+    def _last_is_next(self) -> None:
+        """LAST: the byte behind the last but one of the stream is refused (27.3.7)."""
+        self._refuse_next = bool(self._stored[CR2] & CR2_LAST)
+
     def _update_interrupts(self) -> None:
         enable = self._stored[CR2]
+        if enable & CR2_DMAEN or self._asked_dma:
+            self._asked_dma = bool(enable & CR2_DMAEN)
+            for kind, flag in (("tx", SR1_TXE), ("rx", SR1_RXNE)):
+                self.machine.dma.set((self.name, kind), bool(enable & CR2_DMAEN and self._sr1 & flag))
         events = SR1_SB | SR1_ADDR | SR1_BTF
         if enable & CR2_ITBUFEN:
             events |= SR1_TXE | SR1_RXNE

@@ -2,7 +2,7 @@
 """SPI master of the STM32F4 (RM0090 28.5): polled or interrupt driven, 8 and 16 bit frames. Twin of Stm32F4Spi.cs.
 
 A frame takes no virtual time, so TXE is always 1 and BSY is never seen. Chip select is a GPIO pin and does not pass
-through here. Not modelled, and reported when asked for: hardware CRC, DMA, one-line and receive-only modes, I2S.
+through here. Not modelled, and reported when asked for: hardware CRC, one-line and receive-only modes, I2S.
 Slave mode, CPOL, CPHA and the bit rate make no difference.
 """
 
@@ -23,8 +23,8 @@ SR_RXNE, SR_TXE, SR_MODF, SR_OVR = 1 << 0, 1 << 1, 1 << 5, 1 << 6
 I2SCFGR_I2SMOD = 1 << 11
 
 _CR1_UNMODELLED = CR1_RXONLY | CR1_CRCEN | CR1_BIDIMODE
-_CR2_UNMODELLED = CR2_RXDMAEN | CR2_TXDMAEN
-_ANY_INTERRUPT = CR2_ERRIE | CR2_RXNEIE | CR2_TXEIE
+_DMA = CR2_RXDMAEN | CR2_TXDMAEN
+_ANY_REQUEST = CR2_ERRIE | CR2_RXNEIE | CR2_TXEIE | _DMA
 _ANY_ERROR = SR_MODF | SR_OVR
 _MIRROR = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
@@ -50,6 +50,7 @@ class Stm32F4Spi(Peripheral):
         self.lost_frames = 0
         self._slave: Peripheral | None = None
         self._transmit = self._floating
+        self._asked_dma = False
         self.reset()
 
     def attach(self, child: Peripheral, point: Any) -> None:
@@ -85,7 +86,7 @@ class Stm32F4Spi(Peripheral):
             self._sr &= ~SR_RXNE
             if self._sr & SR_OVR:
                 self._overrun_data_read = True
-            if self._cr2 & _ANY_INTERRUPT:
+            if self._cr2 & _ANY_REQUEST:
                 self._update_irq()
             return self._receive if width > 1 else self._receive & 0xFF
         if offset == CR1:
@@ -114,15 +115,13 @@ class Stm32F4Spi(Peripheral):
                 else:
                     self._receive = received
                     self._sr |= SR_RXNE
-                if self._cr2 & _ANY_INTERRUPT:
+                if self._cr2 & _ANY_REQUEST:
                     self._update_irq()
             else:
                 self._frame(value & 0xFFFF)
         elif offset == CR1:
             self._write_cr1(value & 0xFFFF)
         elif offset == CR2:
-            if value & _CR2_UNMODELLED:
-                self.unmodelled(offset, width, value)
             self._cr2 = value & 0xF7
             self._update_irq()
         elif offset == SR:
@@ -193,6 +192,11 @@ class Stm32F4Spi(Peripheral):
 
     def _update_irq(self) -> None:
         control, status = self._cr2, self._sr
+        if control & _DMA or self._asked_dma:
+            self._asked_dma = bool(control & _DMA)
+            on = self._cr1 & (CR1_SPE | CR1_MSTR) == CR1_SPE | CR1_MSTR
+            self.machine.dma.set((self.name, "tx"), bool(control & CR2_TXDMAEN and on))
+            self.machine.dma.set((self.name, "rx"), bool(control & CR2_RXDMAEN and status & SR_RXNE))
         self.irq.set(bool(
             control & CR2_TXEIE
             or control & CR2_RXNEIE and status & SR_RXNE

@@ -16,7 +16,8 @@ CNT, PSC, ARR, RCR, CCR1, CCR2, CCR3, CCR4, BDTR = range(0x24, 0x48, 4)
 OR = 0x50
 
 CR1_CEN, CR1_UDIS, CR1_URS, CR1_OPM, CR1_DIR, CR1_CMS, CR1_ARPE = 0x01, 0x02, 0x04, 0x08, 0x10, 0x60, 0x80
-DIER_UIE, DIER_CCIE, DIER_BIE, DIER_DMA = 0x01, 0x1E, 0x80, 0x7F00
+DIER_UIE, DIER_CCIE, DIER_BIE, DIER_UDE, DIER_CC1DE = 0x01, 0x1E, 0x80, 0x100, 0x200
+DIER_TRIGGER_DMA = 0x6000  # COMDE, TDE
 SR_UIF, SR_CCIF, SR_TIF, SR_BIF = 0x01, 0x1E, 0x40, 0x80
 SR_FLAGS = 0x1EFF
 EGR_UG, EGR_CCG, EGR_TG, EGR_BG = 0x01, 0x1E, 0x40, 0x80
@@ -38,7 +39,7 @@ class Timer(WordRegisters):
         initial_limit: ARR after reset: 0xFFFF for a 16-bit timer, 0xFFFFFFFF for TIM2 and TIM5.
 
     Not modelled, and reported when asked for: centre-aligned counting, external clocks and triggers, input capture,
-    DMA, break. Outputs drive no pin.
+    requests by trigger and burst DMA, break. Outputs drive no pin.
     """
 
     def __init__(self, machine: Machine, frequency: int, initial_limit: int) -> None:
@@ -133,7 +134,7 @@ class Timer(WordRegisters):
         for channel in CHANNELS:
             match = self._ticks_to_match(channel)
             if match is not None and match <= ticks:
-                self._sr |= 2 << channel
+                self._match(channel)
         self._count += -ticks if self._down else ticks
         self._origin += ticks * self._tick
 
@@ -150,13 +151,20 @@ class Timer(WordRegisters):
                     self._tune()
         for channel in CHANNELS:
             if self._compare[channel] == self._count:
-                self._sr |= 2 << channel
+                self._match(channel)
+
+    def _match(self, channel: int) -> None:
+        self._sr |= 2 << channel
+        if self._stored[DIER] & DIER_CC1DE << channel:
+            self.machine.dma.pulse((self.name, f"ch{channel + 1}"))
 
     def _update(self) -> None:
         """An update event: preload registers take effect (18.3.2)."""
         if self._stored[CR1] & CR1_UDIS:
             return
         self._sr |= SR_UIF
+        if self._stored[DIER] & DIER_UDE:
+            self.machine.dma.pulse((self.name, "up"))
         self._load()
 
     def _load(self) -> None:
@@ -177,7 +185,8 @@ class Timer(WordRegisters):
         self.update_interrupt.set(update)
         self.capture_compare_interrupt.set(compare)
         self.irq.set(update or compare)
-        wanted = enabled & ~self._sr & (DIER_UIE | DIER_CCIE)
+        # a flag that stands raises no second interrupt, but each event is a DMA request
+        wanted = enabled & ~self._sr & (DIER_UIE | DIER_CCIE) | enabled >> 8 & (DIER_UIE | DIER_CCIE)
         if not wanted or not self._counting:
             return
         ticks = self._ticks_to_wrap()
@@ -240,7 +249,7 @@ class Timer(WordRegisters):
         self._settle()
 
     def _configure(self, offset: int, value: int) -> None:
-        beyond = {CR1: CR1_CMS, DIER: DIER_DMA | DIER_BIE, SMCR: SMCR_SMS | SMCR_ECE, CCMR1: CCMR_CAPTURE,
+        beyond = {CR1: CR1_CMS, DIER: DIER_TRIGGER_DMA | DIER_BIE, SMCR: SMCR_SMS | SMCR_ECE, CCMR1: CCMR_CAPTURE,
                   CCMR2: CCMR_CAPTURE}
         if value & beyond.get(offset, 0):
             self.unmodelled(offset, 4, value)

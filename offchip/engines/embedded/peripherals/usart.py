@@ -25,7 +25,7 @@ CR1_SBK, CR1_RWU, CR1_RE, CR1_TE, CR1_IDLEIE, CR1_RXNEIE = 0x01, 0x02, 0x04, 0x0
 CR1_TCIE, CR1_TXEIE, CR1_PEIE, CR1_PS, CR1_PCE, CR1_WAKE = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
 CR1_M, CR1_UE, CR1_OVER8 = 0x1000, 0x2000, 0x8000
 CR2_ADD = 0xF
-CR3_EIE, CR3_DMAR = 0x01, 0x40
+CR3_EIE, CR3_DMAR, CR3_DMAT = 0x01, 0x40, 0x80
 
 #: offset -> writable bits
 STORAGE = {BRR: 0xFFFF, CR1: 0xBFFF, CR2: 0x7F6F, CR3: 0x0FFF, GTPR: 0xFFFF}
@@ -44,7 +44,7 @@ class Usart(WordRegisters):
         polls_per_step: reads of SR in a row that end a character on the wire; 0 = only time does.
         lost_bytes: bytes that arrived while the receiver was off.
 
-    Not modelled: break, DMA, nCTS (always asserted), LIN, IrDA, smartcard, half duplex and synchronous mode; their bits
+    Not modelled: break, nCTS (always asserted), LIN, IrDA, smartcard, half duplex and synchronous mode; their bits
     are stored. Line noise and framing errors do not occur.
     """
 
@@ -61,6 +61,7 @@ class Usart(WordRegisters):
         self._transmitted: Event | None = None
         self._character = machine.clock.frequency * 10 // UNPROGRAMMED_BAUD  # cycles
         self._stored: dict[int, int] = {}
+        self._asked_dma = False
         self.reset()
 
     # life ------------------------------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ class Usart(WordRegisters):
 
     def _watch_transmitter(self) -> None:
         """Only an interrupt needs an event; a poll looks at the clock itself."""
-        if self._stored[CR1] & (CR1_TXEIE | CR1_TCIE):
+        if self._stored[CR1] & (CR1_TXEIE | CR1_TCIE) or self._stored[CR3] & CR3_DMAT:
             left = max(1, self._shift_end - self.machine.clock.cycles)
             self._transmitted = self.machine.clock.after_cycles(left, self._end_of_character)
 
@@ -254,6 +255,11 @@ class Usart(WordRegisters):
 
     def _update_irq(self) -> None:
         sr, cr1, cr3 = self._sr, self._stored[CR1], self._stored[CR3]
+        if cr3 & (CR3_DMAR | CR3_DMAT) or self._asked_dma:
+            self._asked_dma = bool(cr3 & (CR3_DMAR | CR3_DMAT))
+            ready = cr1 & (CR1_UE | CR1_TE) == CR1_UE | CR1_TE and self._stored[BRR]
+            self.machine.dma.set((self.name, "tx"), bool(cr3 & CR3_DMAT and sr & SR_TXE and ready))
+            self.machine.dma.set((self.name, "rx"), bool(cr3 & CR3_DMAR and sr & SR_RXNE))
         # TXEIE, TCIE and IDLEIE sit at the places of TXE, TC and IDLE
         self.irq.set(bool(
             sr & cr1 & (SR_TXE | SR_TC | SR_IDLE)
