@@ -46,10 +46,13 @@ class Recorder:
     def machines(self) -> list[str]:
         return self.names
 
-    def load_platform(self, path: Path) -> None:
+    def machines_in_order(self) -> list[str]:
+        return self.names[::-1]
+
+    def load_platform(self, path: Path, folders: Sequence[Path] = ()) -> None:
         self.calls.append(("platform", path))
 
-    def load_platform_text(self, text: str, location: Location) -> None:
+    def load_platform_text(self, text: str, location: Location, folders: Sequence[Path] = ()) -> None:
         self.calls.append(("text", text.strip(), location.line))
 
     def reset(self) -> None:
@@ -108,6 +111,9 @@ class Recorder:
 
     def log_level(self, level: int, path: str | None) -> None:
         self.calls.append(("level", level, path))
+
+    def log(self, text: str, level: int) -> None:
+        self.calls.append(("log", text, level))
 
     def log_file(self, path: Path) -> None:
         self.calls.append(("log", path))
@@ -220,6 +226,10 @@ def test_given_variables_win_over_defaults_of_the_script(session: Session, tmp_p
     ('machine LoadPlatformDescriptionFromString "a: T.A @ none"', [("text", "a: T.A @ none", 1)]),
     ("$n=5; $m=$n; cpu Skip $m -3 1.5 true", [("sysbus.cpu", "Skip", 5, -3, 1.5, True)]),
     ("\r\nClear\r\n", [("clear",)]),
+    ('mach create "a"; mach create "b"; mach set 0', [("select", "a")]),
+    ("cpu AddHook `cpu TornBytes` \"x\"", [("sysbus.cpu", "TornBytes"), ("sysbus.cpu", "AddHook", 37, "x")]),
+    ("$n=`cpu TornFill`; cpu Name $n", [("sysbus.cpu", "TornFill"), ("sysbus.cpu", "Name", "old")]),
+    ('log "now \\"here\\""; log "x" error', [("log", 'now "here"', 1), ("log", "x", 3)]),
 ])
 def test_commands(session: Session, text: str, calls: list[tuple[Any, ...]]) -> None:
     session.run(text + "\n")
@@ -240,6 +250,11 @@ def test_commands(session: Session, text: str, calls: list[tuple[Any, ...]]) -> 
 ])
 def test_output(session: Session, text: str, output: list[str]) -> None:
     assert session.run(text) == output
+
+
+def test_a_text_given_in_one_piece_may_have_lines(session: Session) -> None:
+    session.monitor.execute('machine LoadPlatformDescriptionFromString "a: T.A @ none\nb: T.B { c: \\"d\\" }"')
+    assert session.calls == [("text", 'a: T.A @ none\nb: T.B { c: "d" }', 1)]
 
 
 def test_help_names_every_command(session: Session) -> None:
@@ -318,6 +333,10 @@ BAD = [
     ("machine Fly\n", 1, 1, "machine is used so"),
     ("mach create a; mach create a\n", 1, 16, "that machine exists"),
     ("logLevel 7\n", 1, 1, "logLevel is used so"),
+    ('log "x" 7\n', 1, 1, "log is used so"),
+    ("mach set 3\n", 1, 1, "no machine number 3"),
+    ('python "print 1"\n', 1, 1, "python is a command of Renode's monitor"),
+    ("cpu PC `strat`\n", 1, 8, "did you mean start?"),
     ("pause now\n", 1, 1, "pause is used so"),
     ("path add @none\n", 1, 1, "no folder"),
     ("cpu Range <5, 1>\n", 1, 11, "range is empty"),

@@ -9,7 +9,7 @@ import pytest
 
 from offchip.errors import PlatformError
 from offchip.platform.model import Empty, EnumMember, ListValue, Literal, ObjectValue, PlatformDescription, Range
-from offchip.platform.reader import read_platform, read_platform_text
+from offchip.platform.reader import PlatformReader, read_platform, read_platform_text
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -85,6 +85,28 @@ def test_board_wires(board: PlatformDescription) -> None:
     assert sinks(board, "usart1", None) == [("nvic", None, 37)]
     assert sinks(board, "i2c1", "ErrorInterrupt") == [("nvic", None, 32)]
     assert sinks(board, "gpiod", 9) == [("syscfg", 3, 9)]
+
+
+def test_outputs_and_inputs_in_lists(tmp_path: Path) -> None:
+    board = read_platform_text("nvic: A.Nvic @ none\nexti: A.Exti @ none\n"
+                               "    [16, Wakeup, 20-22] -> nvic@[1, 41, 2-4]\n", tmp_path / "x.repl")
+    assert [sinks(board, "exti", source) for source in (16, "Wakeup", 20, 21, 22)] == [
+        [("nvic", None, number)] for number in (1, 41, 2, 3, 4)]
+
+
+def test_used_files_are_looked_for_along_the_path(tmp_path: Path) -> None:
+    (tmp_path / "root/cpus").mkdir(parents=True)
+    (tmp_path / "root/cpus/chip.repl").write_text("nvic: A.Nvic @ none\n")
+    board = tmp_path / "board.repl"
+    for name, found in (("cpus/chip.repl", True), ("./cpus/chip.repl", False)):
+        board.write_text(f'using "{name}"\n')
+        reader = PlatformReader([tmp_path / "root"])
+        if found:
+            reader.add_file(board)
+            assert "nvic" in reader.finish().entries
+        else:
+            with pytest.raises(PlatformError, match="E36"):
+                reader.add_file(board)
 
 
 def test_update_overrides_one_wire_and_keeps_the_others(board: PlatformDescription) -> None:

@@ -24,7 +24,8 @@ from offchip.platform.reader import PlatformReader
 #: virtual time between two looks at the terminals
 SLICE_NS = 1_000_000
 _SEVERITY = {"unmodelled": 2, "violation": 2, "fault": 3, "lockup": 3}
-_LEVEL_NAMES = {2: "WARNING", 3: "ERROR"}
+_INFO = 1
+_LEVEL_NAMES = {-1: "NOISY", 0: "DEBUG", 1: "INFO", 2: "WARNING", 3: "ERROR"}
 _UART_MEMBERS = ("CreateFileBackend", "WriteChar")
 
 
@@ -129,6 +130,9 @@ class EmbeddedBackend:
         selected = [self._selected.name] if self._selected is not None else []
         return [*selected, *(n for n in self._machines if n not in selected)]
 
+    def machines_in_order(self) -> list[str]:
+        return list(self._machines)
+
     def selected(self) -> str | None:
         """The name of the selected machine."""
         return self._selected.name if self._selected is not None else None
@@ -157,20 +161,20 @@ class EmbeddedBackend:
         if machine.engine is not None:
             machine.engine.close()
 
-    def load_platform(self, path: Path) -> None:
-        self._add_source(lambda reader: reader.add_file(path))
+    def load_platform(self, path: Path, folders: Sequence[Path] = ()) -> None:
+        self._add_source(lambda reader: reader.add_file(path), folders)
 
-    def load_platform_text(self, text: str, location: Location) -> None:
+    def load_platform_text(self, text: str, location: Location, folders: Sequence[Path] = ()) -> None:
         # empty lines in front keep the line numbers of the script in messages
         padded = "\n" * (location.line - 1) + text
-        self._add_source(lambda reader: reader.add_text(padded, location.file))
+        self._add_source(lambda reader: reader.add_text(padded, location.file), folders)
 
-    def _add_source(self, source: Callable[[PlatformReader], None]) -> None:
+    def _add_source(self, source: Callable[[PlatformReader], None], folders: Sequence[Path]) -> None:
         machine = self._machine
         if machine.used:
             raise EngineError("the board is in use already; load every description before firmware, media and time, "
                               'or start again with mach create "name"')
-        reader = PlatformReader()
+        reader = PlatformReader(folders)
         sources = [*machine.sources, source]
         for each in sources:
             each(reader)
@@ -243,11 +247,18 @@ class EmbeddedBackend:
         for diagnostic in found[machine.reported:]:
             severity = _SEVERITY[diagnostic.kind]
             if severity >= machine.log_levels.get(diagnostic.where, self._level):
-                line = _log_line(machine.name, severity, diagnostic)
-                self._write(line)
-                if self._log is not None:
-                    print(line, file=self._log, flush=True)
+                self._log_out(_log_line(machine.name, severity, diagnostic))
         machine.reported = len(found)
+
+    def _log_out(self, line: str) -> None:
+        self._write(line)
+        if self._log is not None:
+            print(line, file=self._log, flush=True)
+
+    def log(self, text: str, level: int) -> None:
+        if level >= min(self._level, _INFO):
+            now_ns = max((m.engine.now_ns for m in self._machines.values() if m.engine is not None), default=0)
+            self._log_out(f"{now_ns / 1e9:.9f} [{_LEVEL_NAMES[level]}] {text}")
 
     def log_level(self, level: int, path: str | None) -> None:
         if path is None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,14 @@ class Block:
     location: Location
 
 
-Value = Word | Variable | FileName | Assignment | Block | Range | str | int | float | bool
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """The text between backticks: a command whose output takes its place."""
+
+    text: str
+
+
+Value = Word | Variable | FileName | Assignment | Block | Inner | Range | str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +73,32 @@ class Argument:
         return self.value.text if isinstance(self.value, Word) else ""
 
 
-_TOKENS = re.compile(r"""
+_GRAMMAR = r"""
     (?P<header>^[ \t]*:[^\n]*)
   | (?P<space>[ \t\r]+|\\\n)
   | (?P<comment>\#[^\n]*)
   | (?P<end>[;\n])
   | (?P<block>'''(?P<single>.*?)''' | \"\"\"(?P<double>.*?)\"\"\")
   | (?P<text>"(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*')
+  | `(?P<inner>[^`\n]*)`
   | <\s*(?P<first>0x[0-9A-Fa-f_]+|\d[\d_]*)\s*(?:,\s*|\s+)(?P<plus>\+?)(?P<last>0x[0-9A-Fa-f_]+|\d[\d_]*)\s*>
   | @?(?P<origin>\$ORIGIN(?:/[^\s;]*)?)(?=[\s;]|$)
   | @(?P<path>(?:\\.|[^\s;\\])+)
   | \$(?P<variable>[A-Za-z_][\w.]*)
   | (?P<assign>\??=)
   | (?P<number>-?(?:0x[0-9A-Fa-f_]+|\d[\d_]*(?:\.\d+)?))(?=[\s;]|$)
-  | (?P<word>[A-Za-z_/.+\-][^\s;"'<>$=]*)
-""", re.VERBOSE | re.DOTALL | re.MULTILINE)
+  | (?P<word>[A-Za-z_/.+\-][^\s;"'`<>$=]*)
+"""
+_FLAGS = re.VERBOSE | re.DOTALL | re.MULTILINE
+_TOKENS = re.compile(_GRAMMAR, _FLAGS)
+#: a script is read line by line; what a test or a person gives in one piece may have line ends inside a text
+_PIECE = re.compile(_GRAMMAR.replace(r'[^"\\\n]', r'[^"\\]').replace(r"[^'\\\n]", r"[^'\\]"), _FLAGS)
 
 
-def split_commands(text: str, start: Location) -> list[list[Argument]]:
+def split_commands(text: str, start: Location, one_piece: bool = False) -> list[list[Argument]]:
     """Split ``text``, whose first character stands at ``start``, into commands and these into words.
+
+    With ``one_piece`` quoted texts may contain line ends.
 
     Raises:
         PlatformError: a character begins no word.
@@ -93,7 +108,7 @@ def split_commands(text: str, start: Location) -> list[list[Argument]]:
     position = 0
     while position < len(text):
         at = _place(text, position, start)
-        match = _TOKENS.match(text, position)
+        match = (_PIECE if one_piece else _TOKENS).match(text, position)
         if match is None:
             raise at.error("E00", f"{text[position]!r} begins no word of a command; quote texts and close every quote")
         if match["end"] is not None and arguments:
@@ -126,8 +141,6 @@ def _value(match: re.Match[str], text: str, start: Location, at: Location) -> Va
     if match["block"] is not None:
         inner = "single" if match["single"] is not None else "double"
         return Block(match[inner], _place(text, match.start(inner), start))
-    if match["text"] is not None:
-        return re.sub(r"""\\(["'\\])""", r"\1", match["text"][1:-1])
     if match["first"] is not None:
         first, last = _number(match["first"]), _number(match["last"])
         # both ends of a monitor range belong to it, unlike those of a registration
@@ -135,20 +148,27 @@ def _value(match: re.Match[str], text: str, start: Location, at: Location) -> Va
         if size <= 0:
             raise at.error("E00", "the range is empty; write <first, last> or <first, +size>")
         return Range(int(first), int(size), at)
-    if match["origin"] is not None:
-        return FileName(match["origin"])
-    if match["path"] is not None:
-        return FileName(re.sub(r"\\(.)", r"\1", match["path"]))
-    if match["variable"] is not None:
-        return Variable(match["variable"])
-    if match["assign"] is not None:
-        return Assignment(match["assign"] == "?=")
-    if match["number"] is not None:
-        return _number(match["number"])
-    word = match["word"]
-    return word.lower() == "true" if word.lower() in ("true", "false") else Word(word)
+    kind = next(kind for kind in _PLAIN if match[kind] is not None)
+    return _PLAIN[kind](match[kind])
+
+
+def _word(text: str) -> Word | bool:
+    return text.lower() == "true" if text.lower() in ("true", "false") else Word(text)
 
 
 def _number(text: str) -> int | float:
     text = text.replace("_", "")
     return float(text) if "." in text else int(text, 16 if "x" in text else 10)
+
+
+#: what a word of each kind becomes, given its text
+_PLAIN: dict[str, Callable[[str], Value]] = {
+    "text": lambda text: re.sub(r"""\\(["'\\])""", r"\1", text[1:-1]),
+    "inner": Inner,
+    "origin": FileName,
+    "path": lambda text: FileName(re.sub(r"\\(.)", r"\1", text)),
+    "variable": Variable,
+    "assign": lambda text: Assignment(text == "?="),
+    "number": _number,
+    "word": _word,
+}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -75,9 +75,15 @@ def _reason(error: Exception) -> str:
 
 
 class PlatformReader:
-    """Joins any number of descriptions into one: follows ``using`` depth first and merges entries."""
+    """Joins any number of descriptions into one: follows ``using`` depth first and merges entries.
 
-    def __init__(self) -> None:
+    Args:
+        folders: where a file named by ``using`` may be besides the folder of the file that uses it; Renode looks for
+            names without ``./`` along the monitor's path.
+    """
+
+    def __init__(self, folders: Sequence[Path] = ()) -> None:
+        self._folders = tuple(folders)
         self._entries: dict[str, Entry] = {}
         self._open: list[Path] = []
         self._done: list[Path] = []
@@ -97,10 +103,14 @@ class PlatformReader:
         _check_indentation(path, text := _blank_comments(path, text))
         used, entries = _ToModel(path).visit(_parse(path, text))
         for name, location in used:
-            self._use(path.parent / name, name, location)
+            self._use(self._find(path.parent, name), name, location)
         for entry in entries:
             self._merge(entry)
         self._done.append(self._open.pop())
+
+    def _find(self, folder: Path, name: str) -> Path:
+        elsewhere = () if name.startswith(("./", "../")) else self._folders
+        return next((f / name for f in (folder, *elsewhere) if (f / name).is_file()), folder / name)
 
     def _use(self, path: Path, name: str, location: Location) -> None:
         resolved = path.resolve()
@@ -112,7 +122,7 @@ class PlatformReader:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise location.error("E36", f'the file "{name}" cannot be read ({_reason(error)}); the name is relative to '
-                                        "the folder of this file") from None
+                                        "the folder of this file, or to one of the monitor's path") from None
         self.add_text(text, path)
 
     def _merge(self, entry: Entry) -> None:
@@ -426,8 +436,15 @@ class _ToModel(Interpreter[Token, Any]):
     def numbered_source(self, tree: Tree[Token]) -> list[int]:
         return [int(tree.children[0])]
 
-    def ranged_source(self, tree: Tree[Token]) -> list[int]:
-        return self._numbers(tree)
+    def ranged_source(self, tree: Tree[Token]) -> list[int | str]:
+        """``[0-3, 5, IRQ]``"""
+        listed: list[int | str] = []
+        for item in tree.children:
+            if isinstance(item, Tree):
+                listed += self._span(*item.children)
+            elif item.type == "NAME":
+                listed.append(str(item))
+        return listed
 
     def sink(self, tree: Tree[Token]) -> list[Sink]:
         receiver, local, number = tree.children
@@ -436,14 +453,14 @@ class _ToModel(Interpreter[Token, Any]):
     def ranged_sink(self, tree: Tree[Token]) -> list[Sink]:
         receiver, local, *_ = tree.children
         at = self._at(receiver)
-        return [Sink(str(receiver), None if local is None else int(local), n, at) for n in self._numbers(tree, local)]
+        numbers = [number for span in _trees(tree) for number in self._span(*span.children)]
+        return [Sink(str(receiver), None if local is None else int(local), number, at) for number in numbers]
 
-    def _numbers(self, tree: Tree[Token], local: Token | None = None) -> list[int]:
-        tokens = [t for t in tree.children if isinstance(t, Token) and t.type == "INT" and t is not local]
-        first, last = int(tokens[0]), int(tokens[1])
+    def _span(self, begin: Any, end: Any) -> range:
+        first, last = int(begin), int(begin if end is None else end)
         if last < first:
-            raise self._at(tokens[0]).error("E00", f"[{first}-{last}] runs backwards; write [{last}-{first}]")
-        return list(range(first, last + 1))
+            raise self._at(begin).error("E00", f"[{first}-{last}] runs backwards; write [{last}-{first}]")
+        return range(first, last + 1)
 
     # sections ----------------------------------------------------------------------------------------------------
     def section(self, tree: Tree[Token]) -> tuple[str, tuple[MonitorLine, ...], Location]:

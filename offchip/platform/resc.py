@@ -15,11 +15,16 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from offchip.errors import OffchipError, PlatformError
-from offchip.platform.command import Argument, Assignment, Block, FileName, Variable, Word, split_commands
+from offchip.platform.command import Argument, Assignment, Block, FileName, Inner, Variable, Word, split_commands
 from offchip.platform.model import BUS, Location, Range
 
 LOG_LEVELS = {"noisy": -1, "debug": 0, "info": 1, "warning": 2, "error": 3}
 WIDTHS = {"Byte": 1, "Word": 2, "DoubleWord": 4}
+#: known to Renode 1.16.1 only
+RENODES_OWN = frozenset((
+    "EnsureTypeIsLoaded", "Load", "Save", "alias", "allowPrivates", "analyzers", "autoSave", "createPlatform",
+    "currentTime", "displayImage", "execute", "lastLog", "numbersMode", "python", "require", "resd", "reverseExecMode",
+    "set", "string", "verboseMode", "watch"))
 MAX_DEPTH = 50  # of scripts and macros that call each other
 
 
@@ -39,10 +44,13 @@ class MonitorBackend(Protocol):
     def machines(self) -> list[str]:
         """Names of all machines, the selected one first."""
 
-    def load_platform(self, path: Path) -> None:
-        """Add a .repl to the selected machine."""
+    def machines_in_order(self) -> list[str]:
+        """Names of all machines as they were made."""
 
-    def load_platform_text(self, text: str, location: Location) -> None:
+    def load_platform(self, path: Path, folders: Sequence[Path] = ()) -> None:
+        """Add a .repl to the selected machine; the files it uses may be in ``folders``, too."""
+
+    def load_platform_text(self, text: str, location: Location, folders: Sequence[Path] = ()) -> None:
         """Add the text of a .repl that stands at ``location`` of a script."""
 
     def reset(self) -> None: ...
@@ -71,6 +79,9 @@ class MonitorBackend(Protocol):
     def start_gdb_server(self, port: int) -> None: ...
     def log_level(self, level: int, path: str | None) -> None: ...
     def log_file(self, path: Path) -> None: ...
+    def log(self, text: str, level: int) -> None:
+        """Write a line of one's own."""
+
     def version(self) -> str: ...
 
 
@@ -113,10 +124,11 @@ class Monitor:
                                   'RequireFile @FILE "ADVICE" | DiscardMachine "NAME"', "time, randomness, terminals"),
             "help": _Command(self._help, "help [COMMAND]", "what the monitor understands"),
             "include": _Command(self._include, "include @FILE.resc", "run a script"),
+            "log": _Command(self._log, 'log "TEXT" [LEVEL]', "write a line into the log"),
             "logFile": _Command(self._log_file, "logFile @FILE", "write the log to a file as well"),
             "logLevel": _Command(self._log_level, "logLevel LEVEL [PERIPHERAL]",
                                  "show what is at least so grave: -1 noisy, 0 debug, 1 info, 2 warning, 3 error"),
-            "mach": _Command(self._mach, "mach [create [NAME] | set NAME | rem NAME | clear]",
+            "mach": _Command(self._mach, "mach [create [NAME] | set NAME|NUMBER | rem NAME | clear]",
                              "machines; clear selects none"),
             "machine": _Command(self._machine, "machine LoadPlatformDescription @FILE | "
                                 'LoadPlatformDescriptionFromString "TEXT" | Reset | IsPaused | '
@@ -156,14 +168,14 @@ class Monitor:
 
     def execute(self, text: str, name: str = "monitor", line: int = 1) -> None:
         """Run what was typed; ``name`` and ``line`` appear in errors. Raises PlatformError, MonitorExit."""
-        self._run(text, Location(Path(name), line, 1))
+        self._run(text, Location(Path(name), line, 1), one_piece=True)
 
-    def _run(self, text: str, start: Location) -> None:
+    def _run(self, text: str, start: Location, one_piece: bool = False) -> None:
         if self._depth == MAX_DEPTH:
             raise _wrong(start, f"scripts and macros call each other more than {MAX_DEPTH} deep")
         self._depth += 1
         try:
-            for command in _with_blocks(split_commands(text.replace("\r\n", "\n"), start)):
+            for command in _with_blocks(split_commands(text.replace("\r\n", "\n"), start, one_piece)):
                 self._command(command)
         finally:
             self._depth -= 1
@@ -192,6 +204,9 @@ class Monitor:
 
     def _unknown(self, head: Argument) -> NoReturn:
         name = head.word or str(head.value)
+        if name in RENODES_OWN:
+            raise _wrong(head.location, f"{name} is a command of Renode's monitor that this one does not have; "
+                                        "run this on Renode")
         close = difflib.get_close_matches(name, [*self.commands, *self.backend.peripherals()], 1, 0.7)
         hint = f"; did you mean {close[0]}?" if close else "; help lists the commands, peripherals the board"
         raise _wrong(head.location, f'there is no command or peripheral "{name}"{hint}')
@@ -222,6 +237,8 @@ class Monitor:
         value = argument.value
         if isinstance(value, Variable):
             return self._variable(value, argument.location)
+        if isinstance(value, Inner):
+            return self._output_of(value, argument.location)
         if isinstance(value, Assignment):
             raise _wrong(argument.location, "= can only follow a $variable")
         if isinstance(value, FileName) and value.name.startswith("$ORIGIN"):
@@ -229,6 +246,20 @@ class Monitor:
                 raise _wrong(argument.location, "$ORIGIN is the folder of a script; there is none at the prompt")
             return self._scripts[-1].parent / value.name[len("$ORIGIN"):].lstrip("/")
         return value
+
+    def _output_of(self, inner: Inner, at: Location) -> Any:
+        """What a command in backticks prints, as the word it would be in its place."""
+        printed: list[str] = []
+        write, self._write = self._write, printed.append
+        try:
+            self._run(inner.text, at)
+        finally:
+            self._write = write
+        text = "\n".join(printed).strip()
+        commands = split_commands(text, at, one_piece=True)
+        alone = len(commands) == 1 and len(commands[0]) == 1
+        value = self._expand(commands[0][0]) if alone else text
+        return value.text if isinstance(value, Word) else value
 
     def _file(self, value: FileName | Path | str) -> Path:
         """Where a file is: the first folder that has it, or the first folder."""
@@ -349,6 +380,11 @@ class Monitor:
                 self.backend.create_machine(name)
             case ["set", str(name)]:
                 self.backend.select_machine(name)
+            case ["set", int(number)]:
+                names = self.backend.machines_in_order()
+                if number not in range(len(names)):
+                    raise _wrong(at, f"there is no machine number {number}; mach lists {len(names)}")
+                self.backend.select_machine(names[number])
             case ["rem", str(name)]:
                 self.backend.remove_machine(name)
             case ["clear"]:
@@ -359,11 +395,11 @@ class Monitor:
     def _machine(self, at: Location, values: list[Any]) -> None:
         match values:
             case [Word(text="LoadPlatformDescription"), FileName() | Path() | str() as file]:
-                self.backend.load_platform(self._file(file))
+                self.backend.load_platform(self._file(file), self._folders)
             case [Word(text="LoadPlatformDescriptionFromString"), Block(text=text, location=place)]:
-                self.backend.load_platform_text(text, place)
+                self.backend.load_platform_text(text, place, self._folders)
             case [Word(text="LoadPlatformDescriptionFromString"), str(text)]:
-                self.backend.load_platform_text(text, at)
+                self.backend.load_platform_text(text, at, self._folders)
             case [Word(text="Reset")]:
                 self.backend.reset()
                 if "reset" in self.macros:
@@ -443,12 +479,23 @@ class Monitor:
     def _log_level(self, at: Location, values: list[Any]) -> None:
         match values:
             case [int() | Word() as level, *rest] if len(rest) < 2:
-                number = LOG_LEVELS.get(level.text.lower()) if isinstance(level, Word) else level
-                if number is None or number not in LOG_LEVELS.values():
-                    raise self._misused(at, "logLevel")
+                number = self._level(at, "logLevel", level)
                 self.backend.log_level(number, self._path_of(at, rest[0]) if rest else None)
             case _:
                 raise self._misused(at, "logLevel")
+
+    def _level(self, at: Location, command: str, level: Any) -> int:
+        number = LOG_LEVELS.get(level.text.lower()) if isinstance(level, Word) else level
+        if number is None or number not in LOG_LEVELS.values():
+            raise self._misused(at, command)
+        return int(number)
+
+    def _log(self, at: Location, values: list[Any]) -> None:
+        match values:
+            case [str(text), *rest] if len(rest) < 2:
+                self.backend.log(text, self._level(at, "log", rest[0]) if rest else LOG_LEVELS["info"])
+            case _:
+                raise self._misused(at, "log")
 
     def _log_file(self, at: Location, values: list[Any]) -> None:
         match values:
