@@ -177,6 +177,17 @@ def test_the_board_script_unchanged(session: Session, tmp_path: Path) -> None:
         ("sysbus.gpioc.hall", "Release")]
 
 
+def test_no_script_opens_a_port_to_other_computers() -> None:
+    scripts = {path: path.read_text() for path in (ROOT / "platforms").glob("*.resc")}
+    assert len(scripts) == 3
+    for text in scripts.values():
+        assert "ServerSocketTerminal" not in text and "runMacro $gdb" not in text  # Renode's own listen everywhere
+    (board,) = (text for path, text in scripts.items() if path.name == "board.resc")
+    before, _, after = board.partition("machine StartGdbServer")
+    assert "StartGdbServer" not in after and before.rpartition("macro ")[2].startswith("gdb\n")
+    assert before.rstrip().splitlines()[-1].strip().startswith('echo "Warning: ')
+
+
 def test_a_board_left_by_an_earlier_try_is_replaced(session: Session) -> None:
     session.backend.names = ["other", "offchip"]
     session.run('emulation DiscardMachine "offchip"; emulation DiscardMachine "nobody"')

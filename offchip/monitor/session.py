@@ -61,6 +61,7 @@ def run_session(script: Path, engine: str, elf: Path, world: Sequence[str] | Non
                          (("nvm", "nvm.img"), ("sd", "card.img"), ("eeprom", "eeprom.img"))]
         else:
             say(f"modem line: 127.0.0.1:{ports.modem}, with nobody at its other end")
+        say("prompt: help, peripherals, runMacro $powercut, $powerup, $eject, $insert, $tamper, $lid_open; quit")
         return session([*commands, f"include @{_escaped(script)}"])
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from offchip.engines.protocol import UartByte
+from offchip.engines.renode import phrases
 from offchip.engines.select import resolve_engine
 from offchip.errors import EngineError, OffchipError
-from offchip.monitor import phrases
 
 SEED = 1
 T = TypeVar("T")

@@ -2,7 +2,8 @@
 *** Comments ***
 Written as a suite for Renode is: only the Settings block belongs to this project. Its variables:
 ENGINE (embedded or renode), SHELL (the ELF of shell.c), FIRMWARE (the lab's firmware).
-In Renode's own environment the block is "Resource ${RENODEKEYWORDS}" with the same four setups and teardowns.
+In Renode's own environment the block is "Resource ${RENODEKEYWORDS}" with the same four setups and teardowns. What
+RenodeKeywords does where Renode is odd (groups, default tester, reports) its libdoc says keyword by keyword.
 
 
 *** Settings ***

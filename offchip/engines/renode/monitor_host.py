@@ -14,10 +14,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from offchip.engines.renode import models
+from offchip.engines.renode import models, phrases
 from offchip.engines.renode.dotnet import Answer, Callbacks, DotNet, Refused, message_of, namespace
 from offchip.engines.renode.host import BITS_PER_BYTE, FEED_SLICE_NS, IDLE_SLICE_NS, QUANTUM_US, baud_rate
-from offchip.monitor import phrases
 from offchip.paths import BOARD
 
 #: (number of the wire, byte, virtual time in ns)
