@@ -4,15 +4,21 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
 from offchip.broker.policy import Policy, Request, decide
 from offchip.broker.registry import Registry, Status
 from offchip.broker.topics import matches
+from offchip.broker.variables import certificate_variables
 from offchip.errors import BrokerError
 from offchip.pki import Authority
 
@@ -253,3 +259,61 @@ def test_registry_refuses_nonsense(tmp_path: Path) -> None:
                     lambda: Registry.load(tmp_path / "absent"), lambda: registry.save(tmp_path / "absent" / "x")):
         with pytest.raises(BrokerError):
             attempt()
+
+
+# keys, variables, values -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("key", ["aws:sourceIp", "AWS:SourceIp", "aws:SOURCEIP", "aws:SourceIp"])
+def test_condition_keys_are_not_case_sensitive(key: str) -> None:
+    policies = [allow("*"), policy(statement("Deny", "iot:Publish", "*", {"IpAddress": {key: "192.0.2.0/24"}}))]
+    assert not decide(policies, Request("iot:Publish", ARN + "topic/a", STRANGER)).allowed
+    assert decide(policies, Request("iot:Publish", ARN + "topic/a", ATTACHED)).allowed
+
+
+def test_variables_are_not_case_sensitive_but_for_an_attributes_name() -> None:
+    context = ATTACHED | {"iot:Connection.Thing.Attributes[Hall]": "east", "iot:Connection.Thing.Attributes[hall]": "w"}
+    for text in ("topic/${IOT:clientID}/east", "topic/thing-1/${iot:connection.THING.attributes[Hall]}"):
+        assert decide([allow(ARN + text)], Request("iot:Publish", ARN + "topic/thing-1/east", context)).allowed
+    for key in ("iot:Connection.Thing.Attributes[Hall]", "IOT:connection.thing.attributes[Hall]"):
+        rule = allow("*", condition={"StringEquals": {key: "east"}})
+        assert decide([rule], Request("iot:Publish", ARN + "topic/a", context)).allowed
+
+
+@pytest.mark.parametrize("key", ["aws:SourceIP4", "iot:ClientID2", "iot:Connection.Thing.Name", "SourceIp", "",
+                                 "iot:Certificate.Subject.Nickname", "iot:Connection.Thing.Attributes[]", "s3:prefix"])
+def test_an_unknown_condition_key_is_an_error_when_the_policy_is_made(key: str) -> None:
+    with pytest.raises(BrokerError, match="AWS has no condition key"):
+        policy(statement("Deny", "iot:Publish", "*", {"StringEquals": {key: "x"}}))
+    assert Policy.parse("p", {"Version": "2012-10-17", "Statement": GOOD})
+
+
+@pytest.mark.parametrize("value", ["*", "th*", "a?c", "a+b", "#", "a$b", "x" * 1025])
+@pytest.mark.parametrize("variable", ["iot:Certificate.Subject.CommonName", "iot:Certificate.Issuer.Organization",
+                                      "iot:Connection.Thing.Attributes[hall]", "iot:Connection.Thing.ThingTypeName"])
+def test_values_with_wildcards_are_not_put_in(variable: str, value: str) -> None:
+    """AWS IoT Core, "X.509 Certificate policy variable limitations": the text of the variable stays."""
+    rule = allow(ARN + "topic/${" + variable + "}/x")
+    for asked in (value, "thing", "th", "abc", ""):
+        assert not decide([rule], Request("iot:Publish", f"{ARN}topic/{asked}/x", {variable: value})).allowed
+    assert decide([rule], Request("iot:Publish", ARN + "topic/${" + variable + "}/x", {variable: value})).allowed
+    assert decide([rule], Request("iot:Publish", ARN + "topic/thing/x", {variable: "thing"})).allowed
+
+
+def test_variables_of_a_real_certificate() -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "first"),
+                      x509.NameAttribute(NameOID.COMMON_NAME, "second"), x509.NameAttribute(NameOID.COUNTRY_NAME, "AT"),
+                      *(x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"o{number}") for number in range(7))])
+    key = Authority(1).root.key
+    certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+                   .serial_number(0xAB12).not_valid_before(datetime(2024, 1, 1)).not_valid_after(datetime(2030, 1, 1))
+                   .add_extension(x509.SubjectAlternativeName([x509.DNSName("lamp.example"),
+                                                               x509.IPAddress(ip_address("192.0.2.7"))]), False)
+                   .sign(key, hashes.SHA256()))
+    found = certificate_variables(certificate)
+    subject = "iot:Certificate.Subject"
+    assert found[f"{subject}.CommonName"] == "first" and found[f"{subject}.CommonName.1"] == "second"
+    assert found[f"{subject}.CommonName.List"] == ["first", "second"] and found[f"{subject}.Country"] == "AT"
+    assert f"{subject}.Country.0" not in found and len(found[f"{subject}.Organization.List"]) == 5
+    assert found[f"{subject}.AlternativeName.DNSName"] == "lamp.example"
+    assert found[f"{subject}.AlternativeName.IPAddress"] == "192.0.2.7"
+    assert found["iot:Certificate.SerialNumber"] == "AB12" and found["iot:Certificate.Issuer.Country"] == "AT"
+    assert "iot:Certificate.Subject.Country" in found["iot:Certificate.AvailableKeys"]

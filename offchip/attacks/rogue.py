@@ -7,18 +7,23 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from amqtt.mqtt.connack import ConnackPacket
-from amqtt.mqtt.connect import ConnectPacket
-from amqtt.mqtt.pingreq import PingReqPacket
-from amqtt.mqtt.pingresp import PingRespPacket
-from amqtt.mqtt.puback import PubackPacket
-from amqtt.mqtt.publish import PublishPacket
-from amqtt.mqtt.suback import SubackPacket
-from amqtt.mqtt.subscribe import SubscribePacket
-
-from offchip.broker.codec import Malformed, PacketReader, UnsupportedVersion
 from offchip.broker.entropy import Entropy
 from offchip.broker.tls import TlsStream, anonymous_server_context
+from offchip.mqtt import (
+    Connack,
+    Connect,
+    Malformed,
+    Packet,
+    PacketReader,
+    Pingreq,
+    Pingresp,
+    Puback,
+    Publish,
+    Suback,
+    Subscribe,
+    UnsupportedVersion,
+    encode,
+)
 from offchip.pki.identity import Identity
 
 
@@ -82,18 +87,18 @@ class RogueConnection:
             self._rogue.failures.append(getattr(error, "reason", None) or str(error))
             self.closed = True
 
-    def _answer(self, packet: object) -> None:
-        if isinstance(packet, ConnectPacket):
-            self._rogue.clients.append(packet.payload.client_id)
-            self._send(ConnackPacket.build(0, 0))
-        elif isinstance(packet, PublishPacket):
-            self._rogue.messages.append((packet.topic_name, bytes(packet.data)))
+    def _answer(self, packet: Packet) -> None:
+        if isinstance(packet, Connect):
+            self._rogue.clients.append(packet.client_id)
+            self._send(Connack())
+        elif isinstance(packet, Publish):
+            self._rogue.messages.append((packet.topic, packet.payload))
             if packet.qos:
-                self._send(PubackPacket.build(packet.packet_id))
-        elif isinstance(packet, SubscribePacket):
-            self._send(SubackPacket.build(packet.packet_id, [qos for _, qos in packet.payload.topics]))
-        elif isinstance(packet, PingReqPacket):
-            self._send(PingRespPacket.build())
+                self._send(Puback(packet.packet_id))
+        elif isinstance(packet, Subscribe):
+            self._send(Suback(packet.packet_id, tuple(each.qos for each in packet.subscriptions)))
+        elif isinstance(packet, Pingreq):
+            self._send(Pingresp())
 
-    def _send(self, packet: object) -> None:
-        self._tls.write(bytes(packet.to_bytes()))
+    def _send(self, packet: Packet) -> None:
+        self._tls.write(encode(packet, self._packets.version))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sans-IO MQTT 3.1.1 client over mutual TLS, for whoever lives inside the laboratory: the data processor, attackers.
+"""A sans-IO MQTT client over mutual TLS, for whoever lives inside the laboratory: the data processor, attackers.
 
 It connects to anything with ``connect(peer_name)``, such as the broker; when a call returns, everything the peer
 answered has been taken in.
@@ -8,24 +8,37 @@ answered has been taken in.
 from __future__ import annotations
 
 import ssl
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from amqtt.mqtt.connack import ConnackPacket
-from amqtt.mqtt.connect import ConnectPacket, ConnectPayload, ConnectVariableHeader
-from amqtt.mqtt.disconnect import DisconnectPacket
-from amqtt.mqtt.pingreq import PingReqPacket
-from amqtt.mqtt.puback import PubackPacket
-from amqtt.mqtt.publish import PublishPacket
-from amqtt.mqtt.suback import SubackPacket
-from amqtt.mqtt.subscribe import SubscribePacket
 from cryptography import x509
 
-from offchip.broker.codec import Malformed, Packet, PacketReader
 from offchip.broker.entropy import Entropy
 from offchip.broker.session import Message
 from offchip.broker.tls import TlsStream, client_context
 from offchip.errors import BrokerError
+from offchip.mqtt import (
+    V3_1_1,
+    Connack,
+    Connect,
+    Disconnect,
+    Malformed,
+    Packet,
+    PacketReader,
+    Pingreq,
+    Properties,
+    Property,
+    Puback,
+    Publish,
+    Suback,
+    Subscribe,
+    Subscription,
+    Unsuback,
+    Unsubscribe,
+    Will,
+    encode,
+)
 from offchip.pki import Identity
 
 if TYPE_CHECKING:
@@ -37,13 +50,16 @@ _LARGEST_PACKET = 256 * 1024
 class MqttClient:
     """``alerts``: TLS alerts as (direction, number, name), seen from here; ``connack``: return code, None if none came;
     ``session_present``: of that CONNACK; ``granted``: filter -> SUBACK code; ``messages``: everything received;
-    ``failure``: why TLS or MQTT ended, '' if neither did.
+    ``failure``: why TLS or MQTT ended, '' if neither did; ``packets``: every packet from the server, the newest last;
+    ``disconnect_code``: of the server's DISCONNECT (MQTT 5), None if none came.
     """
 
     def __init__(self, client_id: str, identity: Identity | None, authorities: Iterable[x509.Certificate], host: str,
                  on_message: Callable[[Message], None] | None = None, keep_alive: int = 1200, clean: bool = True,
-                 will: Message | None = None, seed: int | str = 1) -> None:
-        """``host``: the name to ask for (SNI) and to check; ``seed``: where TLS takes its random numbers from.
+                 will: Message | None = None, seed: int | str = 1, version: int = V3_1_1,
+                 properties: Properties | None = None) -> None:
+        """``host``: the name to ask for (SNI) and to check; ``seed``: where TLS takes its random numbers from;
+        ``version``: protocol level; ``properties``: of CONNECT, MQTT 5.
 
         Raises BrokerError for an unusable identity.
         """
@@ -53,6 +69,10 @@ class MqttClient:
         self.keep_alive = keep_alive
         self.clean = clean
         self.will = will
+        self.version = version
+        self.properties = properties or {}
+        self.disconnect_code: int | None = None
+        self.packets: deque[Packet] = deque(maxlen=1000)
         self.alerts: list[tuple[str, int, str]] = []
         self.connack: int | None = None
         self.session_present = False
@@ -63,7 +83,7 @@ class MqttClient:
         self._seed = seed
         self._attempts = 0
         self._endpoint: Endpoint | None = None
-        self._acknowledged: set[int] = set()
+        self._acknowledged: dict[int, int] = {}
         self._subscribing: dict[int, list[str]] = {}
         self._packet_id = 0
 
@@ -74,39 +94,48 @@ class MqttClient:
 
     def connect(self, service: Service, peer_name: str = "10.0.0.2") -> bool:
         """TCP, TLS, CONNECT; True when the broker accepted. ``peer_name``: the address the broker sees."""
-        self.connack, self.failure = None, ""
+        self.connack, self.failure, self.disconnect_code = None, "", None
         self.alerts, self.granted = [], {}
         self._attempts += 1
         entropy = Entropy(self._seed, "client", self.client_id, self._attempts)
         self._tls = TlsStream(self._context, lambda *alert: self.alerts.append(alert), self.host, entropy)
-        self._reader = PacketReader(_LARGEST_PACKET)
+        self._reader = PacketReader(_LARGEST_PACKET, self.version)
+        self._aliases: dict[int, str] = {}
         self._endpoint = service.connect(peer_name)
         self._endpoint.on_output = self._exchange
         self._take_in()  # nothing came in yet: this is the ClientHello
         self._exchange()
         return self.connected
 
-    def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> bool:
-        """True when the PUBACK came (QoS 0: when the connection survived)."""
-        packet_id = self._next_packet_id() if qos else None
-        self._send(PublishPacket.build(topic, payload, packet_id, False, qos, retain))
-        return packet_id in self._acknowledged if qos else self.connected
+    def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False,
+                properties: Properties | None = None) -> bool:
+        """True when the PUBACK came, without a complaint (QoS 0: when the connection survived)."""
+        packet_id = self._next_packet_id() if qos else 0
+        self._send(Publish(topic, payload, qos, retain, False, packet_id, properties or {}))
+        return self._acknowledged.get(packet_id, 0x80) < 0x80 if qos else self.connected
 
-    def subscribe(self, *filters: str, qos: int = 1) -> bool:
-        """True when the SUBACK came."""
+    def subscribe(self, *filters: str | Subscription, qos: int = 1, properties: Properties | None = None) -> bool:
+        """True when the SUBACK came; ``granted`` has its codes."""
         packet_id = self._next_packet_id()
-        self._subscribing[packet_id] = list(filters)
-        self._send(SubscribePacket.build([(text, qos) for text in filters], packet_id))
+        wanted = [Subscription(each, qos) if isinstance(each, str) else each for each in filters]
+        self._subscribing[packet_id] = [each.filter for each in wanted]
+        self._send(Subscribe(packet_id, tuple(wanted), properties or {}))
         return packet_id not in self._subscribing
+
+    def unsubscribe(self, *filters: str) -> bool:
+        """True when the UNSUBACK came."""
+        packet_id = self._next_packet_id()
+        self._send(Unsubscribe(packet_id, filters))
+        return any(isinstance(each, Unsuback) and each.packet_id == packet_id for each in self.packets)
 
     def ping(self) -> None:
         """PINGREQ, for the keep-alive."""
-        self._send(PingReqPacket())
+        self._send(Pingreq())
 
     def disconnect(self) -> None:
         """DISCONNECT, then hang up; harmless when not connected."""
         if self.connected:
-            self._send(DisconnectPacket())
+            self._send(Disconnect())
         self.drop()
 
     def drop(self) -> None:
@@ -118,13 +147,13 @@ class MqttClient:
     # inside --------------------------------------------------------------------------------------------------------
     def _next_packet_id(self) -> int:
         self._packet_id = self._packet_id % 65535 + 1
-        self._acknowledged.discard(self._packet_id)
+        self._acknowledged.pop(self._packet_id, None)
         return self._packet_id
 
     def _send(self, packet: Packet) -> None:
         if not self.connected:
             raise BrokerError(f"MQTT client '{self.client_id}' is not connected{self.failure and ': ' + self.failure}")
-        self._tls.write(bytes(packet.to_bytes()))
+        self._tls.write(encode(packet, self.version))
         self._exchange()
 
     def _exchange(self) -> None:
@@ -157,28 +186,33 @@ class MqttClient:
                 self._handle(packet)
 
     def _connect_packet(self) -> bytes:
-        header = ConnectVariableHeader(keep_alive=self.keep_alive)
-        header.clean_session_flag = self.clean
-        payload = ConnectPayload(self.client_id)
-        if self.will:
-            header.will_flag, header.will_qos, header.will_retain_flag = True, self.will.qos, self.will.retain
-            payload.will_topic, payload.will_message = self.will.topic, self.will.payload
-        return bytes(ConnectPacket(variable_header=header, payload=payload).to_bytes())
+        said = self.will
+        will = Will(said.topic, said.payload, said.qos, said.retain, said.properties) if said else None
+        return encode(Connect(self.client_id, self.version, self.clean, self.keep_alive, will,
+                              properties=self.properties))
 
     def _handle(self, packet: Packet) -> None:
+        self.packets.append(packet)
         match packet:
-            case ConnackPacket():
-                self.connack = packet.return_code
-                self.session_present = bool(packet.session_parent)
-            case PublishPacket():
-                if packet.qos:
-                    self._tls.write(bytes(PubackPacket.build(packet.packet_id).to_bytes()))
-                message = Message(packet.topic_name, packet.data, packet.qos, packet.retain_flag)
-                self.messages.append(message)
-                if self.on_message:
-                    self.on_message(message)
-            case PubackPacket():
-                self._acknowledged.add(packet.packet_id)
-            case SubackPacket():
-                filters = self._subscribing.pop(packet.variable_header.packet_id, [])
-                self.granted.update(zip(filters, packet.payload.return_codes, strict=False))
+            case Connack():
+                self.connack, self.session_present = packet.code, packet.session_present
+            case Publish():
+                self._on_publish(packet)
+            case Puback():
+                self._acknowledged[packet.packet_id] = packet.code
+            case Suback():
+                filters = self._subscribing.pop(packet.packet_id, [])
+                self.granted.update(zip(filters, packet.codes, strict=False))
+            case Disconnect():
+                self.disconnect_code = packet.code
+
+    def _on_publish(self, packet: Publish) -> None:
+        if packet.qos:
+            self._tls.write(encode(Puback(packet.packet_id), self.version))
+        alias = packet.properties.pop(Property.TOPIC_ALIAS, None)
+        if alias is not None:
+            packet.topic = self._aliases[alias] = packet.topic or self._aliases[alias]
+        message = Message(packet.topic, packet.payload, packet.qos, packet.retain, packet.properties)
+        self.messages.append(message)
+        if self.on_message:
+            self.on_message(message)

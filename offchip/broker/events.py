@@ -6,13 +6,17 @@ Time and connection are there to be read, they take no part in comparisons.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 from typing import TypeVar
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+#: bytes of a payload that an event keeps
+PAYLOAD_KEPT = 4096
 
 
 class DisconnectReason(StrEnum):
@@ -25,6 +29,8 @@ class DisconnectReason(StrEnum):
     DUPLICATE_CLIENTID = "DUPLICATE_CLIENTID"
     FORBIDDEN_ACCESS = "FORBIDDEN_ACCESS"
     MQTT_KEEP_ALIVE_TIMEOUT = "MQTT_KEEP_ALIVE_TIMEOUT"
+    SERVER_ERROR = "SERVER_ERROR"
+    THROTTLED = "THROTTLED"
     SERVER_INITIATED_DISCONNECT = "SERVER_INITIATED_DISCONNECT"
 
 
@@ -105,13 +111,14 @@ class Connected(Event):
 
 @dataclass(frozen=True)
 class PublishAccepted(Event):
-    """``receivers``: sessions the message was handed or queued to."""
+    """``receivers``: sessions the message was handed or queued to. ``payload``: its first bytes, ``size`` of all."""
 
     client_id: str
     topic: str
     payload: bytes
     qos: int
     receivers: int
+    size: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -175,6 +182,98 @@ class QosUnsupported(Event):
 
 
 @dataclass(frozen=True)
+class NotModelled(Event):
+    """AWS IoT Core answers this and the laboratory does not: ``what`` in one sentence. The connection stays."""
+
+    client_id: str
+    topic: str
+    what: str
+
+
+@dataclass(frozen=True)
+class RuleInvoked(Event):
+    """Basic ingest: a message for ``rule`` alone, which nobody else sees."""
+
+    client_id: str
+    rule: str
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class MessageDropped(Event):
+    """A message somebody will not get, and why, in one sentence."""
+
+    client_id: str
+    topic: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Throttled(Event):
+    """A rate limit of the profile was exceeded: ``limit`` is its name there."""
+
+    client_id: str
+    limit: str
+
+
+@dataclass(frozen=True)
+class ConnectTimedOut(Event):
+    """No CONNECT within so many seconds of the TCP connection."""
+
+    seconds: int
+
+
+@dataclass(frozen=True)
+class ConnectionRefused(Event):
+    """A TCP connection the broker had no room for."""
+
+    peer_name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ListenerTrouble(Event):
+    """The host's network said something to the listener that is nobody's fault in the laboratory."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class CertificateRegistered(Event):
+    """A certificate came into the registry over the network: just in time, or by fleet provisioning."""
+
+    certificate_id: str
+    how: str
+
+
+@dataclass(frozen=True)
+class ThingProvisioned(Event):
+    """Fleet provisioning made or found a thing and tied a certificate to it."""
+
+    thing: str
+    certificate_id: str
+    template: str
+
+
+@dataclass(frozen=True)
+class ProvisioningRefused(Event):
+    """A request of fleet provisioning was rejected, with the error code the client got."""
+
+    client_id: str
+    topic: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class LogTruncated(Event):
+    """The first ``dropped`` events are gone: the log is bounded."""
+
+    dropped: int
+
+
+@dataclass(frozen=True)
 class ProtocolViolated(Event):
     """A malformed packet, one out of order, or one beyond a limit: one sentence."""
 
@@ -201,29 +300,59 @@ _Kind = TypeVar("_Kind", bound=Event)
 
 
 class EventLog:
-    """Append-only."""
+    """Append-only and bounded: the oldest events go first, and :class:`LogTruncated` then stands in their place.
 
-    def __init__(self) -> None:
-        self._events: list[Event] = []
+    ``len(log)`` counts all events there ever were, so that a length taken earlier stays a good position.
+    """
+
+    def __init__(self, most: int = 200_000, most_payload: int = 16 << 20) -> None:
+        """``most``: events; ``most_payload``: bytes of all payloads together."""
+        self._events: deque[Event] = deque()
+        self._most, self._most_payload = most, most_payload
+        self._payload = 0
+        self._dropped = 0
 
     def append(self, event: Event, time: datetime, connection: int) -> None:
         """Only the broker writes."""
-        self._events.append(replace(event, time=time, connection=connection))
+        payload: bytes = getattr(event, "payload", b"")
+        if len(payload) > PAYLOAD_KEPT:
+            event = replace(event, payload=payload[:PAYLOAD_KEPT])  # type: ignore[call-arg]
+        # an event is frozen for everybody else; a copy of each would cost more than the rest of a publish
+        object.__setattr__(event, "time", time)
+        object.__setattr__(event, "connection", connection)
+        self._events.append(event)
+        self._payload += min(len(payload), PAYLOAD_KEPT)
+        while len(self._events) > self._most or self._payload > self._most_payload:
+            self._payload -= len(getattr(self._events.popleft(), "payload", b""))
+            self._dropped += 1
+
+    def clear(self) -> None:
+        """Forget everything; positions stay what they are."""
+        self._dropped += len(self._events)
+        self._events.clear()
+        self._payload = 0
+
+    @property
+    def dropped(self) -> int:
+        """How many of the first events are gone."""
+        return self._dropped
 
     def of(self, kind: type[_Kind], connection: int | None = None) -> list[_Kind]:
         """All events of one type, in order; of one connection if given."""
-        return [each for each in self._events
-                if isinstance(each, kind) and connection in (None, each.connection)]
+        return [each for each in self if isinstance(each, kind) and connection in (None, each.connection)]
 
     def since(self, position: int) -> list[Event]:
         """Everything after the first ``position`` events (``len(log)`` taken earlier)."""
-        return self._events[position:]
+        if position < self._dropped:
+            return list(self)
+        return list(islice(self._events, position - self._dropped, None))
 
     def __contains__(self, event: object) -> bool:
         return event in self._events
 
     def __iter__(self) -> Iterator[Event]:
-        return iter(tuple(self._events))
+        lost = (LogTruncated(self._dropped),) if self._dropped else ()
+        return iter((*lost, *self._events))
 
     def __len__(self) -> int:
-        return len(self._events)
+        return self._dropped + len(self._events)

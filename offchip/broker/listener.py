@@ -7,15 +7,22 @@ Runs an asyncio loop in a thread of its own. Time is the broker's clock; the lis
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import threading
 from types import TracebackType
+from typing import Any
 
+from offchip.broker import events
 from offchip.broker.connection import Connection
-from offchip.broker.server import Broker
+from offchip.broker.server import Broker, Busy
 from offchip.errors import BrokerError
 
 _TICK_SECONDS = 0.5
+#: file descriptors the rest of the process may need
+_SPARE_FILES = 192
+#: connections asyncio takes in one turn, before any of them can be turned away
+_BACKLOG = 64
 
 
 class Listener:
@@ -25,13 +32,17 @@ class Listener:
         """Listens at once. Raises BrokerError when the address cannot be used."""
         self.broker = broker
         self.host = host
+        #: connections at a time: as many as the process may have files, whatever the profile says
+        self.most = _most_connections(broker.profile.connections_maximum)
         try:
-            self._socket = socket.create_server((host, port))
+            self._socket = socket.create_server((host, port), backlog=_BACKLOG)
         except (OSError, OverflowError) as error:
             raise BrokerError(f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}") from error
         self.port: int = self._socket.getsockname()[1]
         self._connections: set[_TcpConnection] = set()
+        self._troubles: set[str] = set()
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(self._on_trouble)
         self._thread = threading.Thread(target=self._run, name=f"broker {host}:{self.port}", daemon=True)
         self._serving = threading.Event()
         self._thread.start()
@@ -53,8 +64,7 @@ class Listener:
     def _run(self) -> None:
         loop = self._loop
         asyncio.set_event_loop(loop)
-        server = loop.run_until_complete(loop.create_server(lambda: _TcpConnection(self.broker, self._connections),
-                                                            sock=self._socket))
+        server = loop.run_until_complete(loop.create_server(self._accept, sock=self._socket, backlog=_BACKLOG))
         self._tick()
         loop.call_soon(self._serving.set)
         try:
@@ -62,6 +72,17 @@ class Listener:
         finally:
             loop.run_until_complete(self._hang_up(server))
             loop.close()
+
+    def _accept(self) -> _TcpConnection:
+        return _TcpConnection(self.broker, self._connections, self.most)
+
+    def _on_trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What asyncio would print as a traceback; the same trouble is said once."""
+        error = context.get("exception")
+        reason = f"{context.get('message', '')}{f': {error}' if error else ''}"
+        if reason not in self._troubles and len(self._troubles) < 100:
+            self._troubles.add(reason)
+            self.broker.log(events.ListenerTrouble(reason))
 
     async def _hang_up(self, server: asyncio.Server) -> None:
         # asyncio forgets to close a socket whose acceptance is under way when the server closes
@@ -81,41 +102,84 @@ class Listener:
 class _TcpConnection(asyncio.Protocol):
     """Moves bytes between one socket and one connection of the broker."""
 
-    def __init__(self, broker: Broker, connections: set[_TcpConnection]) -> None:
+    _transport: asyncio.Transport
+
+    def __init__(self, broker: Broker, connections: set[_TcpConnection], most: int) -> None:
         self._broker = broker
-        self._connections = connections
+        self._connections, self._most = connections, most
+        self._connection: Connection | None = None
         self._loop = asyncio.get_running_loop()
+        self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
-        self._connection: Connection = self._broker.connect(transport.get_extra_info("peername")[0],
-                                                             real=True)
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer = (transport.get_extra_info("peername") or ("",))[0]  # None: gone before anybody looked
+        try:
+            self._make_room(peer)
+            self._connection = self._broker.connect(peer, real=True)
+        except Busy:
+            transport.abort()
+            return
         # the broker may call from any thread
-        self._connection.on_output = lambda: self._loop.call_soon_threadsafe(self._flush)
+        self._connection.on_output = self._wake
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        self._connection.receive(data)
+        if self._connection:
+            self._connection.receive(data)
+            self._flush()
+
+    def pause_writing(self) -> None:
+        """The peer does not read: what follows stays with the broker, which counts it."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
         self._flush()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connections.discard(self)
-        self._connection.on_output = None
-        self._connection.peer_closed()
+        if self._connection:
+            self._connection.on_output = None
+            self._connection.peer_closed()
 
     def abandon(self) -> None:
         """The listener stops."""
-        self._connection.on_output = None
-        self._connection.peer_closed()
+        if self._connection:
+            self._connection.on_output = None
+            self._connection.peer_closed()
+        self._paused = False
         self._flush()
         if self._transport.get_write_buffer_size():
             self._transport.abort()  # the peer does not read
         else:
             self._transport.close()
 
+    def _make_room(self, peer: str) -> None:
+        if len(self._connections) >= self._most and not self._broker.evict(peer, self._most):
+            raise Busy(f"there are {self._most} connections")
+
+    def _wake(self) -> None:
+        self._loop.call_soon_threadsafe(self._flush)
+
     def _flush(self) -> None:
-        data = self._connection.take()
-        if data and not self._transport.is_closing():
+        connection = self._connection
+        if connection is None:
+            return
+        while not self._paused and (data := connection.take()) and not self._transport.is_closing():
             self._transport.write(data)
-        if self._connection.closed:
+        if connection.closed and not connection.backlog:
             self._transport.close()
+        elif connection.closed and self._paused:
+            self._transport.abort()  # it does not read: nobody waits for that
+
+
+def _most_connections(wanted: int) -> int:
+    """Within the process's limit of open files, which is raised as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _SPARE_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, soft - _SPARE_FILES), 1)

@@ -3,7 +3,10 @@
 
 Wildcards are ``*`` and ``?``; ``+`` and ``#`` are plain characters; what a variable brings in is plain text too. An
 explicit Deny wins, and what nobody allows is denied. (AWS IoT Core developer guide, "AWS IoT Core policies"; IAM user
-guide, "Policy evaluation logic".)
+guide, "Policy evaluation logic".) Keys and variables are not case-sensitive (IAM user guide, "Condition"), but for the
+name of an attribute in brackets. The value of a certificate or thing that has one of ``* $ + ? #`` in it, or more than
+1024 characters, is not put in: the variable stays in the text as it was written ("X.509 Certificate policy variable
+limitations").
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -23,12 +26,35 @@ VERSION = "2012-10-17"
 MAXIMUM_LENGTH = 2048
 
 #: what a request knows: keys such as ``iot:ClientId``; absent keys have no value
-Context = Mapping[str, "str | bool | Sequence[str]"]
+Value = str | bool | Sequence[str]
+Context = Mapping[str, Value]
 
 _STAR, _ANY = object(), object()  # the wildcards of a compiled pattern
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
-_ACTION = re.compile(r"\*|[a-zA-Z0-9-]+:[a-zA-Z*?]+")
+_ACTION = re.compile(r"\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+")
 _STATEMENT_FIELDS = {"Sid", "Effect", "Action", "Resource", "Condition"}
+
+
+_NAME_PARTS = ("distinguishednamequalifier|country|organization|organizationalunit|state|commonname|serialnumber|title"
+               "|surname|givenname|initials|pseudonym|generationqualifier")
+#: condition keys there are: AWS IoT Core's own (its developer guide and the service authorization reference) and AWS's
+#: global ones; in lower case
+_KEYS = re.compile(
+    r"iot:(clientid|connectattributes|lastwilltopic|clientmode|delete|thinggrouparn|tunneldestinationservice|domainname"
+    r"|certificateid|certificate\.(certificateid|serialnumber|availablekeys)"
+    r"|certificate\.(subject|issuer)\.(" + _NAME_PARTS + r")(\.(\d+|list))?"
+    r"|certificate\.(subject|issuer)\.alternativename\.(rfc822name|dnsname|directoryname|uniformresourceidentifier"
+    r"|ipaddress)(\.(\d+|list))?"
+    r"|thing\.thingname|connection\.thing\.(thingname|thingtypename|isattached|attributes\[[^\]]+\]))"
+    r"|aws:(sourceip|sourcevpce|sourcevpc|vpcsourceip|sourcearn|sourceaccount|sourceorgid|sourceorgpaths|sourceidentity"
+    r"|viaawsservice|calledvia|calledviafirst|calledvialast|currenttime|epochtime|tokenissuetime|securetransport"
+    r"|useragent|referer|requestedregion|userid|username|federatedprovider|multifactorauthage|multifactorauthpresent"
+    r"|principal(arn|account|orgid|orgpaths|type|isawsservice|servicename|servicenameslist)"
+    r"|resource(account|orgid|orgpaths)|tagkeys|(resource|request|principal)tag/.+)")
+#: whose values come from outside the account's policies, and may not widen a pattern
+_GUARDED = ("iot:certificate.", "iot:connection.thing.", "iot:thing.")
+_UNSAFE = re.compile(r"[*$+?#]")
+_LONGEST_VALUE = 1024
 
 
 class Effect(Enum):
@@ -69,7 +95,7 @@ class Condition:
         """Whether it holds for a request of this context."""
         value = context.get(self.key)
         if self.operator == "Null":
-            return (value is None) == (self.values[0].lower() == "true")
+            return (value is None) == (self.values == () or self.values[0].lower() == "true")
         test, negated = _OPERATORS[self.operator]
         wanted = [pattern for text in self.values if (pattern := _expand(text, context)) is not None]
         if value is None:
@@ -138,6 +164,7 @@ class Policy:
 
 def decide(policies: Sequence[Policy], request: Request) -> Decision:
     """IAM's evaluation logic over all policies of one certificate."""
+    request = replace(request, context={canonical(key): value for key, value in request.context.items()})
     allowed: Statement | None = None
     for policy in policies:
         for statement in policy.statements:
@@ -176,9 +203,9 @@ def _statement(where: str, label: str, content: object) -> Statement:
                      tuple(_conditions(where, content.get("Condition", {}))))
 
 
-def _texts(where: str, field: str, value: object) -> tuple[str, ...]:
+def _texts(where: str, field: str, value: object, may_be_empty: bool = False) -> tuple[str, ...]:
     texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not texts or not all(isinstance(each, str) for each in texts):
+    if not isinstance(texts, list) or not (texts or may_be_empty) or not all(isinstance(each, str) for each in texts):
         raise BrokerError(f"{where}: {field} must be a text or a list of at least one text")
     for text in texts:
         if "${" in _VARIABLE.sub("", text):
@@ -199,11 +226,13 @@ def _conditions(where: str, block: object) -> list[Condition]:
             raise BrokerError(f"{where}: Condition {name} must be an object of keys and values")
         for key, value in tests.items():
             field = f"Condition {name} {key}"
-            values = _texts(where, field, str(value).lower() if isinstance(value, bool) else value)
+            if not _KEYS.fullmatch(key.lower()):
+                raise BrokerError(f"{where}: {field}: AWS has no condition key '{key}'")
+            values = _texts(where, field, str(value).lower() if isinstance(value, bool) else value, may_be_empty=True)
             if operator.endswith("IpAddress"):
                 for text in values:
                     _network(f"{where}: {field}", text)
-            conditions.append(Condition(operator, quantifier, rest != operator, key, values))
+            conditions.append(Condition(operator, quantifier, rest != operator, canonical(key), values))
     return conditions
 
 
@@ -215,6 +244,12 @@ def _network(where: str, text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Net
 
 
 # matching ----------------------------------------------------------------------------------------------------------
+def canonical(key: str) -> str:
+    """A key or variable in lower case, but for what stands in brackets: the name of a thing's attribute."""
+    head, bracket, attribute = key.partition("[")
+    return head.lower() + bracket + attribute
+
+
 def _literal(pattern: str) -> list[object]:
     return [_STAR if each == "*" else _ANY if each == "?" else each for each in pattern]
 
@@ -226,11 +261,14 @@ def _expand(text: str, context: Context) -> list[object] | None:
     for variable in _VARIABLE.finditer(text):
         tokens += _literal(text[position:variable.start()])
         name = variable.group(1)
-        value = name if name in ("*", "?", "$") else context.get(name)
+        value = name if name in ("*", "?", "$") else context.get(canonical(name))
         if isinstance(value, bool):
             value = str(value).lower()
         if not isinstance(value, str):
             return None
+        guarded = name.lower().startswith(_GUARDED)
+        if guarded and (_UNSAFE.search(value) or len(value) > _LONGEST_VALUE):
+            value = variable.group()
         tokens += value
         position = variable.end()
     return tokens + _literal(text[position:])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 THING_TOPIC = "offchip/things/"
 FEED_TOPIC = "offchip/feed"
-_FIELDS = {"thing": str, "seq": int, "time": int, "temperature": (int, float)}
+_FIELDS: dict[str, type | tuple[type, ...]] = {"thing": str, "seq": int, "time": int, "temperature": (int, float)}
 _PING_AFTER = timedelta(seconds=600)
 _KEEP_ALIVE = 1200
 

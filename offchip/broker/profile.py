@@ -2,7 +2,7 @@
 """What the broker does where AWS IoT Core differs by date, by document, or from MQTT 3.1.1.
 
 Each behaviour of a profile carries its source, date and confidence: ``documented`` (AWS), ``reported`` (by users in
-public issues) or ``assumed`` (ours).
+public issues) or ``assumed`` (ours). A profile may name another one that it ``extends``.
 """
 
 from __future__ import annotations
@@ -48,22 +48,76 @@ class Profile:
     tls_versions: tuple[str, ...]
     tls12_ciphers: tuple[str, ...]
     require_sni: bool
+    alpn_protocols: tuple[str, ...]
     inactive_drops_sessions: bool
+    deactivation_delay_seconds: int
+    certificate_validity_checked: bool
+    policies_per_certificate: int
+    policy_versions: int
+    policy_characters: int
     policy_cache_seconds: int
+    receive_asked_on_delivery: bool
+    ownership_token_seconds: int
+    claim_certificate_seconds: int
+    fleet_provisioning: bool
+    just_in_time_registration: bool
+    exclusive_things: bool
+    protocol_levels: tuple[str, ...]
     forbidden_connect_code: int
+    connect_timeout_seconds: int
+    connections_maximum: int
     keep_alive_minimum: int
     keep_alive_maximum: int
+    keep_alive_percent: int
+    client_id_bytes: int
+    duplicate_client_id_takes_over: bool
+    forbidden_will_refuses_connect: bool
     session_expiry_seconds: int
+    session_expiry_maximum_seconds: int
+    lifecycle_events: bool
+    connect_failed_events: bool
+    disconnect_reason_in_events: bool
+    version_number_reset_seconds: int
+    forbidden_publish_closes: bool
+    forbidden_subscribe_closes: bool
+    mqtt5_forbidden_publish_closes: bool
+    mqtt5_forbidden_subscribe_closes: bool
+    unsupported_reserved_topics_close: bool
     retained_messages: bool
     retained_on_wildcard: bool
+    retained_expiry_seconds: int
     multilevel_wildcard_matches_parent: bool
+    resend_sets_duplicate: bool
+    retry_seconds: int
+    retry_for_seconds: int
+    unacknowledged_messages: int
+    unacknowledged_inbound: int
+    queued_messages: int
+    queued_bytes: int
+    write_buffer_bytes: int
+    mqtt5_qos2_disconnects: bool
+    mqtt5_disconnect_says_why: bool
+    shared_subscriptions: bool
+    subscription_identifiers: bool
+    topic_alias_maximum: int
+    user_property_bytes: int
     payload_bytes: int
-    client_id_bytes: int
     topic_bytes: int
     topic_slashes: int
     filters_per_subscribe: int
     subscriptions_per_connection: int
-    unacknowledged_messages: int
+    rate_limits_enforced: bool
+    connects_per_second_per_client: int
+    connects_per_second: int
+    publishes_per_second: int
+    bytes_per_second: int
+    replay_per_second: int
+    basic_ingest: bool
+    shadows: bool
+    jobs: bool
+    device_defender: bool
+    file_delivery: bool
+    audit_delay_seconds: int
 
     def with_changes(self, **changes: Any) -> Profile:
         """A copy with other values, for what-if tests. Raises BrokerError for a behaviour that does not exist."""
@@ -73,7 +127,8 @@ class Profile:
             raise BrokerError(f"profile {self.name}: {error}") from error
 
 
-_BEHAVIOURS = {each.name: each.type for each in fields(Profile) if each.name not in ("name", "evidence")}
+_BEHAVIOURS: dict[str, object] = {each.name: each.type for each in fields(Profile)
+                                  if each.name not in ("name", "evidence")}
 
 
 def load_profile(name: str | Path = DEFAULT_PROFILE) -> Profile:
@@ -82,16 +137,31 @@ def load_profile(name: str | Path = DEFAULT_PROFILE) -> Profile:
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        known = ", ".join(sorted(each.stem for each in _FOLDER.glob("*.toml")))
-        raise BrokerError(f"{path}: no such profile; known by name are {known}") from None
+        raise BrokerError(f"{path}: no such profile; known by name are {', '.join(profile_names())}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BrokerError(f"{path}: unreadable profile: {error}") from error
-    if set(document) != set(_BEHAVIOURS):
-        wrong = min(set(document) ^ set(_BEHAVIOURS))
+    parent = document.pop("extends", None)
+    base = _parent(path, parent) if parent is not None else None
+    missing = set() if base else set(_BEHAVIOURS) - set(document)
+    for wrong in sorted(set(document) - set(_BEHAVIOURS) or missing):
         raise BrokerError(f"{path}: behaviour '{wrong}' is {'unknown' if wrong in document else 'missing'}")
     read = {key: _behaviour(path, key, entry) for key, entry in document.items()}
-    return Profile(name=path.stem, evidence=MappingProxyType({key: each[1] for key, each in read.items()}),
-                   **{key: each[0] for key, each in read.items()})
+    values = {key: each[0] for key, each in read.items()}
+    evidence = {key: each[1] for key, each in read.items()}
+    if base:
+        return replace(base, name=path.stem, evidence=MappingProxyType({**base.evidence, **evidence}), **values)
+    return Profile(name=path.stem, evidence=MappingProxyType(evidence), **values)
+
+
+def profile_names() -> list[str]:
+    """The profiles known by name."""
+    return sorted(each.stem for each in _FOLDER.glob("*.toml"))
+
+
+def _parent(path: Path, name: object) -> Profile:
+    if not isinstance(name, str) or name == path.stem or name not in profile_names():
+        raise BrokerError(f"{path}: extends must name one of {', '.join(profile_names())}, and not itself")
+    return load_profile(name)
 
 
 def _behaviour(path: Path, key: str, entry: object) -> tuple[Any, Evidence]:
@@ -99,7 +169,8 @@ def _behaviour(path: Path, key: str, entry: object) -> tuple[Any, Evidence]:
     if not isinstance(entry, dict) or not required <= set(entry) <= required | {"note"}:
         raise BrokerError(f"{path}: [{key}] needs value, source, date and confidence, and may have a note")
     value = tuple(entry["value"]) if isinstance(entry["value"], list) else entry["value"]
-    kind = {"bool": bool, "int": int}.get(str(_BEHAVIOURS[key]), tuple)
+    kinds: dict[str, type] = {"bool": bool, "int": int}
+    kind = kinds.get(str(_BEHAVIOURS[key]), tuple)
     if type(value) is not kind or (kind is tuple and not all(isinstance(each, str) for each in value)):
         raise BrokerError(f"{path}: [{key}] value is no {'list of texts' if kind is tuple else kind.__name__}")
     try:

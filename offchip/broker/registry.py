@@ -9,14 +9,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
-from offchip.broker.policy import Context, Policy
+from offchip.broker.policy import Policy
+from offchip.broker.variables import certificate_variables
 from offchip.errors import BrokerError
 from offchip.pki import Identity, certificate_id
 
@@ -27,17 +28,6 @@ ACCOUNT = "123456789012"
 
 _NAME = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 _FORMAT = 1
-
-#: names AWS uses in ${iot:Certificate.Subject.<name>}
-_ATTRIBUTES = {
-    "CommonName": NameOID.COMMON_NAME, "Country": NameOID.COUNTRY_NAME, "Organization": NameOID.ORGANIZATION_NAME,
-    "OrganizationalUnit": NameOID.ORGANIZATIONAL_UNIT_NAME, "State": NameOID.STATE_OR_PROVINCE_NAME,
-    "DistinguishedNameQualifier": NameOID.DN_QUALIFIER, "SerialNumber": NameOID.SERIAL_NUMBER,
-    "Title": NameOID.TITLE, "Surname": NameOID.SURNAME, "GivenName": NameOID.GIVEN_NAME,
-    "Initials": NameOID.INITIALS, "Pseudonym": NameOID.PSEUDONYM,
-    "GenerationQualifier": NameOID.GENERATION_QUALIFIER,
-}
-
 
 class Status(StrEnum):
     """Status of a certificate; only ACTIVE authenticates (API UpdateCertificate)."""
@@ -63,7 +53,7 @@ class Thing:
     attributes: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass
 class CertificateRecord:
     """A registered certificate with its attachments."""
 
@@ -76,6 +66,11 @@ class CertificateRecord:
     def certificate_id(self) -> str:
         """SHA-256 of the DER form in hex."""
         return certificate_id(self.certificate)
+
+    @cached_property
+    def variables(self) -> dict[str, str | list[str]]:
+        """What policies may ask about it."""
+        return certificate_variables(self.certificate)
 
 
 class Registry:
@@ -126,6 +121,10 @@ class Registry:
         if identifier not in self.certificates:
             raise BrokerError(f"certificate {identifier[:8]}: not registered")
         return self.certificates[identifier]
+
+    def registering_authority(self, certificate: x509.Certificate) -> str | None:
+        """Id of the registered CA with auto registration that signed a certificate."""
+        return None
 
     # things --------------------------------------------------------------------------------------------------------
     def create_thing(self, name: str, type_name: str = "", attributes: dict[str, str] | None = None) -> Thing:
@@ -184,15 +183,14 @@ class Registry:
         thing = self.thing_of(identifier, client_id)
         context["iot:Connection.Thing.IsAttached"] = thing is not None
         if thing:
-            context["iot:Connection.Thing.ThingName"] = thing.name
+            # the second spelling stands in examples of the developer guide ("Publish/Subscribe policy examples")
+            context["iot:Connection.Thing.ThingName"] = context["iot:Thing.ThingName"] = thing.name
             if thing.type_name:
                 context["iot:Connection.Thing.ThingTypeName"] = thing.type_name
             for key, value in thing.attributes.items():
                 context[f"iot:Connection.Thing.Attributes[{key}]"] = value
         if record:
-            context["iot:Certificate.SerialNumber"] = f"{record.certificate.serial_number:X}"
-            for role, name in (("Subject", record.certificate.subject), ("Issuer", record.certificate.issuer)):
-                context.update(_name_variables(role, name))
+            context.update(record.variables)
         return context
 
     def thing_of(self, identifier: str, client_id: str) -> Thing | None:
@@ -232,8 +230,8 @@ class Registry:
             raise BrokerError(f"{path}: field 'format' must be {_FORMAT}")
         registry = cls(_get(path, content, "region", str), _get(path, content, "account", str))
         try:
-            for entry in _entries(path, content, "things"):
-                registry.create_thing(*(_get(entry[0], entry[1], key, kind) for key, kind in
+            for where, entry in _entries(path, content, "things"):
+                registry.create_thing(*(_get(where, entry, key, kind) for key, kind in
                                         (("name", str), ("type", str), ("attributes", dict))))
             for where, entry in _entries(path, content, "policies"):
                 registry.create_policy(_get(where, entry, "name", str), _get(where, entry, "document", dict))
@@ -267,18 +265,6 @@ class Registry:
     def _find(kind: str, name: str, known: dict[str, Any]) -> None:
         if name not in known:
             raise BrokerError(f"{kind} '{name}': does not exist")
-
-
-def _name_variables(role: str, name: x509.Name) -> Context:
-    """``CommonName`` for the first value, ``CommonName.0``, ``CommonName.1`` ... when there are several."""
-    variables: dict[str, str] = {}
-    for label, identifier in _ATTRIBUTES.items():
-        values = [str(each.value) for each in name.get_attributes_for_oid(identifier)]
-        if values:
-            variables[f"iot:Certificate.{role}.{label}"] = values[0]
-        if len(values) > 1:
-            variables |= {f"iot:Certificate.{role}.{label}.{index}": value for index, value in enumerate(values)}
-    return variables
 
 
 def _entries(path: Path, content: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:

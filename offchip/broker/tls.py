@@ -38,6 +38,7 @@ _ALERTS = {
     110: "unsupported_extension", 112: "unrecognized_name", 113: "bad_certificate_status_response",
     115: "unknown_psk_identity", 116: "certificate_required", 120: "no_application_protocol",
 }
+_UNRECOGNIZED_NAME = 112
 
 
 class _TracedObject(ssl.SSLObject):
@@ -62,13 +63,8 @@ def server_context(identity: Identity, authorities: Iterable[x509.Certificate], 
         context.set_ciphers(":".join(profile.tls12_ciphers))
     except ssl.SSLError as error:
         raise BrokerError(f"profile {profile.name}: none of tls12_ciphers is known to {ssl.OPENSSL_VERSION}") from error
-    require_sni = profile.require_sni
-
-    def on_server_name(tls: _TracedObject, name: str | None, context: ssl.SSLContext) -> int | None:
-        tls.stream.sni = name or ""
-        return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if require_sni and not name else None
-
-    context.sni_callback = on_server_name  # type: ignore[assignment]
+    # the server's preference decides; a client that names none of these gets none, and is served (RFC 7301, 3.2)
+    context.set_alpn_protocols(list(profile.alpn_protocols))
     _finish(context, identity, authorities)
     if keylog_file is not None:
         try:
@@ -100,9 +96,13 @@ class TlsStream:
     """One TLS connection. ``sni``: what the client asked for, on the server's side."""
 
     def __init__(self, context: ssl.SSLContext, on_alert: AlertSink, server_name: str | None = None,
-                 entropy: Entropy | None = None) -> None:
-        """``server_name``: what a client asks for; None for a server. ``entropy``: None for real random numbers."""
+                 entropy: Entropy | None = None, require_sni: bool = False) -> None:
+        """``server_name``: what a client asks for; None for a server. ``entropy``: None for real random numbers.
+        ``require_sni``: a server's; a client that names nobody is refused.
+        """
         self.sni = ""
+        self._require_sni = require_sni
+        self._name_fault = False
         self.on_alert = on_alert
         self._seeded = entropy.entered if entropy else nullcontext
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -123,13 +123,36 @@ class TlsStream:
     def handshake(self) -> bool:
         """Go on with the handshake; True when it is complete. Raises ssl.SSLError when it failed."""
         if not self.established:
+            waiting = False
             try:
                 with self._seeded():
                     self._tls.do_handshake()
             except ssl.SSLWantReadError:
-                return False
-            self.established = True
-        return True
+                waiting = True
+            if self._name_fault:
+                self._refuse_name()
+            self.established = not waiting
+        return self.established
+
+    def on_client_hello(self, message: bytes) -> None:
+        """What the client's first message asks for; the ssl module's own callback cannot take names beyond ASCII."""
+        name = server_name_of(message)
+        self.sni = (name or b"").decode("ascii", "backslashreplace")
+        self._name_fault = self._require_sni if not name else not name.isascii() or b"\0" in name
+
+    def _refuse_name(self) -> None:
+        """Instead of what OpenSSL answered, which nobody has taken yet: a fatal alert (RFC 6066, 3)."""
+        self._outgoing.read()
+        self._outgoing.write(b"\x15\x03\x03\x00\x02\x02" + bytes([_UNRECOGNIZED_NAME]))
+        self.on_alert("sent", _UNRECOGNIZED_NAME, _ALERTS[_UNRECOGNIZED_NAME])
+        refusal = ssl.SSLError(1, "the client names no server, or none that can be a host name")
+        refusal.reason = "UNRECOGNIZED_NAME"
+        raise refusal
+
+    @property
+    def pending(self) -> int:
+        """Bytes that wait to be taken."""
+        return self._outgoing.pending
 
     def read(self) -> bytes | None:
         """Plain text, b"" after the peer's close_notify, None when there is nothing yet. Raises ssl.SSLError."""
@@ -193,7 +216,30 @@ def _finish(context: ssl.SSLContext, identity: Identity | None, authorities: Ite
                                   f"{error.reason}") from error
 
 
+def server_name_of(hello: bytes) -> bytes | None:
+    """The host name a ClientHello asks for (RFC 8446, 4.1.2; RFC 6066, 3); None without one. ``hello``: the handshake
+    message with its header."""
+    try:
+        at = 4 + 2 + 32
+        at += 1 + hello[at]
+        at += 2 + int.from_bytes(hello[at:at + 2], "big")
+        at += 1 + hello[at]
+        end = at + 2 + int.from_bytes(hello[at:at + 2], "big")
+        at += 2
+        while at + 4 <= end:
+            kind, size = (int.from_bytes(hello[at + n:at + n + 2], "big") for n in (0, 2))
+            if kind == 0:
+                entry = hello[at + 4:at + 4 + size]
+                return entry[5:5 + int.from_bytes(entry[3:5], "big")]
+            at += 4 + size
+    except IndexError:
+        pass  # OpenSSL refuses what is not whole
+    return None
+
+
 def _on_message(tls: _TracedObject, direction: str, version: object, content: int, message: int, data: bytes) -> None:
+    if content == 22 and message == 1 and direction == "read":
+        tls.stream.on_client_hello(data)
     if content == 21 and len(data) == 2:
         number = data[1]
         tls.stream.on_alert("sent" if direction == "write" else "received", number, _ALERTS.get(number, "unknown"))

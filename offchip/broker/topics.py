@@ -5,28 +5,37 @@ from __future__ import annotations
 
 from offchip.broker.profile import Profile
 
-#: what a client may subscribe to under the reserved ``$``
-_OPEN_RESERVED = ("$aws/events/",)
+_SHARE = "$share/"
 
 
 def topic_fault(topic: str, profile: Profile) -> str | None:
-    """Why nobody may publish there, or None."""
+    """Why nobody may publish there, or None. What a client may do under ``$`` is :mod:`offchip.broker.reserved`'s."""
     if "+" in topic or "#" in topic:
         return f"topic '{topic}' contains a wildcard"
-    if topic.startswith("$"):
-        return f"topic '{topic}' is reserved"
     return _common_fault(topic, profile)
 
 
 def filter_fault(text: str, profile: Profile) -> str | None:
     """Why nobody may subscribe to it, or None."""
-    levels = text.split("/")
+    group, inner = split_shared(text)
+    if text.startswith(_SHARE):
+        if not profile.shared_subscriptions:
+            return f"filter '{text}': there are no shared subscriptions"
+        if not group or not inner or has_wildcard(group):
+            return f"filter '{text}' is no shared subscription; $share/<group>/<filter> is"
+    levels = inner.split("/")
     for number, level in enumerate(levels):
         if "+" in level and level != "+" or "#" in level and (level != "#" or number != len(levels) - 1):
             return f"filter '{text}' has a wildcard out of place"
-    if text.startswith("$") and not text.startswith(_OPEN_RESERVED):
-        return f"filter '{text}' is reserved"
-    return _common_fault(text, profile)
+    return _common_fault(inner, profile)
+
+
+def split_shared(text: str) -> tuple[str, str]:
+    """Group and filter of ``$share/<group>/<filter>`` (MQTT 5.0, 4.8.2); an empty group for every other filter."""
+    if not text.startswith(_SHARE):
+        return "", text
+    group, _, inner = text[len(_SHARE):].partition("/")
+    return group, inner
 
 
 def has_wildcard(text: str) -> bool:
@@ -53,6 +62,8 @@ def _common_fault(text: str, profile: Profile) -> str | None:
         return "a topic or filter is empty or contains a zero"
     if size > profile.topic_bytes:
         return f"a topic or filter of {size} bytes; {profile.topic_bytes} are allowed"
-    if text.count("/") > profile.topic_slashes:
-        return f"'{text}' has {text.count('/')} slashes; {profile.topic_slashes} are allowed"
+    # the prefix of basic ingest, $aws/rules/<rule>/, is not counted
+    slashes = text.count("/") - (3 if text.startswith("$aws/rules/") else 0)
+    if slashes > profile.topic_slashes:
+        return f"'{text}' has {slashes} slashes; {profile.topic_slashes} are allowed"
     return None

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose certificate may be used: the registry's word, the clock's, and just-in-time registration."""
+
+from __future__ import annotations
+
+import json
+
+from cryptography import x509
+
+from offchip.broker import events
+from offchip.broker.hub import Hub
+from offchip.broker.registry import Status
+from offchip.broker.session import Message
+from offchip.pki import certificate_id
+
+
+class Entrance:
+    """Stands between TLS, which knows who signed a certificate, and MQTT."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def fault(self, identifier: str) -> str | None:
+        """Why this certificate may not be used now, or None."""
+        hub = self._hub
+        record = hub.registry.certificates.get(identifier)
+        if record is None:
+            return "not registered"
+        if record.status is not Status.ACTIVE:
+            return f"status {record.status}"
+        if not hub.profile.certificate_validity_checked:
+            return None
+        now = hub.now()
+        if now < record.certificate.not_valid_before_utc:
+            return "not yet valid"
+        return "expired" if now > record.certificate.not_valid_after_utc else None
+
+    def present(self, certificate: x509.Certificate, connection: int) -> None:
+        """A certificate was shown: one of a CA with auto registration comes into the registry, not active yet.
+
+        Developer guide, "Just-in-time registration".
+        """
+        hub, identifier = self._hub, certificate_id(certificate)
+        if identifier in hub.registry.certificates or not hub.profile.just_in_time_registration:
+            return
+        authority = hub.registry.registering_authority(certificate)
+        if authority is None:
+            return
+        hub.registry.register_certificate(certificate, Status.PENDING_ACTIVATION)
+        hub.log(events.CertificateRegistered(identifier, "just in time"), connection)
+        content = {"certificateId": identifier, "caCertificateId": authority,
+                   "timestamp": int(hub.now().timestamp() * 1000), "certificateStatus": "PENDING_ACTIVATION",
+                   "awsAccountId": hub.registry.account, "certificateRegistrationTimestamp": None}
+        hub.route(Message(f"$aws/events/certificates/registered/{authority}", json.dumps(content).encode(), 1))

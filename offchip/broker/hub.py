@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The message broker proper: sessions, routing, retained messages and wills; knows nothing of TLS or packets."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from offchip.broker import events
+from offchip.broker.authoriser import Authoriser
+from offchip.broker.delivery import Delivery
+from offchip.broker.events import DisconnectReason, EventLog
+from offchip.broker.lifecycle import Lifecycle
+from offchip.broker.policy import Decision, Value
+from offchip.broker.profile import Profile
+from offchip.broker.rates import Rates
+from offchip.broker.registry import Registry
+from offchip.broker.reserved import Family
+from offchip.broker.services import Request, Service
+from offchip.broker.session import Link, Message, Session
+from offchip.broker.subscriptions import Subscriptions
+from offchip.broker.topics import has_wildcard, matches, split_shared
+from offchip.mqtt import Subscription
+
+#: a broker that waits for nothing wants to be told the time this often
+LOOK_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _PendingWill:
+    session: Session
+    certificate_id: str
+    peer_name: str
+    message: Message
+    due: datetime
+
+
+class Hub:
+    """Everything clients have in common. Callers hold the broker's turn."""
+
+    def __init__(self, profile: Profile, registry: Registry, clock: Callable[[], datetime], log: EventLog) -> None:
+        self.profile, self.registry = profile, registry
+        self.now = clock
+        self.events = log
+        self.sessions: dict[str, Session] = {}
+        self.retained: dict[str, Message] = {}
+        self.services: dict[Family, Service] = {}
+        self.rates = Rates(profile, clock)
+        self.authoriser = Authoriser(profile, registry, clock)
+        self.delivery = Delivery(profile, self.authoriser, clock, self.log)
+        self.lifecycle = Lifecycle(profile, clock, self.route)
+        self._subscriptions = Subscriptions(profile.multilevel_wildcard_matches_parent)
+        self._retained_since: dict[str, datetime] = {}
+        #: client id -> number of its last connection, and when it went away
+        self._versions: dict[str, tuple[int, datetime | None]] = {}
+        self._sessions_made = 0
+        self._wills: list[_PendingWill] = []
+
+    def log(self, event: events.Event, connection: int = 0) -> None:
+        """Append an event with the broker's time."""
+        self.events.append(event, self.now(), connection)
+
+    def ask(self, link: Link, client_id: str, action: str, kind: str, name: str,
+            extra: dict[str, Value] | None = None) -> Decision:
+        """Ask the policies of a connection's certificate."""
+        return self.authoriser.ask(link.certificate_id, client_id, link.peer_name, action, kind, name, extra)
+
+    # sessions ------------------------------------------------------------------------------------------------------
+    def begin(self, link: Link, client_id: str, clean: bool, keep_seconds: int) -> tuple[Session, bool]:
+        """Take over or make the session of a client id; the bool is CONNACK's session present."""
+        old = self.sessions.get(client_id)
+        if old and old.link:
+            old.link.close(DisconnectReason.DUPLICATE_CLIENTID)
+            old = self.sessions.get(client_id)
+        if old and (clean or old.expires and self.now() >= old.expires):
+            self._forget(old)
+            old = None
+        self._wills = [each for each in self._wills if each.session is not old]
+        number = self._next_version(client_id)
+        session = old or Session(client_id, link.certificate_id, self._identifier(client_id), number)
+        thing = self.registry.thing_of(link.certificate_id, client_id)
+        session.certificate_id, session.number, session.keep_seconds = link.certificate_id, number, keep_seconds
+        session.thing = thing.name if thing else ""
+        session.link, session.expires = link, None
+        self.sessions[client_id] = session
+        return session, old is not None
+
+    def end(self, session: Session, reason: DisconnectReason, will: Message | None, will_delay: int = 0) -> None:
+        """The connection of a session is gone: keep or forget it, send its will, tell the world."""
+        link, session.link = session.link, None
+        now = self.now()
+        self._versions[session.client_id] = (session.number, now)
+        if session.keep_seconds:
+            session.expires = now + timedelta(seconds=session.keep_seconds)
+        else:
+            self._forget(session)
+        if will and link:
+            pending = _PendingWill(session, link.certificate_id, link.peer_name, will,
+                                   now + timedelta(seconds=min(will_delay, session.keep_seconds)))
+            if pending.due > now:
+                self._wills.append(pending)
+            else:
+                self._send_will(pending)
+        self.lifecycle.disconnected(session, reason)
+
+    def subscribe(self, session: Session, subscription: Subscription) -> bool:
+        """True when the session had no subscription of this filter."""
+        new = subscription.filter not in session.subscriptions
+        session.subscriptions[subscription.filter] = subscription
+        self._subscriptions.add(session.client_id, subscription)
+        return new
+
+    def unsubscribe(self, session: Session, text: str) -> bool:
+        """False when there was no such subscription."""
+        if session.subscriptions.pop(text, None) is None:
+            return False
+        self._subscriptions.remove(session.client_id, text)
+        self.log(events.Unsubscribed(session.client_id, text), session.link.number if session.link else 0)
+        return True
+
+    # messages ------------------------------------------------------------------------------------------------------
+    def route(self, message: Message, publisher: str | None = None) -> int:
+        """Keep a retained message and hand a message to every session that subscribes and may receive it.
+
+        ``publisher``: client id, for subscriptions that do not want their own. Returns the number of receivers.
+        """
+        if message.retain:
+            self._retain(message)
+        receivers = 0
+        for client_id, subscriptions in self._subscriptions.matching(message.topic).items():
+            wanted = [each for each in subscriptions if not (each.no_local and client_id == publisher)]
+            if wanted:
+                receivers += self._hand(client_id, message, wanted)
+        for members in self._subscriptions.shared(message.topic):
+            # a member that is there comes before one that sleeps
+            members.sort(key=lambda member: self.sessions[member[0]].link is None)
+            receivers += any(self._hand(client_id, message, [each]) for client_id, each in members)
+        return receivers
+
+    def serve(self, family: Family, request: Request) -> int:
+        """Let a service answer; returns how many replies somebody got."""
+        receivers = 0
+        for reply in self.services[family].answer(request):
+            if reply.private:
+                receivers += self._route_to(request.client_id, reply.message)
+            else:
+                receivers += self.route(reply.message)
+        return receivers
+
+    def send_retained(self, session: Session, subscription: Subscription) -> None:
+        """What a new subscription finds."""
+        text, exact = subscription.filter, not has_wildcard(subscription.filter)
+        if split_shared(text)[0] or not (exact or self.profile.retained_on_wildcard):
+            return  # MQTT 5.0, 4.8.2: shared subscriptions get none
+        with_parent = self.profile.multilevel_wildcard_matches_parent
+        for topic, message in tuple(self.retained.items()):
+            if topic == text or not exact and matches(text, topic, with_parent):
+                self.delivery.hand(session, replace(message, qos=min(message.qos, subscription.qos)))
+
+    # time ----------------------------------------------------------------------------------------------------------
+    def tick(self, now: datetime) -> datetime:
+        """Expiries, retries, delayed wills; returns until when the hub may be left alone."""
+        due = now + LOOK_AFTER
+        for session in tuple(self.sessions.values()):
+            if session.expires and now >= session.expires:
+                self._forget(session)
+            else:
+                due = min(due, session.expires or due, self.delivery.tick(session, now) or due)
+        for pending in tuple(self._wills):
+            if now >= pending.due:
+                self._wills.remove(pending)
+                self._send_will(pending)
+            else:
+                due = min(due, pending.due)
+        oldest = now - timedelta(seconds=self.profile.retained_expiry_seconds)
+        for topic in [topic for topic, since in self._retained_since.items() if since <= oldest]:
+            del self.retained[topic], self._retained_since[topic]
+        reset = timedelta(seconds=self.profile.version_number_reset_seconds)
+        for client_id, (_, away) in tuple(self._versions.items()):
+            if away and now - away >= reset and client_id not in self.sessions:
+                del self._versions[client_id]
+        return due
+
+    # inside --------------------------------------------------------------------------------------------------------
+    def _hand(self, client_id: str, message: Message, subscriptions: list[Subscription]) -> bool:
+        qos = min(message.qos, max(each.qos for each in subscriptions))
+        retain = message.retain and any(each.retain_as_published for each in subscriptions)
+        if qos != message.qos or retain != message.retain:
+            message = replace(message, qos=qos, retain=retain)
+        return self.delivery.hand(self.sessions[client_id], message)
+
+    def _route_to(self, client_id: str, message: Message) -> bool:
+        subscriptions = self._subscriptions.matching(message.topic).get(client_id)
+        return bool(subscriptions) and self._hand(client_id, message, subscriptions or [])
+
+    def _retain(self, message: Message) -> None:
+        if message.payload:
+            self.retained[message.topic] = message
+            self._retained_since[message.topic] = self.now()
+        else:
+            self.retained.pop(message.topic, None)
+            self._retained_since.pop(message.topic, None)
+
+    def _forget(self, session: Session) -> None:
+        for text in session.subscriptions:
+            self._subscriptions.remove(session.client_id, text)
+        session.subscriptions = {}
+        self.sessions.pop(session.client_id, None)
+
+    def _send_will(self, pending: _PendingWill) -> None:
+        session, will = pending.session, pending.message
+        for action in ("iot:Publish", "iot:RetainPublish")[:1 + will.retain]:
+            if not self.authoriser.ask(pending.certificate_id, session.client_id, pending.peer_name, action, "topic",
+                                       will.topic).allowed:
+                self.log(events.PublishForbidden(session.client_id, will.topic, action))
+                return
+        self.log(events.WillSent(session.client_id, will.topic))
+        self.route(will if self.profile.retained_messages else replace(will, retain=False), session.client_id)
+
+    def _next_version(self, client_id: str) -> int:
+        number, away = self._versions.get(client_id, (-1, None))
+        if away and (self.now() - away).total_seconds() >= self.profile.version_number_reset_seconds \
+                and client_id not in self.sessions:
+            number = -1
+        self._versions[client_id] = (number + 1, None)
+        return number + 1
+
+    def _identifier(self, client_id: str) -> str:
+        """Unique and the same in every run."""
+        self._sessions_made += 1
+        digest = hashlib.sha256(f"{client_id}\0{self._sessions_made}".encode()).digest()
+        return str(uuid.UUID(bytes=digest[:16], version=4))
