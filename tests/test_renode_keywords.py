@@ -424,6 +424,23 @@ class FakeRenode:
                                          GetRegister=lambda n: types.SimpleNamespace(RawValue=n * 16))
         self.logging = FakeLogging()
         self.Interaction = FakeInteraction()
+        self.RegisteredCommands = [Part(Name="include"), Part(Name="start")]
+        self.aliases: dict[str, str] = {}
+        self.has_aliases, self.free_runs = True, 0
+
+    def UnregisterCommand(self, command: Part) -> None:
+        self.RegisteredCommands.remove(command)
+
+    def RegisterCommand(self, command: Part) -> None:
+        self.RegisteredCommands.append(command)
+
+    def start(self, told: FakeInteraction) -> bool:
+        if any(command.Name == "start" for command in self.RegisteredCommands):
+            self.IsStarted = True
+        elif "start" not in self.aliases:
+            told.WriteError("No such command or device: start")
+            return False
+        return True
 
     Names = property(lambda self: list(self.machines))
 
@@ -465,6 +482,7 @@ class FakeRenode:
     def clear(self) -> None:
         assert not FakeStepper.moving
         self.machines = []
+        self.aliases.clear()
         self.logging.emulation_made()
 
     # monitor: a script inside a command writes to the monitor's own interaction, whatever the command was given
@@ -475,8 +493,13 @@ class FakeRenode:
         if line.startswith("logFile @"):
             self.logging.log_to_file(Path(line.partition("@")[2]))
         match line:
-            case "runMacro $boot":
-                self.IsStarted = True
+            case "start" | "runMacro $boot":
+                self.free_runs += any(command.Name == "start" for command in self.RegisteredCommands)
+                return self.start(told)
+            case "Clear":
+                self.clear()
+            case 'alias start "$offchip_started=1"' if self.has_aliases:
+                self.aliases["start"] = "$offchip_started=1"
             case "version":
                 told.Write("Renode 1.16.1\r\n")
             case "bad":
@@ -570,10 +593,25 @@ def test_run_for_is_a_step_that_a_pause_ends(renode: tuple[MonitorHost, FakeReno
 
 def test_renode_never_runs_freely_between_keywords(renode: tuple[MonitorHost, FakeRenode]) -> None:
     host, fake = renode
-    assert host.command("start").done and "start" not in fake.commands
-    host.command("runMacro $boot")
-    assert not fake.IsStarted
-    host.run(1_000_000)
+    for _ in range(2):
+        assert host.command("start").done and host.command("runMacro $boot").done
+        assert not fake.IsStarted and fake.free_runs == 0
+        assert host.command("Clear").done  # which forgets aliases
+        fake.machines.append("board")
+    host.clear()
+    assert host.command("runMacro $boot").done and fake.free_runs == 0
+
+
+def test_a_start_that_cannot_be_held_is_ended(tmp_path: Path) -> None:
+    fake = FakeRenode()
+    fake.has_aliases = False
+    install(modules(fake.logging, lambda: fake, lambda: fake))
+    try:
+        host = MonitorHost(3, tmp_path / "log")
+        assert host.command("runMacro $boot").done and fake.free_runs == 1 and not fake.IsStarted
+        host.run(1_000_000)
+    finally:
+        uninstall()
 
 
 def test_what_a_nested_script_complains_about_is_not_swallowed(renode: tuple[MonitorHost, FakeRenode]) -> None:

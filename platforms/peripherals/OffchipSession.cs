@@ -11,6 +11,7 @@ using System.Linq;
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Exceptions;
 using Antmicro.Renode.Peripherals;
+using Antmicro.Renode.UserInterface;
 
 namespace Antmicro.Renode.Peripherals.Offchip
 {
@@ -41,6 +42,12 @@ namespace Antmicro.Renode.Peripherals.Offchip
                     emulation.ExternalsManager.RemoveExternal(terminal);
                     terminal.Dispose();
                 }
+            }
+            // the monitor does not always notice, and a variable looked for in a machine that is gone ends it
+            var monitor = ObjectCreator.Instance.GetSurrogate<Monitor>();
+            if(monitor != null && monitor.Machine == machine)
+            {
+                monitor.Machine = null;
             }
             emulation.RemoveMachine(name);
         }

@@ -304,6 +304,15 @@ namespace Antmicro.Renode.Core
         private readonly Dictionary<string, IExternal> externals = new Dictionary<string, IExternal>();
     }
 
+    public sealed class ObjectCreator
+    {
+        public static readonly ObjectCreator Instance = new ObjectCreator();
+
+        public T GetSurrogate<T>() where T : class { return surrogate as T; }
+
+        public object surrogate;  // of the bench
+    }
+
     public class Emulation : IDisposable
     {
         public Emulation()
@@ -698,5 +707,15 @@ namespace Antmicro.Renode.Peripherals.Timers
 
         private object expiry;
         private readonly StubQueue queue;
+    }
+}
+
+namespace Antmicro.Renode.UserInterface
+{
+    using Antmicro.Renode.Core;
+
+    public class Monitor
+    {
+        public IMachine Machine { get; set; }
     }
 }

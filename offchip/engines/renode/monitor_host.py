@@ -61,6 +61,7 @@ class MonitorHost:
         self._stepper: Any = None
         self._stepped: tuple[Any, ...] | None = None
         self._emulation.SetSeed(seed & 0x7FFFFFFF)
+        self._hold_start()
 
     @property
     def _emulation(self) -> Any:
@@ -83,10 +84,22 @@ class MonitorHost:
         return self._answer(self._net.run_script(path))
 
     def _answer(self, answer: Answer) -> Answer:
-        if self._emulation.IsStarted:  # a start inside a script or a macro
+        if self._emulation.IsStarted:  # by a hook, or where "start" could not be held
             self._emulation.PauseAll()
+        if not self.machines():  # perhaps the emulation was cleared, and aliases with it
+            self._hold_start()
         self._callbacks.check()
         return answer
+
+    def _hold_start(self) -> None:
+        """``start`` inside a script or a macro lets no time pass: how much would depend on the host."""
+        monitor = self._net.monitor
+        own = next((each for each in monitor.RegisteredCommands if each.Name == "start"), None)
+        if own is not None:
+            monitor.UnregisterCommand(own)
+        held = [self._net.parse(f'alias {name} "$offchip_started=1"') for name in _STARTS] + [self._net.parse("start")]
+        if own is not None and not all(answer.done and not answer.complaint for answer in held):
+            monitor.RegisterCommand(own)
 
     def _run_for(self, span_ns: int) -> Answer:
         try:
@@ -102,6 +115,7 @@ class MonitorHost:
         self._received.clear()
         self._net.emulations.clear()
         self._emulation.SetSeed(self._seed & 0x7FFFFFFF)
+        self._hold_start()
 
     def close(self) -> None:
         """Let Renode go; the process ends with ``os._exit`` after this."""
