@@ -424,6 +424,7 @@ def install_fakes() -> FakeDotNet:
 
         def clear(self) -> None:
             net.commands.append("clear")
+            net.time = 0
             net.logging.emulation_made()
 
     contents = modules(net.logging, Emulation, lambda: net)

@@ -27,13 +27,16 @@ from offchip.engines.embedded.engine import EmbeddedEngine
 from offchip.engines.protocol import DebugPort, Engine, I2cTap, Medium, SpiTap, UartByte
 from offchip.engines.renode import engine as engine_module
 from offchip.engines.renode import locate, models
+from offchip.engines.renode import standby as standby_module
 from offchip.engines.renode import worker as worker_module
 from offchip.engines.renode.dotnet import BadPlatform, DotNet, HostError, Refused, import_pyrenode3
 from offchip.engines.renode.engine import RenodeEngine
 from offchip.engines.renode.host import Host
 from offchip.engines.renode.log import parse_log_line
+from offchip.engines.renode.process import WorkerProcess
 from offchip.engines.renode.scratch import Scratch, sweep
 from offchip.engines.renode.selftest import BANNER, PROGRAM
+from offchip.engines.renode.standby import RenodeStandby
 from offchip.engines.renode.taps import I2cRecord, parse_fired, parse_spi
 from offchip.engines.renode.worker import RefusedByEngine, Worker, board_command
 from offchip.errors import DebugAccessRefused, EngineError, FirmwareError, MediumError, PlatformError
@@ -160,7 +163,7 @@ def test_the_loaders_remarks_are_nobodys_last_words(tmp_path: Path) -> None:
         "os.kill(os.getpid(), signal.SIGKILL)\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
     with pytest.raises(EngineError) as lost:
-        Worker(board_command(BOARD, 1), environment, start_s=60)
+        Worker(WorkerProcess(board_command(BOARD, 1), environment), 60)
     assert str(lost.value) == "Renode died in start (killed by SIGKILL)"
 
 
@@ -218,16 +221,19 @@ _FAKE_WORKER = '''
 import os, sys, time
 from multiprocessing.connection import Connection
 pipe = Connection(int(sys.argv[1]))
+number = 0
+def answer(status, value):
+    pipe.send((number, status, value))
 behaviour = sys.argv[2]
 if behaviour == "dies at start":
     print("cannot find libcoreclr.so", flush=True)
     os._exit(159)
 if behaviour == "bad platform":
-    pipe.send(("platform", "b.repl: Error E04: Could not resolve type"))
+    answer("platform", "b.repl: Error E04: Could not resolve type")
     pipe.recv()
-pipe.send(("ok", {"version": "fake"}))
+answer("ok", {"version": "fake"})
 while True:
-    method, arguments = pipe.recv()
+    number, method, arguments = pipe.recv()
     if method == "close":
         os._exit(0)
     elif method == "die":
@@ -238,11 +244,11 @@ while True:
         open(sys.argv[3], "w").write(f"12:00:00.0000 [{word}\\n")
         time.sleep(600)
     elif method == "refuse":
-        pipe.send(("refused", "outside the card"))
+        answer("refused", "outside the card")
     elif method == "fail":
-        pipe.send(("failed", "failed in run: a callback failed"))
+        answer("failed", "failed in run: a callback failed")
     else:
-        pipe.send(("ok", (arguments, 0, 0)))
+        answer("ok", (arguments, 0, 0))
 '''
 
 
@@ -253,7 +259,8 @@ def start(tmp_path: Path):
     started: list[Worker] = []
 
     def make(behaviour: str = "works") -> Worker:
-        worker = Worker([sys.executable, str(script), "{fd}", behaviour, "{log}"], os.environ, start_s=60)
+        command = [sys.executable, str(script), "{fd}", behaviour, "{log}"]
+        worker = Worker(WorkerProcess(command, os.environ), 60)
         started.append(worker)
         return worker
 
@@ -267,7 +274,7 @@ def test_worker_answers_and_closes(start) -> None:
     assert worker.about == {"version": "fake"}
     assert worker.call("echo", 1, b"\0\xFF", limit_s=60)[0] == (1, b"\0\xFF")
     worker.close()
-    assert worker._process.returncode == 0
+    assert worker._process.status() == "exit status 0"
     with pytest.raises(EngineError, match="closed"):
         worker.call("echo", limit_s=60)
 
@@ -289,7 +296,7 @@ def test_a_lost_worker_is_ended_and_its_reason_stays(method: str, limit_s: float
     worker = start()
     with pytest.raises(EngineError, match=reason) as first:
         worker.call(method, limit_s=limit_s)
-    assert worker._process.poll() is not None
+    assert worker._process.status()
     with pytest.raises(EngineError) as again:
         worker.call("echo", limit_s=60)
     assert str(again.value) == str(first.value)
@@ -304,10 +311,10 @@ def test_a_worker_that_does_not_start(start) -> None:
 
 def test_a_board_nobody_closed_is_cleaned_up(start) -> None:
     worker = start()
-    process, folder = worker._process, worker._folder
+    process, folder = worker._process, worker._process.folder
     assert folder.is_dir()
     worker._clean_up()  # what the collector and the end of the interpreter call
-    assert process.returncode is not None and not folder.exists()
+    assert process.status() and not folder.exists()
 
 
 def test_what_a_killed_run_left_is_removed_and_nothing_else(start, tmp_path: Path,
@@ -321,7 +328,7 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(start, tmp_path: Pat
     left = Path(killed.stdout.readline().strip())
     assert left.parent == tmp_path
     alive = start()
-    assert left.is_dir() and alive._folder.is_dir()  # its owner lives
+    assert left.is_dir() and alive._process.folder.is_dir()  # its owner lives
     killed.kill()
     killed.wait()
     killed.stdout.close()
@@ -332,8 +339,8 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(start, tmp_path: Pat
         (other / "kept").touch()
     another = start()
     assert not left.exists() and all((other / "kept").is_file() for other in others)
-    assert alive.call("echo", 1, limit_s=60)[0] == (1,) and another._folder.is_dir()
-    assert not any(worker._folder.name.startswith("renode-") for worker in (alive, another))
+    assert alive.call("echo", 1, limit_s=60)[0] == (1,) and another._process.folder.is_dir()
+    assert not any(worker._process.folder.name.startswith("renode-") for worker in (alive, another))
 
 
 def test_a_worker_that_outlives_its_parent_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,7 +361,7 @@ def test_a_worker_ends_when_its_parent_is_gone(tmp_path: Path) -> None:
 import sys, os, threading, queue
 from multiprocessing.connection import Pipe
 sys.path.insert(0, {str(ROOT)!r})
-from offchip.engines.renode.worker import _receive
+from offchip.engines.renode.serve import _receive
 near, far = Pipe()
 if os.fork() == 0:
     near.close()
@@ -637,14 +644,14 @@ def test_texts_of_the_taps() -> None:
 _FAKED_WORKER = '''
 import sys, time
 sys.path[:0] = [{root!r}]
-import tests.fake_renode, offchip.engines.renode.worker as worker
+import tests.fake_renode, offchip.engines.renode.serve as serve
 net = tests.fake_renode.install_fakes()
 def program():
     if net.time >= 1_000_000_000_000:
         time.sleep(600)
     net["sysbus.usart1"].CharReceived.fire(0x41)
 net.program = program
-worker.main()
+serve.main()
 '''
 
 
@@ -670,15 +677,66 @@ def test_the_process_of_a_closed_board_serves_the_next(engine: RenodeEngine) -> 
     with pytest.raises(EngineError, match="the board was closed"):
         engine.run(1000)
     again = RenodeEngine(BOARD, 7)
-    assert again._worker._process is process and process.poll() is None
-    assert again._worker._log.name == "renode-2.log"
+    assert again._worker._process is process and not process.status()
+    assert again._worker._log != process.log
     process.kill()
-    process.wait()
     again.close()
     assert not worker_module._spare
     fresh = RenodeEngine(BOARD, 7)
     assert fresh._worker._process is not process
     fresh.close()
+
+
+# A borrower: a process of a run that builds a board on what it was lent, and says which process served it.
+_BORROWER = '''
+import os, sys
+sys.path.insert(0, {root!r})
+from offchip.engines.renode import engine, locate, worker
+engine.need_renode = lambda: locate.Renode({root!r}, "test", {{}})
+worker.board_command = lambda path, seed: {command!r}
+board = engine.RenodeEngine(engine.Path({board!r}), 7)
+board.power_on()
+print(board._worker._process.pid, [each.value for each in board.run(1_000_000).uart], board.now_ns, flush=True)
+if "dies" in sys.argv:
+    board._worker._pipe.send((1, "run", (1, 0)))  # its answer comes when nobody waits for it any more
+    os._exit(1)
+board.close()
+'''
+
+
+def test_a_run_lends_one_worker_to_its_processes_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "faked_worker.py"
+    script.write_text(_FAKED_WORKER.format(root=str(ROOT)))
+    command = [sys.executable, str(script), *board_command(BOARD, 1)[3:]]
+    monkeypatch.setattr(standby_module, "need_renode", lambda: locate.Renode(tmp_path, "test", {}))
+    monkeypatch.setattr(standby_module, "board_command", lambda path, seed: command)
+    borrower = _BORROWER.format(root=str(ROOT), command=command, board=str(BOARD))
+    standby = RenodeStandby()
+
+    def borrow(*options: str, temporary: Path = tmp_path) -> tuple[int, str]:
+        variables, descriptors = standby.lend()
+        done = subprocess.run([sys.executable, "-c", borrower, *options], pass_fds=descriptors, capture_output=True,
+                              env={**os.environ, **variables, "TMPDIR": str(temporary)}, text=True, timeout=120)
+        assert not done.stderr, done.stderr
+        pid, _, seen = done.stdout.strip().partition(" ")
+        return int(pid), seen
+
+    first = standby._process
+    seen = {borrow() for _ in range(2)}
+    assert seen == {(first.pid, "[65] 1000000")}  # another board each time, from time 0
+    borrow("dies")
+    assert borrow() == (first.pid, "[65] 1000000")  # what the dead one asked is not taken for an answer
+    standby.take_back(clean=False)
+    assert first.status() and not first.folder.exists()
+    second = standby._process
+    assert borrow() == (second.pid, "[65] 1000000") and second.pid != first.pid
+    second.kill()
+    third = borrow()[0]
+    assert third == standby._process.pid and third != second.pid
+    monkeypatch.setenv("RENODE_SOMETHING", "else")  # not what it was started with: the borrower starts its own
+    assert borrow()[0] != third and not standby._process.status()
+    standby.close()
+    assert standby._process.status()
 
 
 # Programs that say 'S', start SysTick at 1 kHz and sleep. One says 'R' in the fifth tick and asks for a reset

@@ -4,11 +4,47 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from offchip.engines.protocol import Engine
 from offchip.errors import EngineError
 
 NAMES = ("embedded", "renode", "auto")
+
+
+class Standby(Protocol):
+    """What of an engine can be got ready once for processes that use it one after the other."""
+
+    def lend(self) -> tuple[dict[str, str], tuple[int, ...]]:
+        """(variables, file descriptors) to start the next process with."""
+
+    def take_back(self, clean: bool) -> None:
+        """That process has ended; ``clean``: by itself."""
+
+    def close(self) -> None:
+        """Nobody needs it any more."""
+
+
+class _Nothing:
+    """For an engine that starts at once."""
+
+    def lend(self) -> tuple[dict[str, str], tuple[int, ...]]:
+        return {}, ()
+
+    def take_back(self, clean: bool) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def standby(name: str) -> Standby:
+    """Get the engine of that name ready. Raises EngineError when it is not ready to use."""
+    if resolve_engine(name) == "renode":
+        from offchip.engines.renode.standby import RenodeStandby
+
+        return RenodeStandby()
+    return _Nothing()
 
 
 def resolve_engine(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from offchip.engines.elf import read_elf
 from offchip.engines.renode.locate import need_renode
-from offchip.engines.select import resolve_engine
+from offchip.engines.select import resolve_engine, standby
 from offchip.errors import OffchipError
 from offchip.paths import OUTPUT, PACKAGES, SUITES
 from offchip.report.build import Judged, RunFacts, build_report
@@ -95,15 +95,18 @@ def _judged(claim: Claim, outcome: Outcome, recorded: bool) -> Judged:
 def _outcomes(options: Options, engine: str, elf: Path, fresh: Path, inventory: tuple[Suite, ...],
               say: Callable[[str], None]) -> Outcomes:
     temporary = Path(tempfile.mkdtemp(prefix="offchip-"))
+    standbys = [standby(engine) for _ in range(min(options.jobs, len(inventory)))]
     try:
-        if reason := preflight(engine, elf, options.seed, options.limit_s):
+        if reason := preflight(engine, elf, options.seed, options.limit_s, standbys[0]):
             say(f"no claim is run: {reason}")
             lost = {claim.key: Outcome("LOST", reason) for suite in inventory for claim in suite.claims}
             return Outcomes(lost, refused=True)
         order = Order(options.folder, {"ENGINE": engine, "ELF": str(elf), "RECORDS": str(fresh / "records"),
                                "SEED": str(options.seed)},
                       PACKAGES, fresh / "suites", temporary, options.limit_s)
-        return Run(order, inventory, options.jobs, say).finish()
+        return Run(order, inventory, standbys, say).finish()
     finally:
+        for each in standbys:
+            each.close()
         end_children()
         shutil.rmtree(temporary, ignore_errors=True)

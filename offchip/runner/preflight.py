@@ -7,11 +7,13 @@ down. It prints one line, empty when the device says who it is.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from offchip.board.create import create_board
+from offchip.engines.select import Standby
 from offchip.errors import BoardError, OffchipError
 from offchip.paths import ROOT
 
@@ -20,18 +22,24 @@ _BOOT_S = 2.0
 _LIVES = "^boot: "
 
 
-def preflight(engine: str, elf: Path, seed: int, limit_s: float) -> str:
+def preflight(engine: str, elf: Path, seed: int, limit_s: float, standby: Standby) -> str:
     """Why claims cannot be judged with this firmware; empty when it boots.
 
     Args:
         limit_s: host seconds after which it counts as hung.
+        standby: the engine, held ready.
     """
+    variables, lent = standby.lend()
+    clean = False
     try:
         done = subprocess.run([sys.executable, "-m", "offchip.runner.preflight", engine, str(elf), str(seed)], cwd=ROOT,
                               capture_output=True, text=True, errors="replace", timeout=limit_s,
-                              stdin=subprocess.DEVNULL)
+                              stdin=subprocess.DEVNULL, pass_fds=lent, env={**os.environ, **variables})
+        clean = done.returncode in (0, 2)
     except subprocess.TimeoutExpired:
         return f"the firmware hung the engine at boot for {limit_s:.0f} s of host time"
+    finally:
+        standby.take_back(clean)
     if done.returncode == 0:
         return done.stdout.strip()
     if done.returncode == 2:  # the board or the engine cannot be had

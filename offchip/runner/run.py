@@ -6,10 +6,11 @@ from __future__ import annotations
 import selectors
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from offchip.engines.select import Standby
 from offchip.runner.inventory import Claim, Suite
 from offchip.runner.suite_process import Order, Outcome, SuiteProcess
 
@@ -37,12 +38,13 @@ class Run:
     """Runs suites in processes of their own.
 
     Args:
-        jobs: processes at a time.
+        standbys: of the engine, one for each process at a time.
         say: takes one line of progress.
     """
 
-    def __init__(self, order: Order, inventory: tuple[Suite, ...], jobs: int, say: Callable[[str], None]) -> None:
-        self._order, self._jobs, self._say = order, jobs, say
+    def __init__(self, order: Order, inventory: tuple[Suite, ...], standbys: Sequence[Standby],
+                 say: Callable[[str], None]) -> None:
+        self._order, self._free, self._say = order, [*standbys], say
         # the long ones first, so that none is left to run alone at the end
         longest = sorted(inventory, key=lambda suite: -len(suite.claims))
         self._waiting: deque[tuple[Suite, tuple[Claim, ...], int]] = deque((s, s.claims, 1) for s in longest)
@@ -66,9 +68,9 @@ class Run:
         return self._outcomes
 
     def _start(self, selector: selectors.BaseSelector) -> None:
-        while self._waiting and len(self._running) < self._jobs:
+        while self._waiting and self._free:
             suite, claims, number = self._waiting.popleft()
-            process = SuiteProcess(self._order, suite, claims, number)
+            process = SuiteProcess(self._order, suite, claims, number, self._free.pop())
             self._running.append(process)
             selector.register(process.pipe, selectors.EVENT_READ, process)
             self._say(f"{suite.stem}: {_count(len(claims), 'claim')}, started")
@@ -76,6 +78,7 @@ class Run:
     def _settle(self, process: SuiteProcess) -> None:
         self._running.remove(process)
         again = process.close()
+        self._free.append(process.standby)
         outcomes = {key: each for key, each in process.outcomes.items() if key not in {c.key for c in again}}
         self._outcomes.claims.update(outcomes)
         if process.output.is_file():

@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from offchip.engines.select import Standby
 from offchip.runner.inventory import ROOT_NAME, Claim, Suite, robot_pattern
 from offchip.runner.processes import end_tree
+
+#: exit codes of Robot from here on are not of tests
+_ROBOT_FAILED = 251
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,9 @@ class Order:
 
 
 class SuiteProcess:
-    """Runs ``claims`` of a suite (all, unless an earlier process of this suite hung)."""
+    """Runs ``claims`` of a suite (all, unless an earlier process of this suite hung), on an engine held ready."""
 
-    def __init__(self, order: Order, suite: Suite, claims: tuple[Claim, ...], number: int) -> None:
+    def __init__(self, order: Order, suite: Suite, claims: tuple[Claim, ...], number: int, standby: Standby) -> None:
         self.suite, self.claims = suite, claims
         self.outcomes: dict[str, Outcome] = {}
         self.running: str | None = None
@@ -63,6 +67,8 @@ class SuiteProcess:
         self.folder = order.work / f"{suite.stem}-{number}"
         self.folder.mkdir(parents=True)
         self._order, self._rest, self._closed, self._hung = order, b"", False, False
+        self.standby = standby
+        variables, lent = standby.lend()
         self.pipe, write = os.pipe()
         os.set_blocking(self.pipe, False)
         self._said = self.folder / "console.txt"
@@ -70,8 +76,8 @@ class SuiteProcess:
             with self._said.open("wb") as said:
                 self._process = subprocess.Popen(
                     self._command(write), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=said,
-                    stderr=subprocess.STDOUT, pass_fds=(write,), start_new_session=True,
-                    env={**os.environ, "TMPDIR": str(order.temporary), "PYTHONUTF8": "1"})
+                    stderr=subprocess.STDOUT, pass_fds=(write, *lent), start_new_session=True,
+                    env={**os.environ, **variables, "TMPDIR": str(order.temporary), "PYTHONUTF8": "1"})
         finally:
             os.close(write)
 
@@ -146,6 +152,7 @@ class SuiteProcess:
         self.read()
         os.close(self.pipe)
         code = self._process.wait()
+        self.standby.take_back(clean=0 <= code < _ROBOT_FAILED)
         lost = self.running
         if self.suite.closes and not self._closed:
             self.outcomes.clear()

@@ -128,8 +128,7 @@ def worker_environment(renode: Renode, environment: Mapping[str, str] = os.envir
     """The environment a worker process needs to load ``renode``."""
     result = {name: value for name, value in environment.items() if not name.startswith("PYRENODE_")}
     result.update(renode.variables)
-    # one for all workers of this user; their temporary folders differ
-    result[LOCK] = str(Path(tempfile.gettempdir()) / f"offchip-pyrenode3-{os.getuid()}.lock")
+    result[LOCK] = str(_lock_file())
     # profiling for code that runs once costs more than it brings
     result.setdefault("DOTNET_TieredPGO", "0")
     result["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH"))))
@@ -187,6 +186,16 @@ def _started_by_dotnet(programs: Path, environment: Mapping[str, str]) -> tuple[
 def _is_portable(program: Path) -> bool:
     """A portable .NET Renode has the native libraries of the runtime beside its program."""
     return program.is_file() and os.access(program, os.X_OK) and any(program.parent.glob("libhostfxr.*"))
+
+
+def _lock_file() -> Path:
+    """One for all workers of this user, whose temporary folders differ."""
+    try:
+        CACHE.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        pass
+    folder = CACHE if os.access(CACHE, os.W_OK) else Path(tempfile.gettempdir())
+    return folder / f"pyrenode3-{os.getuid()}.lock"
 
 
 def _home_is_writable(environment: Mapping[str, str]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from offchip.engines.renode.dotnet import Answer
 from offchip.engines.renode.engine import REQUEST_S, RUN_FACTOR, RUN_S, START_S
 from offchip.engines.renode.locate import need_renode, worker_environment
+from offchip.engines.renode.process import WorkerProcess
 from offchip.engines.renode.worker import RefusedByEngine, Worker, monitor_command
 from offchip.errors import EngineError
 
@@ -25,7 +26,7 @@ class RenodeMonitor:
 
     def __init__(self, seed: int = 1) -> None:
         renode = need_renode()
-        self._worker = Worker(monitor_command(seed), worker_environment(renode), START_S)
+        self._worker = Worker(WorkerProcess(monitor_command(seed), worker_environment(renode)), START_S)
 
     def _ask(self, method: str, *arguments: Any, limit_s: float = REQUEST_S) -> Any:
         try:
