@@ -152,11 +152,11 @@ class SuiteProcess:
         self.read()
         os.close(self.pipe)
         code = self._process.wait()
-        self.standby.take_back(clean=0 <= code < _ROBOT_FAILED)
         lost = self.running
         if self.suite.closes and not self._closed:
             self.outcomes.clear()
         missing = [claim for claim in self.claims if claim.key not in self.outcomes]
+        self.standby.take_back(clean=not missing and 0 <= code < _ROBOT_FAILED)
         if self._hung and lost is not None:
             self.outcomes[lost] = Outcome("LOST", f"it hung: no end after {self._order.limit_s:.0f} s of host time",
                                           self.claim_seconds)
