@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import importlib
-import logging
 import os
 import tempfile
 import traceback
@@ -159,7 +158,6 @@ class Callbacks:
 
 def import_pyrenode3() -> Any:
     """Renode, loaded into this process. Raises HostError."""
-    logging.disable(logging.WARNING)  # the loader's remarks would pass for the last words of a worker that dies
     # the loader writes files beside Renode's programs: parallel imports spoil each other
     with open(os.environ.get(LOCK) or os.path.join(tempfile.gettempdir(), "offchip-pyrenode3.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -199,5 +199,5 @@ def _lock_file() -> Path:
 
 
 def _home_is_writable(environment: Mapping[str, str]) -> bool:
-    home = environment.get("HOME")
-    return home is not None and home != "" and Path(home).is_dir() and os.access(home, os.W_OK)
+    home = environment.get("HOME") or ""
+    return os.path.isdir(home) and os.access(home, os.W_OK)

@@ -11,6 +11,7 @@ wrong, ``(number, "failed", text)`` when the board is lost. The answer to the st
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import sys
@@ -98,6 +99,7 @@ def _receive(pipe: Connection, requests: queue.SimpleQueue[_Request]) -> None:
 
 def main() -> None:
     """``python -m offchip.engines.renode.serve FD LOG PLATFORM SEED``; an empty PLATFORM: only the monitor"""
+    logging.disable(logging.WARNING)  # pyrenode3's remarks would pass for the last words of a worker that dies
     fd, log, platform, seed = sys.argv[1:]
     code = serve(Connection(int(fd)), Path(log), Path(platform) if platform else None, int(seed))
     sys.stdout.flush()
