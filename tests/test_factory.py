@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offchip import vault
-from offchip.attacks.carving import carve, carve_scalar
+from offchip.attacks.carving import carve, carve_scalars
 from offchip.board.factory import (
     Provisioning,
     configuration_page,
@@ -272,9 +272,9 @@ def test_broken_key_material_is_not_found():
 def test_bare_scalar_in_ram(order):
     private = DEVICE_KEY.private_numbers().private_value.to_bytes(32, order)
     ram = bytes(1000) + bytes(i * 89 % 256 for i in range(400)) + private + bytes(500)
-    found = carve_scalar(ram, DEVICE_KEY.public_key(), "sram")
+    (found,) = carve_scalars(ram, [CA_KEY.public_key(), DEVICE_KEY.public_key()], "sram")
     assert found is not None and (found.offset, found.form) == (1400, "scalar")
-    assert carve_scalar(ram, CA_KEY.public_key(), "sram") is None
+    assert carve_scalars(ram, [CA_KEY.public_key()], "sram") == []
 
 
 def test_tags_are_those_of_the_specification():

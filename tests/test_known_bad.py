@@ -16,15 +16,15 @@ ELF = ROOT / "firmware/build/offchip.elf"
 
 #: run before Robot: what somebody broke
 CHANGED_CERTIFICATE_BYTE = """
-from OffchipLibrary.stage import Stage
+from offchip.scene import Scene
 from dataclasses import replace
-good = Stage.credentials
-def credentials(self):
-    whole = good(self)
-    spoilt = bytearray(whole.certificate)
+good = Scene.provisioning
+def provisioning(self, *arguments, **options):
+    whole = good(self, *arguments, **options)
+    spoilt = bytearray(whole.credentials.certificate)
     spoilt[-20] ^= 1  # inside the CA's signature
-    return replace(whole, certificate=bytes(spoilt))
-Stage.credentials = credentials
+    return replace(whole, credentials=replace(whole.credentials, certificate=bytes(spoilt)))
+Scene.provisioning = provisioning
 """
 WIDE_POLICY = """
 import offchip.broker.world as world
@@ -39,7 +39,8 @@ def claims(tmp_path: Path, suite: str, tests: list[str], elf: Path = ELF, sabota
     script.write_text(f"import robot\n{sabotage}\nimport sys\nrobot.run_cli(sys.argv[1:])\n")
     command = [sys.executable, script, "--outputdir", tmp_path, "--variable", "ENGINE:embedded",
                "--variable", f"ELF:{elf}",
-               "--variable", f"RECORDS:{tmp_path / 'records'}", "--report", "NONE", "--log", "NONE"]
+               "--variable", f"RECORDS:{tmp_path / 'records'}", "--variable", "SEED:1",
+               "--report", "NONE", "--log", "NONE"]
     for test in tests:
         command += ["--test", test]
     command.append(ROOT / f"robot/suites/{suite}.robot")

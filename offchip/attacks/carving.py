@@ -8,7 +8,7 @@ certificate (``Loot.identity``). Sources of the structures: RFC 5915 (ECPrivateK
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -40,6 +40,11 @@ class FoundKey:
     @property
     def public_key(self) -> ec.EllipticCurvePublicKey:
         return self.key.public_key()
+
+    @property
+    def scalar(self) -> int:
+        """The private value."""
+        return self.key.private_numbers().private_value
 
     @property
     def pem(self) -> bytes:
@@ -94,21 +99,25 @@ def carve(data: bytes, where: str) -> tuple[list[FoundKey], list[FoundCertificat
     return list(keys.values()), list(certificates.values())
 
 
-def carve_scalar(data: bytes, public_key: ec.EllipticCurvePublicKey, where: str, alignment: int = 4) -> FoundKey | None:
-    """The bare 32-byte private scalar that belongs to ``public_key``, in either byte order, at ``alignment``.
+def carve_scalars(data: bytes, public_keys: Iterable[ec.EllipticCurvePublicKey], where: str,
+                  alignment: int = 4) -> list[FoundKey]:
+    """The bare 32-byte private scalars that belong to any of ``public_keys``, in either byte order, at ``alignment``.
 
     This is how a key lies in RAM once a crypto library has parsed it (little endian: limbs of a big number).
     """
-    wanted = public_key.public_numbers()
-    for offset in range(0, len(data) - 31, alignment):
+    wanted = {key.public_numbers() for key in public_keys if isinstance(key.curve, ec.SECP256R1)}
+    found: dict[int, FoundKey] = {}
+    tried: set[bytes] = set()
+    for offset in range(0, len(data) - 31 if wanted else 0, alignment):
         window = data[offset:offset + 32]
-        if len(set(window)) < _FEWEST_DISTINCT:
+        if len(set(window)) < _FEWEST_DISTINCT or window in tried:
             continue
-        for order in ("little", "big"):
-            key = _key_from_scalar(int.from_bytes(window, order))  # type: ignore[arg-type]
-            if key is not None and key.public_key().public_numbers() == wanted:
-                return FoundKey(where, offset, "scalar", key)
-    return None
+        tried.add(window)
+        for value in (int.from_bytes(window, "little"), int.from_bytes(window, "big")):
+            key = _key_from_scalar(value)
+            if key is not None and key.public_key().public_numbers() in wanted:
+                found.setdefault(value, FoundKey(where, offset, "scalar", key))
+    return list(found.values())
 
 
 def _structures(pattern: re.Pattern[bytes], data: bytes) -> Iterator[tuple[int, bytes]]:

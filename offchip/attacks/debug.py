@@ -3,63 +3,104 @@
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 
 from offchip import chip_map
-from offchip.attacks.carving import carve, carve_scalar
-from offchip.attacks.evidence import Evidence, Loot
-from offchip.engines.protocol import DebugPort
+from offchip.attacks.base import Applies, Attack, Need
+from offchip.attacks.reach import Reach
 from offchip.errors import DebugAccessRefused
+from offchip.evidence import Evidence
+from offchip.scene.defence import Defence
 
-#: name -> (first address, bytes) of an STM32F405xG
-REGIONS = {
-    name: (region.start, region.size)
-    for name, region in (("flash", chip_map.FLASH), ("sram", chip_map.SRAM), ("ccm", chip_map.CCM))
-}
+REFUSED = "refused"
 
 
-def dump(port: DebugPort, region: str, time_ns: int) -> tuple[bytes, Evidence]:
-    """One region of REGIONS; the bytes are empty when the port refused, and the evidence says so."""
-    address, size = REGIONS[region]
-    where = f"{region} 0x{address:08X}"
-    try:
-        data = port.read(address, size)
-    except DebugAccessRefused as refusal:
-        return b"", Evidence("dump", where, time_ns, f"refused: {refusal}")
-    return data, Evidence("dump", where, time_ns, f"{len(data)} bytes read at RDP level {port.rdp_level}")
+class Memory(Enum):
+    """What is asked for through the debug port."""
+
+    FLASH = (("flash", chip_map.FLASH),)
+    RAM = (("sram", chip_map.SRAM), ("ccm", chip_map.CCM))
+    ALL = FLASH + RAM
 
 
-def steal_credentials(port: DebugPort, time_ns: int, public_key: ec.EllipticCurvePublicKey | None = None) -> Loot:
-    """Dump flash and both RAMs and carve them.
+@dataclass(frozen=True)
+class DumpMemory(Attack):
+    """Ask SWD for memory and search what it gives.
 
-    With the device's ``public_key`` (its certificate is public) the RAMs are also searched for the bare scalar.
+    RAM is also searched for the bare scalar of each certificate found in it: there lies what the device works with.
     """
-    loot = Loot()
-    for region in REGIONS:
-        data, evidence = dump(port, region, time_ns)
-        found = search(data, region, evidence, public_key)
-        loot.evidence += found.evidence
-        loot.keys += found.keys
-        loot.certificates += found.certificates
-    return loot
+
+    id, title, keyword = "A13", "read through the debug port", "Dump Through The Debug Port"
+    needs = (Need.DEBUG,)
+    psa, emb3d, cwe = "T.DIRECT_READ ~", "TID-115, TID-119, TID-223", (1191, 1263)
+    memory: Memory = Memory.ALL
+
+    def applies(self, defence: Defence) -> Applies:
+        return Applies(True, f"SWD is there at every level; this chip is at {defence.rdp_level}")
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        port = scene.debug_port
+        evidence, given = [], []
+        for name, region in self.memory.value:
+            place = f"{name} 0x{region.start:08X}"
+            request = region.start.to_bytes(4, "little") + region.size.to_bytes(4, "little")
+            try:
+                data = port.read(region.start, region.size)
+            except DebugAccessRefused as refusal:
+                evidence.append(self.note(scene, "dump", place, f"{REFUSED}: {refusal}", sent=request))
+                continue
+            given.append((place, data))
+            evidence.append(self.note(scene, "dump", place, scene.loot.search(data, place), sent=request,
+                                      received=data))
+        for place, data in given:  # only now: a certificate may lie in one region and its key in another
+            if not place.startswith("flash"):
+                scene.loot.search_scalars(data, place)
+        return evidence
 
 
-def search(data: bytes, region: str, evidence: Evidence, public_key: ec.EllipticCurvePublicKey | None = None) -> Loot:
-    """Carve one dumped region; ``evidence`` is that of the dump."""
-    keys, certificates = carve(data, region)
-    if public_key is not None and region != "flash":
-        scalar = carve_scalar(data, public_key, region)
-        keys += [scalar] if scalar is not None else []
-    return Loot([evidence], keys, certificates)
+class Lowering(Enum):
+    """What is asked of the debug port."""
+
+    LEVEL_0 = "level-0"
+    LEVEL_1 = "level-1"
+    MASS_ERASE = "mass-erase"
+    WRITE_FLASH = "write-flash"
+    WRITE_RAM = "write-ram"
 
 
-def set_protection(port: DebugPort, level: int, time_ns: int) -> Evidence:
-    """Ask for another RDP level; from 1 to 0 the chip erases itself first."""
-    before = port.rdp_level
-    try:
-        port.set_rdp(level)
-    except DebugAccessRefused as refusal:
-        detail = f"from level {before} to {level} refused: {refusal}"
-    else:
-        detail = f"level {before} became {port.rdp_level}"
-    return Evidence("set readout protection", "option bytes", time_ns, detail, bytes([before]), bytes([port.rdp_level]))
+@dataclass(frozen=True)
+class LowerProtection(Attack):
+    """Ask the debug port to give up the readout protection, to erase, or to write."""
+
+    id, title, keyword = "A14", "lower the readout protection", "Lower The Readout Protection"
+    needs = (Need.DEBUG,)
+    psa, emb3d, cwe = "T.DIRECT_READ ~", "TID-105, TID-214", (1247, 1231)
+    how: Lowering = Lowering.LEVEL_0
+
+    def applies(self, defence: Defence) -> Applies:
+        if defence.rdp_level:
+            return Applies(True, f"the chip is at level {defence.rdp_level}")
+        return Applies(False, "level 0 protects nothing that could be lowered")
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        port = scene.debug_port
+        payload = b"offchip was here"
+        flash, ram = chip_map.FLASH.start, chip_map.SRAM.start
+        actions: dict[Lowering, tuple[str, bytes, Callable[[], None]]] = {
+            Lowering.LEVEL_0: ("option bytes", b"\xAA", lambda: port.set_rdp(0)),
+            Lowering.LEVEL_1: ("option bytes", b"\x55", lambda: port.set_rdp(1)),
+            Lowering.MASS_ERASE: (f"flash 0x{flash:08X}", b"MER", port.mass_erase),
+            Lowering.WRITE_FLASH: (f"flash 0x{flash:08X}", payload, lambda: port.write(flash, payload)),
+            Lowering.WRITE_RAM: (f"sram 0x{ram:08X}", payload, lambda: port.write(ram, payload)),
+        }
+        place, sent, act = actions[self.how]
+        before = port.rdp_level
+        try:
+            act()
+        except DebugAccessRefused as refusal:
+            detail = f"{REFUSED}: {refusal}"
+        else:
+            detail = f"done; level {before} became {port.rdp_level}"
+        return [self.note(scene, self.how.value, place, detail, sent=sent)]

@@ -26,6 +26,22 @@ from offchip.mqtt import (
 )
 from offchip.pki.identity import Identity
 
+_LARGEST_PACKET = 256 * 1024
+
+
+@dataclass(slots=True)
+class Visit:
+    """One connection to the rogue.
+
+    ``received``: raw bytes from the client; ``alert``: the alert it sent, as (number, name); ``client``: its MQTT
+    client id, '' when it came to no CONNECT; ``messages``: (topic, payload) it published.
+    """
+
+    received: bytes = b""
+    alert: tuple[int, str] | None = None
+    client: str = ""
+    messages: list[tuple[str, bytes]] = field(default_factory=list)
+
 
 @dataclass(slots=True)
 class RogueBroker:
@@ -35,33 +51,45 @@ class RogueBroker:
         identity: certificate and key the rogue shows.
         handshakes: TLS versions of completed handshakes.
         failures: why handshakes failed, in OpenSSL's words.
-        clients: MQTT client ids that connected.
-        messages: (topic, payload) of everything published to the rogue.
+        visits: every connection so far, in order.
         seed: where its TLS takes random numbers from.
     """
 
     identity: Identity
     handshakes: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    clients: list[str] = field(default_factory=list)
-    messages: list[tuple[str, bytes]] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
     seed: int | str = 1
-    _connections: int = 0
+    _context: ssl.SSLContext | None = None
+
+    @property
+    def clients(self) -> list[str]:
+        """MQTT client ids that connected."""
+        return [visit.client for visit in self.visits if visit.client]
+
+    @property
+    def messages(self) -> list[tuple[str, bytes]]:
+        """(topic, payload) of everything published to the rogue."""
+        return [message for visit in self.visits for message in visit.messages]
 
     def connect(self, peer_name: str) -> RogueConnection:
-        self._connections += 1
-        return RogueConnection(self, Entropy(self.seed, "rogue", self.identity.certificate_id, self._connections))
+        """Accept anybody."""
+        if self._context is None:
+            self._context = anonymous_server_context(self.identity)
+        self.visits.append(Visit())
+        entropy = Entropy(self.seed, "rogue", self.identity.certificate_id, len(self.visits))
+        return RogueConnection(self, self.visits[-1], self._context, entropy)
 
 
 class RogueConnection:
     """One TCP stream to the rogue (endpoint of :mod:`offchip.network.internet`)."""
 
-    def __init__(self, rogue: RogueBroker, entropy: Entropy) -> None:
-        self._rogue = rogue
+    def __init__(self, rogue: RogueBroker, visit: Visit, context: ssl.SSLContext, entropy: Entropy) -> None:
         self.closed = False
         self.on_output: Callable[[], None] | None = None
-        self._tls = TlsStream(anonymous_server_context(rogue.identity), lambda *alert: None, entropy=entropy)
-        self._packets = PacketReader(256 * 1024)
+        self._rogue, self._visit = rogue, visit
+        self._tls = TlsStream(context, self._note_alert, entropy=entropy)
+        self._packets = PacketReader(_LARGEST_PACKET)
 
     def take(self) -> bytes:
         return self._tls.take()
@@ -72,27 +100,37 @@ class RogueConnection:
     def receive(self, data: bytes) -> None:
         if self.closed:
             return
+        if self.closed:
+            return
+        self._visit.received += data
         self._tls.feed(data)
         try:
-            if not self._tls.established:
-                if not self._tls.handshake():
-                    return
-                self._rogue.handshakes.append(self._tls.version)
-            while plain := self._tls.read():
-                self._packets.feed(plain)
-                while (packet := self._packets.next()) is not None:
-                    self._answer(packet)
-            self.closed = plain is not None
+            self._go_on()
         except (ssl.SSLError, Malformed, UnsupportedVersion) as error:
             self._rogue.failures.append(getattr(error, "reason", None) or str(error))
             self.closed = True
 
+    def _go_on(self) -> None:
+        if not self._tls.established:
+            if not self._tls.handshake():
+                return
+            self._rogue.handshakes.append(self._tls.version)
+        while plain := self._tls.read():
+            self._packets.feed(plain)
+            while (packet := self._packets.next()) is not None:
+                self._answer(packet)
+        self.closed = self.closed or plain == b""
+
+    def _note_alert(self, direction: str, number: int, name: str) -> None:
+        if direction == "received":
+            self._visit.alert = number, name
+
     def _answer(self, packet: Packet) -> None:
         if isinstance(packet, Connect):
-            self._rogue.clients.append(packet.client_id)
+            self._visit.client = packet.client_id
             self._send(Connack())
         elif isinstance(packet, Publish):
-            self._rogue.messages.append((packet.topic, packet.payload))
+            self._visit.messages.append((packet.topic, packet.payload))
             if packet.qos:
                 self._send(Puback(packet.packet_id))
         elif isinstance(packet, Subscribe):

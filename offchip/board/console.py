@@ -30,6 +30,8 @@ class Console:
     def __init__(self, run_until: Callable[[Callable[[], bool], float, str], None],
                  send: Callable[[bytes], None]) -> None:
         self.lines: list[ConsoleLine] = []
+        #: every byte that ever came out
+        self.raw = bytearray()
         self._run_until = run_until
         self._send = send
         self._partial = bytearray()
@@ -79,6 +81,7 @@ class Console:
 
     def feed(self, value: int, time_ns: int) -> None:
         """One byte from the chip."""
+        self.raw.append(value)
         if value == 0x0A:
             self.lines.append(ConsoleLine(time_ns, _text(self._partial)))
             self._partial.clear()

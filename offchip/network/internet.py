@@ -25,8 +25,10 @@ class Refused(NetworkError):
 class Endpoint(Protocol):
     """The far end of one connection, seen from the near end."""
 
-    #: no more bytes will come from this end, except those :meth:`take` still returns
-    closed: bool
+    @property
+    def closed(self) -> bool:
+        """No more bytes will come from this end, except those :meth:`take` still returns."""
+
     #: called when there is something to :meth:`take` that no :meth:`receive` asked for
     on_output: Callable[[], None] | None
 

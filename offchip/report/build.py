@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from offchip.attacks.catalogue import ATTACKS
 from offchip.files import replace_file
 from offchip.report.record import SCHEMA, load_records
-from offchip.report.threats import THREATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _row(claim: Judged, record: dict[str, Any] | None) -> dict[str, Any]:
     record = record if record and claim.status != "LOST" else {}
     verdict = record.get("verdict")
     if status != "proven" and verdict != "not run":  # what an oracle saw before the test failed is no verdict
-        verdict = "not run" if record.get("attacks") else None
+        verdict = "not run" if record.get("attack") else None
     return {"suite": claim.suite, "claim": claim.name, "doc": claim.doc, "status": status,
             "message": message.split("\n")[0][:300], "verdict": verdict, "record": record}
 
@@ -134,17 +134,17 @@ def _printable(text: str) -> str:
 
 def _draw(results: Path, summary: dict[str, Any], host: Mapping[str, Any], log_ids: Mapping[str, str]) -> None:
     rows = summary["claims"]
-    columns = sorted({_column(row) for row in rows if row["record"].get("attacks")})
+    columns = sorted({_column(row) for row in rows if row["record"].get("attack")})
     numbered = [{**row, "id": f"claim-{number}", "log": log_ids.get(f"{row['suite']}.{row['claim']}", ""),
                  "seconds": host.get("seconds", {}).get(f"{row['suite']}.{row['claim']}")}
                 for number, row in enumerate(rows, 1)]
     matrix: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for row in numbered:
-        for attack in row["record"].get("attacks", []):
+        if attack := row["record"].get("attack"):
             matrix.setdefault(attack, {}).setdefault(_column(row), []).append(row)
     environment = Environment(loader=PackageLoader("offchip.report"), autoescape=select_autoescape(["html", "j2"]))
     facts = {"summary": summary, "host": host, "suites": _by_suite(numbered), "has_log": bool(log_ids)}
-    threats = {key: asdict(threat) for key, threat in THREATS.items()}
+    threats = {key: attack.threat() for key, attack in ATTACKS.items()}
     page = environment.get_template("index.html.j2").render(
         **facts, columns=columns, matrix=dict(sorted(matrix.items())), threats=threats)
     replace_file(results / "index.html", page)

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from offchip.evidence import Evidence
 from offchip.files import replace_file
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Verdict(StrEnum):
-    """What a scenario says about a defence; HELD and BROKEN need evidence that the attack fired."""
+    """What a scenario says about a defence; all but NOT_RUN need evidence that the attack fired."""
 
     HELD = "held"
     BROKEN = "broken"
@@ -24,33 +25,29 @@ class Verdict(StrEnum):
     NOT_RUN = "not run"
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The attack really did something: ``what`` happened ``where`` at which virtual time, on how many bytes."""
-
-    what: str
-    where: str
-    time_ns: int
-    size: int = 0
-    detail: str = ""
+class Unearned(Exception):
+    """A verdict that nothing supports; one sentence."""
 
 
 @dataclass(slots=True)
 class Record:
-    """Everything the report shows of one claim.
+    """Everything the report shows of one claim; nothing in it depends on the host or its clock.
 
     Attributes:
         scenario: suite and test name; enough to run it again (``scripts/run --test``).
-        attacks: ids joined from the catalogue in ``offchip.report.threats`` (empty for a plain functional claim).
+        attack: id in the catalogue ``offchip.attacks`` ('' for a plain functional claim).
         defence: configuration under test, e.g. ``{"scheme": "plain", "medium": "sd"}``.
+        seed: of the scene.
+        virtual_time_ns: virtual time at the end of the scenario.
+        instructions: the device executed.
+        fired: what attacks did; those of other ids are steps on the way.
         verdict: None for a functional claim, which is only proven or refuted.
         proven: the claim in the test's name holds.
-        virtual_time_ns: virtual time at the end of the scenario.
     """
 
     scenario: str
     claim: str
-    attacks: list[str] = field(default_factory=list)
+    attack: str = ""
     defence: dict[str, str] = field(default_factory=dict)
     engine: str = ""
     elf_sha256: str = ""
@@ -63,18 +60,47 @@ class Record:
     verdict: Verdict | None = None
     reason: str = ""
     proven: bool = False
+    _observed_before: int | None = None
+
+    def add_evidence(self, evidence: list[Evidence]) -> None:
+        """Note what an attack did; observations from now on are about its effect."""
+        self.fired += evidence
+        if any(each.attack == self.attack for each in evidence):
+            self._observed_before = len(self.observations)
 
     def judge(self, verdict: Verdict, reason: str) -> None:
-        """Set the verdict; without evidence it becomes NOT_RUN, whatever the oracle saw."""
-        if verdict in (Verdict.HELD, Verdict.BROKEN, Verdict.DEGRADED) and not self.fired:
-            self.verdict, self.reason = Verdict.NOT_RUN, f"no evidence that the attack fired (oracle saw: {reason})"
-        else:
-            self.verdict, self.reason = verdict, reason
+        """Set the verdict, once, on evidence of this record's own attack and on what was seen since.
+
+        Raises:
+            Unearned: the verdict stands already, or evidence or observations are missing; it is then NOT_RUN.
+        """
+        try:
+            self._check()
+        except Unearned as error:
+            self.verdict, self.reason = Verdict.NOT_RUN, str(error)
+            raise
+        self.verdict, self.reason = verdict, reason
+
+    def _check(self) -> None:
+        if self.verdict is not None:
+            raise Unearned(f"there is a verdict already: {self.verdict} ({self.reason}); a test has one")
+        if not self.attack:
+            raise Unearned("this claim names no attack; tag it with an id of the catalogue, e.g. A01")
+        if not any(each.attack == self.attack for each in self.fired):
+            others = ", ".join(sorted({each.attack for each in self.fired})) or "no attack"
+            raise Unearned(f"no evidence that {self.attack} fired (there is evidence of {others})")
+        if self._observed_before is None or len(self.observations) <= self._observed_before:
+            raise Unearned(f"no oracle has observed anything since {self.attack} fired")
+        if not self.instructions:
+            raise Unearned("the device has executed no instruction; let it take part")
 
     def to_json(self) -> str:
-        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2)
+        """The file of one record."""
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if not each.name.startswith("_")}
+        return json.dumps({"schema": SCHEMA, **plain, "fired": [each.record() for each in self.fired]}, indent=2)
 
     def save(self, folder: Path) -> Path:
+        """Write it whole or not at all. Raises OSError."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / (re.sub(r"[^A-Za-z0-9]+", "-", self.scenario).strip("-").lower() + ".json")
         replace_file(path, self.to_json())

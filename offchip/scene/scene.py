@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +25,33 @@ from offchip.broker.server import Broker
 from offchip.broker.world import HOST, NARROW, PORT, build_world
 from offchip.network.clock import NEVER_NS, LabClock
 from offchip.network.internet import Internet
-from offchip.pki import Authority, Identity
+from offchip.pki import AWS_VALIDITY, NOT_YET_VALID, Authority, Identity
 from offchip.scene.defence import Defence
+from offchip.scene.secrets import Secret
 from offchip.scene.seeds import derive
+from offchip.scene.witness import DebugWitness
 from offchip.vault import Credentials
 
 DEFAULT_SEED = 1
 THING, OTHER_THING = "thing-1", "thing-2"
+OTHER_HOST = "mail.offchip.test"
+#: an expired certificate ended so long ago
+EXPIRED_SINCE = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One board, as it left the factory. ``identity``: what the factory gave it, registered or not."""
+    """One board, as it left the factory.
+
+    ``identity``: what the factory gave it, registered or not. ``debug_port``: SWD, with a log of its own.
+    """
 
     thing: str
     identity: Identity
     defence: Defence
     provisioning: Provisioning
     board: Board
+    debug_port: DebugWitness
 
 
 class Scene:
@@ -109,6 +118,31 @@ class Scene:
             return Authority(derive(self.seed, "somebody else"), "somebody else").issue_device(thing)
         raise ValueError(f"there is no certificate '{kind}'; there are unregistered and foreign")
 
+    def lost_server(self, kind: str) -> Identity:
+        """A server certificate of this authority whose key got lost: what an attacker may have come by.
+
+        ``wrong-host``: another host's, ``expired``: the endpoint's of last week, ``not-yet-valid``: its next one.
+
+        Raises:
+            ValueError: there is no such kind.
+        """
+        if kind == "wrong-host":
+            return self.authority.issue_server([OTHER_HOST])
+        if kind == "expired":
+            return self.authority.issue_server([HOST], AWS_VALIDITY.not_before, self.clock.start - EXPIRED_SINCE)
+        if kind == "not-yet-valid":
+            return self.authority.issue_server([HOST], *NOT_YET_VALID)
+        raise ValueError(f"there is no server certificate '{kind}'")
+
+    def secrets(self) -> list[Secret]:
+        """What no console may show and no attacker may get: keys of devices and CA, passphrases."""
+        found = [Secret.of_key("the owner's CA key", self.authority.root)]
+        for device in self.devices:
+            found.append(Secret.of_key(f"the private key of {device.thing}", device.identity))
+            found.append(Secret.of_text(f"the Wi-Fi passphrase of {device.thing}",
+                                        device.provisioning.wifi_passphrase))
+        return found
+
     def accepted_publishes(self, topic: str, client_id: str) -> list[PublishAccepted]:
         """What the broker took from this client on this topic."""
         return [each for each in self.broker.events.of(PublishAccepted)
@@ -143,7 +177,8 @@ class Scene:
         number = len(self.devices)
         board = create_board(engine, elf=elf, seed=derive(self.seed, f"chip {number}"), internet=self.internet,
                              clock=self.clock)
-        device = Device(thing, identity or self.world.devices[thing], defence, provisioning, board)
+        device = Device(thing, identity or self.world.devices[thing], defence, provisioning, board,
+                        DebugWitness(lambda: board.debug_port, lambda: board.now_ns))
         self.devices.append(device)
         self._catch_up(board)
         board.on_slice.append(lambda now_ns: self._stepped(board, now_ns))

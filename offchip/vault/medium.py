@@ -30,6 +30,9 @@ class MediumKind(ABC):
     has_files: ClassVar[bool] = False
     blank_byte: ClassVar[int] = 0xFF
 
+    def __repr__(self) -> str:
+        return self.name
+
     @abstractmethod
     def image(self, size: int, files: dict[str, bytes], area: bytes) -> bytes:
         """A fresh medium of ``size`` bytes that holds ``files`` (if it has files) or ``area`` (if not).

@@ -63,6 +63,9 @@ class Scheme(ABC):
     media: ClassVar[tuple[MediumKind, ...]]
     clear: ClassVar[frozenset[Chunk]] = frozenset()
 
+    def __repr__(self) -> str:
+        return self.name
+
     def goes_with(self, medium: MediumKind) -> bool:
         """The scheme can be used with this medium."""
         return medium in self.media

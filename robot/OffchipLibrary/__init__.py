@@ -2,58 +2,96 @@
 """Robot Framework library of the lab: ``Library    OffchipLibrary``.
 
 One class per topic. Keywords tagged *attacker* act and leave evidence, keywords tagged *oracle* judge, *owner* and
-*bench* keywords prepare; no keyword both acts and judges.
+*bench* keywords prepare; no keyword both acts and judges. The attackers' keywords are derived from ``offchip.attacks``.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from robot.api import logger
 from robot.api.deco import library
 from robotlibcore import DynamicCore
 
-from offchip import __version__
+from offchip import __version__, vault
+from offchip.attacks.catalogue import ATTACKS
+from offchip.errors import OffchipError
+from offchip.paths import FIRMWARE
+from offchip.scene import DEFAULT_SEED
+from offchip.vault import MediumKind, Scheme
 from OffchipLibrary.attacker import AttackerKeywords
 from OffchipLibrary.bench import BenchKeywords
 from OffchipLibrary.device_oracle import DeviceOracleKeywords
 from OffchipLibrary.lab import Lab
 from OffchipLibrary.loot_oracle import LootOracleKeywords
 from OffchipLibrary.owner import OwnerKeywords
+from OffchipLibrary.secret_oracle import SecretOracleKeywords
 from OffchipLibrary.server_oracle import ServerOracleKeywords
 from OffchipLibrary.verdict import VerdictKeywords
 
 
-@library(scope="SUITE", version=__version__, doc_format="TEXT")
-class OffchipLibrary(DynamicCore):
+def _scheme(name: str) -> Scheme:
+    """A scheme of ``offchip.vault`` by name, such as ``internal`` or ``plain``."""
+    return vault.scheme(name)
+
+
+def _medium(name: str) -> MediumKind:
+    """``sd``, ``eeprom`` or ``none``."""
+    return vault.medium(name)
+
+
+_LAST_KEYWORD = "The Run Should Be Clean"
+
+
+@library(scope="SUITE", version=__version__, doc_format="TEXT",
+         converters={Scheme: _scheme, MediumKind: _medium})
+class OffchipLibrary(DynamicCore):  # type: ignore[misc]
     """Keywords of the offchip lab.
 
     Arguments of the import:
     - ``engine``: ``embedded``, ``renode`` or ``auto``;
-    - ``elf``: the firmware;
-    - ``records``: folder for verdict records, one JSON file per test (empty: none are written).
+    - ``elf``: the firmware (empty: the lab's own);
+    - ``records``: folder for verdict records, one JSON file per test (empty: none are written);
+    - ``seed``: of keys, certificates, TLS and the device's random generator; one seed, one result.
+
+    Each test ends with `The Run Should Be Clean` as its teardown. A test about an attack is tagged with its id.
     """
 
     ROBOT_LISTENER_API_VERSION = 3
 
-    def __init__(self, engine: str = "embedded", elf: str = "", records: str = "") -> None:
+    def __init__(self, engine: str = "embedded", elf: str = "", records: str = "", seed: int = DEFAULT_SEED) -> None:
         self.ROBOT_LIBRARY_LISTENER = self
-        self.lab = Lab(engine, Path(elf) if elf else None)
+        firmware = Path(elf) if elf else FIRMWARE
+        self.lab = Lab(engine, firmware, seed)
         self._records = Path(records) if records else None
         super().__init__([
             BenchKeywords(self.lab), OwnerKeywords(self.lab), AttackerKeywords(self.lab),
             DeviceOracleKeywords(self.lab), ServerOracleKeywords(self.lab), LootOracleKeywords(self.lab),
-            VerdictKeywords(self.lab),
+            SecretOracleKeywords(self.lab), VerdictKeywords(self.lab),
         ])
 
     # listener: one record per test ---------------------------------------------------------------------------------
-    def start_test(self, data: object, result: object) -> None:
-        self.lab.start(result.parent.name, result.name)
+    def start_test(self, data: Any, result: Any) -> None:
+        self.lab.start(result.parent.name, result.name, list(result.tags))
+        if self.lab.record.attack:
+            result.tags.add(ATTACKS[self.lab.record.attack].tags())
+        if not data.has_teardown:
+            data.teardown.config(name=_LAST_KEYWORD)
 
-    def end_test(self, data: object, result: object) -> None:
-        record = self.lab.finish(result.passed)
+    def end_test(self, data: Any, result: Any) -> None:
+        try:
+            self._finish(result)
+        except (OSError, OffchipError) as error:
+            result.status = "FAIL"
+            result.message = f"the record of this test cannot be saved: {error}. {result.message}".strip()
+        finally:
+            self.lab.close()
+
+    def _finish(self, result: Any) -> None:
+        self.lab.measure()
+        self.lab.record.proven = result.passed
         for line in self.lab.transcript():
             logger.write(line, "INFO")
         if self._records is not None:
-            record.save(self._records)
-        self.lab.close()
+            self.lab.record.save(self._records)

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Literal
 
 from robot.api.deco import keyword
 
-from offchip import vault
-from offchip.board.create import DEFAULT_SEED, create_board
-from offchip.board.factory import Provisioning, provision
+from offchip.scene import Defence, Scene
+from offchip.scene.scene import OTHER_THING, THING
+from offchip.vault import EEPROM, INTERNAL, NONE, SD, MediumKind, Scheme
 from OffchipLibrary.lab import Lab
-from OffchipLibrary.stage import HOST, PORT, Stage
 
 
 class TlsVersion(Enum):
@@ -29,35 +29,46 @@ class BenchKeywords:
         self.lab = lab
 
     @keyword(tags=("bench",))
-    def given_a_device(self, scheme: str = "internal", medium: str = "none",
-                       thing: str = "thing-1", client_id: str | None = None,
-                       publish_topics: list[str] | None = None, subscribe_filters: list[str] | None = None,
-                       rdp_level: int = 0, tls: TlsVersion = TlsVersion.BOTH, interval_ms: int = 2000,
-                       certificate: str | None = None) -> None:
-        """Provision a device that is registered at the lab's broker under the narrow policy; it is not powered yet.
+    def given_a_device(self, scheme: Scheme = INTERNAL, medium: MediumKind = NONE,
+                       client_id: str | None = None, publish_topics: list[str] | None = None,
+                       subscribe_filters: list[str] | None = None, rdp_level: int = 0,
+                       tls: TlsVersion = TlsVersion.BOTH, interval_ms: int = 2000,
+                       certificate: Literal["registered", "unregistered", "foreign"] = "registered",
+                       policy: Literal["narrow", "wide"] = "narrow") -> None:
+        """Provision the device ``thing-1``; it is not powered yet. The owner has a ``thing-2`` as well.
 
         | =Argument= | =Description= |
-        | scheme | how the credentials are kept; ``offchip list schemes`` names the ways |
+        | scheme | how credentials are stored; ``offchip list schemes`` names them |
         | medium | ``none``, ``sd`` or ``eeprom`` |
-        | thing | thing name, also the MQTT client id unless ``client_id`` differs |
+        | client_id | MQTT client id, where it is not the thing's name |
         | publish_topics | default: the thing's own topic and the feed |
         | rdp_level | readout protection the factory sets: 0, 1 or 2 |
         | tls | versions the device offers |
         | interval_ms | virtual milliseconds between two rounds of telemetry |
         | certificate | ``unregistered``: signed by the owner's CA, unknown to the registry; ``foreign``: another CA's |
+        | policy | what the server lets its things do |
         """
-        stage = Stage(thing, others=("thing-2",) if thing != "thing-2" else (), interval_s=interval_ms / 1000)
-        if certificate is not None:
-            stage.use_identity(certificate)
-        board = create_board(self.lab.engine, elf=self.lab.elf, seed=DEFAULT_SEED, clock=stage.clock)
-        self.lab.install(stage, board)
-        stage.follow(board)
-        provision(board.engine, Provisioning(
-            thing_name=thing, endpoint_host=HOST, endpoint_port=PORT, credentials=stage.credentials(),
-            publish_topics=tuple(publish_topics or stage.telemetry_topics),
-            subscribe_filters=tuple(subscribe_filters or ()), scheme=vault.scheme(scheme), medium=vault.medium(medium),
-            client_id=client_id, publish_interval_ms=interval_ms, tls_versions=tls.value, rdp_level=rdp_level))
-        self.lab.record.seed = DEFAULT_SEED
-        self.lab.record.defence = {"scheme": scheme, "medium": medium}
-        if rdp_level:
-            self.lab.record.defence["other"] = f"RDP {rdp_level}"
+        scene = Scene(self.lab.seed, things=(THING, OTHER_THING), policy=policy, interval_s=interval_ms / 1000)
+        try:
+            changes = {"publish_topics": tuple(publish_topics)} if publish_topics else {}
+            device = scene.build(
+                THING, Defence(scheme, medium, rdp_level, policy),
+                None if certificate == "registered" else scene.stranger(THING, certificate),
+                engine=self.lab.engine, elf=self.lab.elf, client_id=client_id, tls_versions=tls.value,
+                subscribe_filters=tuple(subscribe_filters or ()), publish_interval_ms=interval_ms, **changes)
+            self.lab.install(scene, device)
+            # listened to where nothing may be heard; the teardown looks
+            for kind, tap in ((SD, device.board.spi_tap), (EEPROM, device.board.i2c_tap)):
+                tap.record(not device.defence.clear_on(kind))
+        except BaseException:
+            scene.close()
+            raise
+
+    @keyword(tags=("bench",))
+    def let_the_network_fail(self, milliseconds: int = 100) -> None:
+        """The access point is gone for so many virtual milliseconds, and connections with it; then it comes back."""
+        board = self.lab.board
+        assert board.modem is not None
+        board.modem.network_up = False
+        board.run(milliseconds / 1000)
+        board.modem.network_up = True

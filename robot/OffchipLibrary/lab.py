@@ -1,101 +1,182 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the keywords of one test share: the board, the internet, the broker and the record being written."""
+"""What the keywords of one test share: the scene, the device, the exploiter and the record being written."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from enum import Enum
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
-from offchip.attacks.evidence import Evidence as Fired
-from offchip.attacks.evidence import Loot
+from offchip.attacks.base import Attack
+from offchip.attacks.catalogue import ATTACKS
+from offchip.attacks.reach import Reach
 from offchip.board.board import Board
 from offchip.board.media import Eeprom, SdCard
+from offchip.broker.events import ConnectionOpened, Disconnected, Event, PublishForbidden, SubscribeForbidden
 from offchip.errors import OffchipError
-from offchip.report.record import Evidence, Record
-from OffchipLibrary.stage import Stage
+from offchip.evidence import Evidence
+from offchip.report.record import Record
+from offchip.scene import DEFAULT_SEED, Device, Scene
+from offchip.vault import MediumKind
 
 
-class Medium(Enum):
-    """A storage medium of the board."""
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment of the test: virtual time, and how much console and broker had said by then."""
 
-    SD = "sd"
-    EEPROM = "eeprom"
+    time_ns: int = 0
+    lines: int = 0
+    events: int = 0
 
 
 @dataclass
 class Lab:
-    """State of one test; :meth:`close` lets go of everything, so tests cannot lean on each other."""
+    """State of one test; :meth:`close` lets go of everything, so tests cannot lean on each other.
+
+    Attributes:
+        begun: when the test's own attack began (the last one to fire, where it has none).
+        owner_acted_ns: when the owner last did something at the server.
+    """
 
     engine: str
     elf: Path | None
+    seed: int = DEFAULT_SEED
     record: Record = field(default_factory=lambda: Record("", ""))
-    loot: Loot = field(default_factory=Loot)
-    _board: Board | None = None
-    _stage: Stage | None = None
+    begun: Mark = field(default_factory=Mark)
+    owner_acted_ns: int | None = None
+    problem: str = ""
+    _scene: Scene | None = None
+    _device: Device | None = None
+    _reach: Reach | None = None
 
     @cached_property
     def _elf_sha256(self) -> str:
         return hashlib.sha256(self.elf.read_bytes()).hexdigest() if self.elf and self.elf.is_file() else ""
 
-    def start(self, suite: str, test: str) -> None:
-        self.record = Record(f"{suite}.{test}", test)
-        self.loot = Loot()
+    def start(self, suite: str, test: str, tags: list[str]) -> None:
+        """A new test; the attack it is about is the one id of the catalogue among its tags."""
+        ids = [tag for tag in tags if tag in ATTACKS]
+        self.problem = f"a claim is about one attack, this one is tagged {', '.join(ids)}" if len(ids) > 1 else ""
+        self.record = Record(f"{suite}.{test}", test, attack=ids[0] if ids else "")
+        self.begun, self.owner_acted_ns = Mark(), None
+
+    # who takes part ------------------------------------------------------------------------------------------------
+    @property
+    def scene(self) -> Scene:
+        if self._scene is None:
+            raise OffchipError("there is no lab yet; call a keyword such as `Given A Device` first.")
+        return self._scene
+
+    @property
+    def device(self) -> Device:
+        if self._device is None:
+            raise OffchipError("there is no device yet; call a keyword such as `Given A Device` first.")
+        return self._device
+
+    @property
+    def reach(self) -> Reach:
+        """The exploiter, with this test's device in hand."""
+        if self._reach is None:
+            self._reach = Reach.into(self.scene, self.device)
+        return self._reach
 
     @property
     def board(self) -> Board:
-        if self._board is None:
-            raise OffchipError("there is no board yet; call a keyword such as `Given A Device` first.")
-        return self._board
+        return self.device.board
 
     @property
-    def stage(self) -> Stage:
-        if self._stage is None:
-            raise OffchipError("there is no lab yet; call a keyword such as `Given A Device` first.")
-        return self._stage
+    def has_device(self) -> bool:
+        return self._device is not None
 
-    def medium(self, which: Medium) -> SdCard | Eeprom:
+    def medium(self, which: MediumKind) -> SdCard | Eeprom:
         """The medium a keyword names."""
-        return self.board.sd if which is Medium.SD else self.board.eeprom
+        return self.reach.medium(which)
 
-    def install(self, stage: Stage, board: Board) -> None:
-        if self._board is not None:
+    def install(self, scene: Scene, device: Device) -> None:
+        """Raises OffchipError when the test has a device already."""
+        if self._scene is not None:
             raise OffchipError("a test has one device; write another test for another configuration.")
-        self._stage, self._board = stage, board
+        self._scene, self._device = scene, device
+        self.record.seed, self.record.defence = scene.seed, device.defence.record()
 
-    def fired(self, *evidence: Fired) -> None:
-        """Note that an attack really did something."""
+    # what happens --------------------------------------------------------------------------------------------------
+    def mark(self) -> Mark:
+        """This moment."""
+        return Mark(self.board.now_ns, len(self.board.console.lines), len(self.scene.broker.events))
+
+    def fire(self, attack: Attack) -> list[Evidence]:
+        """Let an attack happen and take its evidence.
+
+        Raises:
+            AssertionError: the attack does not apply here, or what it left behind is no evidence.
+            AttackFailed: it could not be carried out.
+        """
+        applies = attack.applies(self.device.defence)
+        if not applies:
+            raise AssertionError(f"{attack.id} does not apply: {applies.reason}")
+        begun = self.mark()
+        if self.record.attack in (attack.id, ""):
+            self.begun = begun
+        evidence = attack.fire(self.reach)
+        now_ns = self.board.now_ns
+        if not evidence:
+            raise AssertionError(f"{attack.id} left no evidence")
         for each in evidence:
-            changed = each.after or each.before
-            self.record.fired.append(Evidence(each.action, each.where, each.time_ns, len(changed), each.detail))
+            if each.attack != attack.id or not begun.time_ns <= each.time_ns <= now_ns:
+                raise AssertionError(f"{attack.id} fired from {begun.time_ns} to {now_ns} ns and left {each}")
+        self.record.add_evidence(evidence)
+        return evidence
+
+    def evidence(self) -> list[Evidence]:
+        """That of this test's own attack."""
+        return [each for each in self.record.fired if each.attack == self.record.attack]
+
+    def event_ns(self, event: Event) -> int:
+        """Virtual time of something in the broker's log."""
+        return (event.time - self.scene.clock.start) // timedelta(microseconds=1) * 1000
+
+    def cause_ns(self, ended: Disconnected) -> int | None:
+        """When that happened which made the broker end a session; None when nothing is known."""
+        log = list(self.scene.broker.events)
+        before = log[:next(at for at, each in enumerate(log) if each is ended)]
+        own = [each for each in before if isinstance(each, PublishForbidden | SubscribeForbidden)
+               and each.connection == ended.connection]
+        if own:
+            return self.event_ns(own[-1])
+        if self.owner_acted_ns is not None and self.owner_acted_ns <= self.event_ns(ended):
+            return self.owner_acted_ns
+        others = [each for each in before if isinstance(each, ConnectionOpened) and each.connection != ended.connection]
+        return self.event_ns(others[-1]) if others else None
+
+    def last_disconnect_ns(self) -> int | None:
+        """When the broker last ended a session."""
+        ended = [each for each in self.scene.broker.events.of(Disconnected) if each.client_id]
+        return self.event_ns(ended[-1]) if ended else None
 
     def saw(self, text: str) -> None:
         """Note what an oracle observed."""
         self.record.observations.append(text)
 
+    def measure(self) -> None:
+        """Bring the record's figures up to date."""
+        if self._device is not None:
+            engine = self.board.engine
+            self.record.engine = f"{engine.capabilities.name} ({engine.capabilities.version})"
+            self.record.virtual_time_ns, self.record.instructions = engine.now_ns, engine.instructions
+        self.record.elf_sha256 = self._elf_sha256
+
     def transcript(self) -> list[str]:
         """Console and broker side by side, for the log."""
-        if self._board is None:
+        if self._device is None:
             return []
-        lines = [f"{line.time_ns / 1e9:9.3f} s  {line.text}" for line in self._board.console.lines]
-        lines += [f"broker: {event}" for event in self.stage.broker.events]
-        return lines + [f"diagnostic: {each}" for each in self._board.diagnostics()]
-
-    def finish(self, passed: bool) -> Record:
-        record = self.record
-        record.proven = passed
-        if self._board is not None:
-            engine = self._board.engine
-            record.engine = f"{engine.capabilities.name} ({engine.capabilities.version})"
-            record.virtual_time_ns, record.instructions = engine.now_ns, engine.instructions
-        record.elf_sha256 = self._elf_sha256
-        return record
+        lines = [f"{line.time_ns / 1e9:9.3f} s  {line.text}" for line in self.board.console.lines]
+        lines += [f"broker: {event}" for event in self.scene.broker.events]
+        return lines + [f"diagnostic: {each}" for each in self.board.diagnostics()]
 
     def close(self) -> None:
-        if self._board is not None:
-            self._board.close()
-        if self._stage is not None:
-            self._stage.close()
-        self._board = self._stage = None
+        """Let go of scene and boards."""
+        if self._scene is not None:
+            self._scene.close()
+        self._scene = self._device = self._reach = None

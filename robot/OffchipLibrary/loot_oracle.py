@@ -3,101 +3,184 @@
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives import serialization
+import hashlib
+
 from robot.api.deco import keyword
 
 from offchip import chip_map
+from offchip.attacks.carving import FoundKey
+from offchip.attacks.debug import Memory
+from offchip.attacks.reach import ADDRESS
+from offchip.attacks.rogue import RogueBroker
 from offchip.broker import events
+from offchip.evidence import Evidence
+from offchip.scene.secrets import Secret
+from offchip.scene.witness import DebugRequest
+from offchip.vault import EEPROM, SD
 from OffchipLibrary.lab import Lab
+
+_REGIONS = {name: region for name, region in Memory.ALL.value}
 
 
 class LootOracleKeywords:
-    """Judging only, by the owner's knowledge of the true key and by the broker's log; never by the attacker's word."""
+    """Judging only: by the owner's knowledge of the true key, by reading back, by logs the attacker cannot write."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
 
-    def _true_keys(self) -> list:
-        wanted = self.lab.stage.device.key_der
-        return [each for each in self.lab.loot.keys if each.key.private_bytes(
-            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()) == wanted]
+    # keys ------------------------------------------------------------------------------------------------------------
+    @property
+    def _secret(self) -> Secret:
+        return Secret.of_key("the device's private key", self.lab.device.identity)
+
+    def _proven(self, where: str = "") -> tuple[FoundKey, Evidence]:
+        """The device's key among what was found, with the bytes it was found in, which are really at that place."""
+        public = self.lab.device.identity.certificate.public_key()
+        for key in self.lab.reach.loot.keys:
+            if key.public_key != public or where not in key.where:
+                continue
+            for each in self.lab.record.fired:
+                if each.place == key.where and self._secret.form_in(each.received) and self._is_real(each):
+                    return key, each
+        raise AssertionError(f"the device's key is not among {len(self.lab.reach.loot.keys)} keys found, "
+                             "or was never where it is said to have been found")
+
+    def _is_real(self, evidence: Evidence) -> bool:
+        """The bytes came from the place: read back, or known from the debug port's own log."""
+        place = evidence.place
+        for kind in (SD, EEPROM):
+            medium = self.lab.medium(kind)
+            bus = "spi1" if kind is SD else "i2c1"
+            if place.startswith((medium.name, bus)):
+                return bool(self._secret.form_in(medium.image))
+        digest = hashlib.sha256(evidence.received).hexdigest()
+        return any(each.sha256 == digest for each in self._requests("read"))
 
     @keyword(tags=("oracle",))
     def attacker_should_have_the_device_key(self, where: str = "") -> None:
-        """Among what was found is the device's own private key (found in ``where``, if given)."""
-        found = [each for each in self._true_keys() if where in each.where]
-        if not found:
-            raise AssertionError(f"the device's key is not among {len(self.lab.loot.keys)} keys found")
-        self.lab.saw(f"device key found in {found[0].where} at offset {found[0].offset} ({found[0].form})")
+        """Among what was found is the device's own private key (found in ``where``, if given), and it was there."""
+        key, evidence = self._proven(where)
+        self.lab.saw(f"device key found in {key.where} at offset {key.offset} ({key.form}), {evidence.action}")
 
     @keyword(tags=("oracle",))
     def attacker_should_not_have_the_device_key(self) -> None:
-        """Nothing that was found is the device's private key."""
-        found = self._true_keys()
+        """Nothing the attacker has found or read holds the device's private key in any form."""
+        public = self.lab.device.identity.certificate.public_key()
+        found = [key for key in self.lab.reach.loot.keys if key.public_key == public]
         if found:
             raise AssertionError(f"the device's key was found in {found[0].where} at offset {found[0].offset}")
-        self.lab.saw(f"device key not among the {len(self.lab.loot.keys)} keys found")
+        read = [each for each in self.lab.record.fired if each.received]
+        for each in read:
+            form = self._secret.form_in(each.received)
+            if form:
+                raise AssertionError(f"the device's key is in what was got at {each.place}, as {form}")
+        size = sum(len(each.received) for each in read)
+        self.lab.saw(f"device key neither among {len(self.lab.reach.loot.keys)} keys found nor in {size} bytes read")
 
     @keyword(tags=("oracle",))
     def attacker_should_have_been_let_in(self, topic: str) -> None:
-        """A session with the device's certificate came from outside the device, and its publish was accepted."""
-        log = self.lab.stage.broker.events
-        outside = {e.connection for e in log.of(events.ConnectionOpened) if e.peer_name == "127.0.0.1"}
+        """With the key he had found, the attacker had a session of the device, and his publish was accepted."""
+        self._proven()
+        log = self.lab.scene.broker.events
+        outside = {e.connection for e in log.of(events.ConnectionOpened) if e.peer_name == ADDRESS}
         sessions = [e for e in log.of(events.Connected) if e.connection in outside
-                    and e.certificate_id == self.lab.stage.device.certificate_id]
+                    and e.certificate_id == self.lab.device.identity.certificate_id]
         accepted = [e for e in log.of(events.PublishAccepted) if e.connection in outside and e.topic == topic]
         if not sessions or not accepted:
             raise AssertionError(f"sessions of the attacker: {sessions}; accepted publishes: {accepted}")
         self.lab.saw(f"broker: {sessions[0]}")
         self.lab.saw(f"broker: {accepted[0]}")
 
+    # the rogue server ------------------------------------------------------------------------------------------------
+    @property
+    def _rogue(self) -> RogueBroker:
+        rogue = self.lab.reach.rogue
+        if rogue is None:
+            raise AssertionError("the attacker has no server")
+        if rogue.identity.certificate_id == self.lab.scene.world.server.certificate_id:
+            raise AssertionError("the attacker's server shows the genuine server's certificate")
+        return rogue
+
     @keyword(tags=("oracle",))
     def rogue_should_have_received_device_data(self) -> None:
-        """The attacker's server has the device's telemetry."""
-        rogue = self.lab.stage.rogue
-        genuine = [m for m in rogue.messages if f'"thing":"{self.lab.stage.thing}"'.encode() in m[1]]
-        if not genuine:
-            raise AssertionError(f"the rogue got nothing; clients {rogue.clients}, failures {rogue.failures}")
+        """The attacker's server has the device's telemetry, and the device says it has published."""
+        rogue = self._rogue
+        genuine = [m for m in rogue.messages if f'"thing":"{self.lab.device.thing}"'.encode() in m[1]]
+        published = self.lab.board.console.find("^mqtt: published")
+        if not genuine or not published:
+            raise AssertionError(f"the rogue got {len(genuine)} packets, the device says it published {len(published)};"
+                                 f" clients {rogue.clients}, failures {rogue.failures}")
         self.lab.saw(f"rogue broker received {genuine[0][0]}: {genuine[0][1].decode()}")
 
     @keyword(tags=("oracle",))
-    def rogue_should_have_got_nothing(self) -> None:
-        """The device reached the rogue and ended the handshake: no client id, no message."""
-        rogue = self.lab.stage.rogue
-        if not rogue.failures:
-            raise AssertionError("the device never reached the rogue")
-        if rogue.clients or rogue.messages:
-            raise AssertionError(f"the rogue got {rogue.clients} {rogue.messages[:1]}")
-        self.lab.saw(f"rogue broker: handshake ended with {rogue.failures[0]}, nothing received")
+    def rogue_should_have_got_nothing(self, calls: int = 5, alert: int = 0) -> None:
+        """The device called the rogue at least so many times and ended each handshake: no client id, no message.
+
+        ``alert``: number of the TLS alert with which it did (0: any).
+        """
+        rogue = self._rogue
+        if rogue.clients or rogue.messages or rogue.handshakes:
+            raise AssertionError(f"the rogue got {rogue.handshakes} {rogue.clients} {rogue.messages[:1]}")
+        ended = [visit.alert for visit in rogue.visits if visit.alert]
+        if len(ended) < calls:
+            raise AssertionError(f"the device called the rogue {len(rogue.visits)} times and refused it {len(ended)} "
+                                 f"times, not {calls}")
+        wrong = [each for each in ended if alert and each[0] != alert]
+        if wrong:
+            raise AssertionError(f"the device refused the rogue with alert {wrong[0]}, not {alert}")
+        self.lab.saw(f"rogue broker: {len(ended)} handshakes ended with {set(ended) or 'nothing'}, nothing received")
 
     # debug port ------------------------------------------------------------------------------------------------------
-    def _dumps(self, region: str) -> list:
-        return [e for e in self.lab.record.fired if e.what == "dump" and e.where.startswith(region)]
+    def _requests(self, what: str) -> list[DebugRequest]:
+        return [each for each in self.lab.device.debug_port.requests if each.what == what]
+
+    def _reads(self, region: str) -> list[DebugRequest]:
+        if region not in _REGIONS:
+            raise AssertionError(f"there is no region '{region}'; there are {', '.join(_REGIONS)}")
+        return [each for each in self._requests("read") if each.address == _REGIONS[region].start]
 
     @keyword(tags=("oracle",))
     def debug_port_should_have_refused(self, region: str) -> None:
-        """Every request for this region was refused."""
-        dumps = self._dumps(region)
-        if not dumps or not all(e.detail.startswith("refused") for e in dumps):
-            raise AssertionError(f"requests for {region}: {dumps}")
-        self.lab.saw(f"debug port: {region} {dumps[-1].detail}")
+        """There were requests for this region (``flash``, ``sram``, ``ccm``), and the last one was refused."""
+        reads = self._reads(region)
+        if not reads or not reads[-1].refusal:
+            raise AssertionError(f"requests for {region}: {reads}")
+        self.lab.saw(f"debug port: {region} refused: {reads[-1].refusal}")
 
     @keyword(tags=("oracle",))
     def debug_port_should_have_given(self, region: str) -> None:
-        """The region was read."""
-        dumps = self._dumps(region)
-        if not dumps or any(e.detail.startswith("refused") for e in dumps):
-            raise AssertionError(f"requests for {region}: {dumps}")
-        self.lab.saw(f"debug port: {region}: {dumps[-1].detail}")
+        """There were requests for this region, and the last one was answered."""
+        reads = self._reads(region)
+        if not reads or reads[-1].refusal:
+            raise AssertionError(f"requests for {region}: {reads}")
+        self.lab.saw(f"debug port: {region} given, SHA-256 {reads[-1].sha256[:16]}")
+
+    @keyword(tags=("oracle",))
+    def debug_port_should_have_refused_to(self, what: str, times: int = 1) -> None:
+        """Requests of this kind (``set-rdp``, ``mass-erase``, ``write``) were made so many times, all refused."""
+        requests = self._requests(what)
+        if len(requests) < times or not all(each.refusal for each in requests):
+            raise AssertionError(f"requests to {what}: {requests}")
+        self.lab.saw(f"debug port: {len(requests)} requests to {what}, all refused")
 
     @keyword(tags=("oracle",))
     def flash_should_be_erased(self) -> None:
         """Every byte of the internal flash reads 0xFF (looked at through the back door)."""
-        flash = b"".join(self.lab.board.engine.read_memory(part.start, part.size)
-                         for part in (chip_map.BOOT, chip_map.DATA, chip_map.CODE))
-        if flash.strip(b"\xff"):
-            raise AssertionError(f"{len(flash.strip(bytes([255])))} bytes are left in the flash")
+        flash = self._flash()
+        left = len(flash) - flash.count(b"\xff")
+        if left:
+            raise AssertionError(f"{left} bytes are left in the flash")
         self.lab.saw("flash: 1 MB of FF")
+
+    @keyword(tags=("oracle",))
+    def device_key_should_be_in_the_flash(self) -> None:
+        """The internal flash still holds the device's private key (looked at through the back door)."""
+        if not self._secret.form_in(self._flash()):
+            raise AssertionError("the flash does not hold the device's private key")
+        self.lab.saw("flash: holds the device's private key")
+
+    def _flash(self) -> bytes:
+        return self.lab.board.engine.read_memory(chip_map.FLASH.start, chip_map.FLASH.size)
 
     @keyword(tags=("oracle",))
     def readout_protection_should_be(self, level: int) -> None:

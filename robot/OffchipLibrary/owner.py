@@ -3,21 +3,10 @@
 
 from __future__ import annotations
 
-from enum import Enum
-
 from robot.api.deco import keyword
 
-from OffchipLibrary.lab import Lab, Medium
-
-
-class ServerCertificate(Enum):
-    """How the server's certificate differs from the right one."""
-
-    GOOD = "good"
-    UNTRUSTED = "untrusted"
-    WRONG_HOST = "wrong-host"
-    EXPIRED = "expired"
-    NOT_YET_VALID = "not-yet-valid"
+from offchip.vault import MediumKind
+from OffchipLibrary.lab import Lab
 
 
 class OwnerKeywords:
@@ -30,6 +19,12 @@ class OwnerKeywords:
     def power_on(self) -> None:
         """Switch the supply on; the chip starts when time runs."""
         self.lab.board.power_on()
+
+    @keyword(tags=("owner",))
+    def leave_power_on(self) -> None:
+        """Switch the supply on unless it is on already."""
+        if not self.lab.board.powered:
+            self.lab.board.power_on()
 
     @keyword(tags=("owner",))
     def power_off(self) -> None:
@@ -47,7 +42,7 @@ class OwnerKeywords:
         self.lab.board.run(seconds)
 
     @keyword(tags=("owner",))
-    def insert(self, medium: Medium) -> None:
+    def insert(self, medium: MediumKind) -> None:
         """Put the medium back in."""
         self.lab.medium(medium).insert()
 
@@ -59,16 +54,10 @@ class OwnerKeywords:
     @keyword(tags=("owner",))
     def deactivate_the_device_certificate(self) -> None:
         """UpdateCertificate INACTIVE at the server, as a fleet owner does when a device is stolen."""
-        self.lab.stage.deactivate()
-
-    @keyword(tags=("owner",))
-    def use_server_certificate(self, kind: ServerCertificate) -> None:
-        """Let the endpoint present another certificate from its next connection on."""
-        evidence = self.lab.stage.serve_with(kind.value, self.lab.board)
-        if kind is not ServerCertificate.GOOD:
-            self.lab.fired(evidence)
+        self.lab.owner_acted_ns = self.lab.scene.now_ns
+        self.lab.scene.deactivate(self.lab.device.identity)
 
     @keyword(tags=("owner",))
     def publish_to_the_device(self, topic: str, payload: str) -> None:
         """Publish from the cloud's side with QoS 1."""
-        self.lab.stage.broker.publish(topic, payload.encode(), qos=1)
+        self.lab.scene.broker.publish(topic, payload.encode(), qos=1)

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from robot.api.deco import keyword
 
-from offchip.report.record import Verdict
-from offchip.report.threats import THREATS
+from offchip.report.record import Unearned, Verdict
 from OffchipLibrary.lab import Lab
 
 
@@ -17,23 +16,18 @@ class VerdictKeywords:
         self.lab = lab
 
     @keyword(tags=("oracle",))
-    def the_attack_is(self, *attacks: str) -> None:
-        """Name the attack ids this test is about (rows of the matrix), e.g. ``A01``."""
-        for attack in attacks:
-            if attack not in THREATS:
-                raise AssertionError(f"there is no attack {attack}; known are {', '.join(THREATS)}")
-        self.lab.record.attacks = list(attacks)
-
-    @keyword(tags=("oracle",))
     def verdict_should_be(self, expected: Verdict, reason: str) -> None:
-        """Close the test with a verdict; without evidence that the attack fired it is *not run* and the test fails.
+        """Close the test with a verdict on the attack it is tagged with.
+
+        It counts only on evidence of that attack, on what oracles observed after it fired, and on a device that ran.
+        A second verdict is an error.
 
         | =Argument= | =Description= |
         | expected | ``held``, ``broken`` or ``degraded``: what the oracles before this line showed |
         | reason | one line for the report |
         """
-        self.lab.record.judge(expected, reason)
-        if self.lab.record.verdict is not expected:
-            raise AssertionError(f"verdict is {self.lab.record.verdict}: {self.lab.record.reason}")
-        if not self.lab.record.observations:
-            raise AssertionError("no oracle has observed anything; a verdict needs more than the attacker's word")
+        self.lab.measure()
+        try:
+            self.lab.record.judge(expected, reason)
+        except Unearned as error:
+            raise AssertionError(str(error)) from None

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attacks by somebody who is, or claims to be, the device."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from offchip.attacks.base import Applies, Attack, AttackFailed, Need
+from offchip.attacks.medium import await_or_fail
+from offchip.attacks.reach import ADDRESS, Reach
+from offchip.broker import events
+from offchip.broker.client import MqttClient
+from offchip.evidence import Evidence
+from offchip.network.proxy import Direction, Proxy
+from offchip.pki import Identity
+from offchip.scene.defence import Defence
+
+
+@dataclass(slots=True)
+class Session:
+    """What an ordinary MQTT client of the attacker's met. ``sent``, ``received``: on the level of MQTT and alerts."""
+
+    sent: bytes = b""
+    received: bytes = b""
+    story: list[str] = field(default_factory=list)
+
+
+def use_identity(scene: Reach, identity: Identity | None, client_id: str, publish: tuple[str, bytes] | None = None,
+                 subscribe: str = "") -> Session:
+    """Connect from anywhere on the internet with this identity (None: without a certificate), then leave."""
+    client = MqttClient(client_id, identity, (scene.trusted,), scene.host, seed=f"attacker {scene.thing}")
+    session = Session(sent=b"CONNECT " + client_id.encode())
+    client.connect(scene.server, ADDRESS)
+    session.received += b"" if client.connack is None else b"CONNACK %d " % client.connack
+    session.received += b"".join(b"alert %d %s " % (number, name.encode()) for way, number, name in client.alerts
+                                 if way == "received")
+    if client.connected and subscribe:
+        session.sent += b" SUBSCRIBE " + subscribe.encode()
+        session.received += b"SUBACK " if client.subscribe(subscribe) else b"closed "
+    if client.connected and publish:
+        topic, payload = publish
+        session.sent += b" PUBLISH " + topic.encode() + b" " + payload
+        session.received += b"PUBACK " if client.publish(topic, payload) else b"closed "
+    session.received += b"".join(b"PUBLISH " + each.topic.encode() + b" " + each.payload for each in client.messages)
+    client.disconnect()
+    return session
+
+
+def stolen_identity(scene: Reach) -> Identity:
+    """What the attacker has found. Raises AttackFailed when it is no usable pair."""
+    identity = scene.loot.identity
+    if identity is None:
+        raise AttackFailed("the attacker has found no private key with its certificate; he cannot be the device")
+    return identity
+
+
+def device_run(attack: Attack, scene: Reach, what: str, arrived: Callable[[events.Event], bool]) -> list[Evidence]:
+    """Let the device run, its line to the server recorded, until the server has ``arrived`` in its log."""
+    line = Proxy(scene.server)
+    scene.board.internet.redirect(scene.host, scene.port, line)
+    known = len(scene.arrived())
+    if not scene.board.powered:
+        scene.board.power_on()
+    await_or_fail(scene, lambda: any(arrived(event) for event in scene.arrived()[known:]), what)
+    scene.board.internet.restore(scene.host, scene.port)
+    return [attack.note(scene, what, scene.address, "as seen on the device's line", sent=line.recorded(
+        Direction.TO_SERVER), received=line.recorded(Direction.TO_DEVICE))]
+
+
+class Forgery(Enum):
+    """How well the attacker's data is made."""
+
+    CARELESS = "careless"
+    PLAUSIBLE = "plausible"
+
+
+@dataclass(frozen=True)
+class CloneIdentity(Attack):
+    """Be the device, with the key the attacker has found, and publish in its name.
+
+    ``forgery``: ``careless`` data has a time of 1970; ``plausible`` data looks like the first packet after a reboot.
+    """
+
+    id, title, keyword = "A08", "clone the credentials to a second client", "Connect As The Device"
+    needs = (Need.INTERNET,)
+    psa, emb3d, cwe = "T.DIRECT_READ", "TID-108, TID-214", (522, 294)
+    topic: str = "offchip/feed"
+    forgery: Forgery = Forgery.PLAUSIBLE
+
+    def applies(self, defence: Defence) -> Applies:
+        return Applies(True, "the server cannot tell who holds a key")
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        time = int(scene.now().timestamp()) if self.forgery is Forgery.PLAUSIBLE else 1
+        payload = json.dumps({"thing": scene.thing, "seq": 1, "time": time, "temperature": 99.0}).encode()
+        session = use_identity(scene, stolen_identity(scene), scene.thing, (self.topic, payload))
+        return [self.note(scene, "connect as the device", scene.address, f"{self.forgery.value} data",
+                          sent=session.sent, received=session.received or b"nothing")]
+
+
+class Who(Enum):
+    """Who turns to the server."""
+
+    DEVICE = "device"
+    THIEF = "thief"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True)
+class ReturnAfterDeactivation(Attack):
+    """Go on with a certificate the owner has deactivated: the device itself, or the thief of its key."""
+
+    id, title, keyword = "A19", "deactivated device goes on", "Return After Deactivation"
+    needs = (Need.INTERNET,)
+    psa, emb3d, cwe = "-", "TID-316 ~", (299,)
+    who: Who = Who.DEVICE
+
+    def applies(self, defence: Defence) -> Applies:
+        return Applies(True, "a certificate lies with its device until that is destroyed")
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        if self.who is Who.DEVICE:
+            return device_run(self, scene, "present the certificate", lambda event: isinstance(
+                event, events.TlsFailed | events.CertificateRefused | events.Connected))
+        session = use_identity(scene, stolen_identity(scene), scene.thing, ("offchip/feed", b"forged"))
+        return [self.note(scene, "connect as the device", scene.address, sent=session.sent,
+                          received=session.received or b"nothing")]
+
+
+@dataclass(frozen=True)
+class ExceedRights(Attack):
+    """Turn to the server with an identity, a client id, a topic or a filter that one has no right to.
+
+    | =Argument= | =Description= |
+    | who | ``device``: altered, it runs until its request has reached the server; |
+    | | ``thief``: with the key he has found; ``nobody``: without a certificate |
+    | publish | topic to publish on |
+    | subscribe | filter to subscribe to |
+    | client_id | name to connect under, default the device's |
+    """
+
+    id, title, keyword = "A21", "stolen or foreign identity against the policy", "Exceed The Rights"
+    needs = (Need.DEVICE, Need.INTERNET)
+    psa, emb3d, cwe = "-", "~ TID-406", (284,)
+    who: Who = Who.DEVICE
+    publish: str = ""
+    subscribe: str = ""
+    client_id: str = ""
+
+    def applies(self, defence: Defence) -> Applies:
+        return Applies(True, f"the server decides, here by the {defence.policy} policy")
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        if self.who is Who.DEVICE:
+            return device_run(self, scene, f"request {self._goal}", self._arrived)
+        identity = stolen_identity(scene) if self.who is Who.THIEF else None
+        publish = (self.publish, b"forged") if self.publish else None
+        session = use_identity(scene, identity, self.client_id or scene.thing, publish, self.subscribe)
+        return [self.note(scene, f"request {self._goal}", scene.address, f"by the {self.who.value}", sent=session.sent,
+                          received=session.received or b"nothing")]
+
+    @property
+    def _goal(self) -> str:
+        if self.publish:
+            return f"publish on {self.publish}"
+        if self.subscribe:
+            return f"subscribe to {self.subscribe}"
+        return f"session as {self.client_id}" if self.client_id else "session"
+
+    def _arrived(self, event: events.Event) -> bool:
+        if self.publish:
+            return isinstance(event, events.PublishAccepted | events.PublishForbidden) and event.topic == self.publish
+        if self.subscribe:
+            return isinstance(event, events.SubscribeAccepted | events.SubscribeForbidden) \
+                and event.topic_filter == self.subscribe
+        if self.client_id:
+            return isinstance(event, events.Connected | events.ConnectRefused) and event.client_id == self.client_id
+        return isinstance(event, events.TlsFailed | events.CertificateRefused | events.Connected)

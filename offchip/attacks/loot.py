@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an attacker has brought home."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from offchip.attacks.carving import FoundCertificate, FoundKey, carve, carve_scalars
+from offchip.pki import Identity
+
+
+@dataclass(slots=True)
+class Loot:
+    """Keys and certificates; each once, where it was first found."""
+
+    keys: list[FoundKey] = field(default_factory=list)
+    certificates: list[FoundCertificate] = field(default_factory=list)
+
+    def search(self, data: bytes, where: str) -> str:
+        """Carve ``data`` and keep what is new; returns what was in it, in one sentence."""
+        keys, certificates = carve(data, where)
+        known = {key.scalar for key in self.keys}
+        self.keys += [key for key in keys if key.scalar not in known]
+        held = {each.certificate for each in self.certificates}
+        self.certificates += [each for each in certificates if each.certificate not in held]
+        return f"{len(data)} bytes, {len(keys)} private keys and {len(certificates)} certificates in them"
+
+    def search_scalars(self, data: bytes, where: str) -> None:
+        """Look for the bare scalar of any certificate found so far, as crypto libraries keep it in RAM."""
+        known = {key.scalar for key in self.keys}
+        publics = [each.public_key for each in self.certificates
+                   if isinstance(each.public_key, ec.EllipticCurvePublicKey)]
+        self.keys += [key for key in carve_scalars(data, publics, where) if key.scalar not in known]
+
+    @property
+    def identity(self) -> Identity | None:
+        """A private key with the certificate it belongs to: enough to be the device. None without such a pair."""
+        for certificate in self.certificates:
+            for key in self.keys:
+                if key.public_key == certificate.public_key:
+                    return Identity(certificate.certificate, key.key)
+        return None

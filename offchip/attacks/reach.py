@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far an exploiter reaches into a scene.
+
+He has the device, his own authority and servers, what he has found, and what everybody may know. There is no way from
+here to the owner: not to the CA's key, nor to the registry, nor to the device's own identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography import x509
+
+from offchip.attacks.loot import Loot
+from offchip.attacks.rogue import RogueBroker
+from offchip.board.board import Board
+from offchip.board.media import Eeprom, SdCard
+from offchip.broker.events import Event
+from offchip.engines.protocol import DebugPort
+from offchip.errors import OffchipError
+from offchip.network.internet import Service
+from offchip.pki import Authority, Identity
+from offchip.scene import HOST, PORT, Device, Scene
+from offchip.scene.seeds import derive
+from offchip.vault import EEPROM, SD, MediumKind
+
+#: the attacker's address on the internet (RFC 5737)
+ADDRESS = "203.0.113.7"
+
+
+class AttackFailed(OffchipError):
+    """The action could not be carried out, or did not reach its target (not: it brought nothing)."""
+
+
+@dataclass(slots=True)
+class Reach:
+    """An exploiter with one device in hand.
+
+    Attributes:
+        board: media, buses, console, power; its modem's network.
+        debug_port: SWD.
+        thing: the thing's name, as printed on the device and on its console.
+        trusted: the owner's CA certificate, which is public.
+        authority: the attacker's own.
+        granted: server certificates with keys he may have come by, by kind (premises of A17 and A18).
+        arrived: what the server received so far, only to know when an action has reached it.
+        loot: what he has found.
+        rogue: his server, once it stands.
+    """
+
+    board: Board
+    debug_port: DebugPort
+    thing: str
+    trusted: x509.Certificate
+    authority: Authority
+    granted: Callable[[str], Identity]
+    arrived: Callable[[], list[Event]] = field(repr=False)
+    now: Callable[[], datetime] = field(repr=False)
+    loot: Loot = field(default_factory=Loot)
+    rogue: RogueBroker | None = None
+    host: str = HOST
+    port: int = PORT
+
+    @classmethod
+    def into(cls, scene: Scene, device: Device) -> Reach:
+        """The exploiter of this scene with this device in hand."""
+        return cls(device.board, device.debug_port, device.thing, scene.authority.root.certificate,
+                   Authority(derive(scene.seed, "attacker"), "rogue"), scene.lost_server,
+                   lambda: list(scene.broker.events), scene.utc)
+
+    @property
+    def address(self) -> str:
+        """Where the device believes its server to be."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def server(self) -> Service:
+        """The genuine server, reached from anywhere on the internet."""
+        return self.board.internet.service(self.host, self.port)
+
+    def medium(self, which: MediumKind) -> SdCard | Eeprom:
+        """The medium in the attacker's reader. Raises AttackFailed for ``none``."""
+        if which not in (SD, EEPROM):
+            raise AttackFailed(f"there is no medium '{which.name}'; name sd or eeprom")
+        return self.board.sd if which is SD else self.board.eeprom
+
+    def start(self) -> None:
+        """Let the device start anew: power on, or power cycle."""
+        if self.board.powered:
+            self.board.power_cycle()
+        else:
+            self.board.power_on()
+
+    def answer_as_server(self, identity: Identity) -> RogueBroker:
+        """Spoof the endpoint's name: from now on it leads to a server of the attacker's that shows ``identity``."""
+        self.rogue = RogueBroker(identity)
+        self.board.internet.redirect(self.host, self.port, self.rogue)
+        return self.rogue

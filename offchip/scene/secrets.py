@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What nobody may see, and finding it in whatever form it leaks: raw, hexadecimal, base64, whole or in part."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from offchip.pki import Identity
+
+#: so many consecutive bytes of a secret do not occur by chance
+_WINDOW = 8
+#: base64 digits that stand for at least _WINDOW bytes, whatever the alignment
+_WINDOW64 = 12
+_NOT_HEX = re.compile(rb"0x|[^0-9a-f]")
+_NOT_BASE64 = re.compile(rb"[^0-9A-Za-z+/]")
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """``values``: the secret and its other spellings (byte orders), as raw bytes."""
+
+    name: str
+    values: tuple[bytes, ...] = field(repr=False)
+
+    @classmethod
+    def of_key(cls, name: str, identity: Identity) -> Secret:
+        """A private key: its scalar, or the primes of an RSA key, in both byte orders.
+
+        Every container (SEC1, PKCS#8, PEM) holds one of them.
+        """
+        key = identity.key
+        if isinstance(key, ec.EllipticCurvePrivateKey):
+            numbers = [key.private_numbers().private_value]
+        else:
+            assert isinstance(key, rsa.RSAPrivateKey)
+            private = key.private_numbers()
+            numbers = [private.p, private.q, private.d]
+        values = []
+        for number in numbers:
+            size = max(32, -(-number.bit_length() // 8))
+            values += [number.to_bytes(size, "big"), number.to_bytes(size, "little")]
+        return cls(name, tuple(values))
+
+    @classmethod
+    def of_text(cls, name: str, text: str) -> Secret:
+        """A passphrase. Raises ValueError when it is too short to be told from chance."""
+        if len(text.encode()) < _WINDOW:
+            raise ValueError(f"{name}: {len(text.encode())} bytes cannot be told from chance; take {_WINDOW} or more")
+        return cls(name, (text.encode(),))
+
+    def form_in(self, data: bytes) -> str:
+        """In which form any eight consecutive bytes of it occur in ``data``; '' when they do not."""
+        if not data.strip(data[:1]):
+            return ""  # nothing but one byte over and over: an empty medium
+        digits = _NOT_HEX.sub(b"", data.lower())
+        letters = _NOT_BASE64.sub(b"", data)
+        for value in self.values:
+            if _any_window(value, data, _WINDOW):
+                return "raw bytes"
+            if _any_window(value.hex().encode(), digits, 2 * _WINDOW):
+                return "hexadecimal digits"
+            for shift in range(3):
+                # the first and the last digits depend on the neighbours
+                spelled = base64.b64encode(bytes(shift) + value)[4 if shift else 0:].rstrip(b"=")[:-1]
+                if _any_window(spelled, letters, _WINDOW64):
+                    return "base64 digits"
+        return ""
+
+
+def _any_window(needle: bytes, hay: bytes, length: int) -> bool:
+    """Any ``length`` consecutive bytes of ``needle`` are in ``hay``: each window of that length is tried."""
+    if len(hay) < length:
+        return False
+    if len(hay) > 1 << 20:  # windows that do not overlap: a whole secret holds several of them
+        return any(needle[at:at + length] in hay for at in range(0, len(needle) - length + 1, length))
+    return any(needle[at:at + length] in hay for at in range(len(needle) - length + 1))
+
+
+def find(secrets: list[Secret], data: bytes) -> list[str]:
+    """One sentence per secret that is in ``data``."""
+    return [f"{secret.name} as {form}" for secret in secrets if (form := secret.form_in(data))]
