@@ -1,0 +1,504 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each oracle in a world where what it vouches for is not so."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from offchip.attacks.client import CloneIdentity, Forgery
+from offchip.attacks.debug import DumpMemory, Lowering, LowerProtection, Memory
+from offchip.attacks.medium import ReadMedium
+from offchip.attacks.rogue import Visit
+from offchip.broker import events
+from offchip.engines.protocol import Diagnostic, Transfer
+from offchip.errors import BoardError
+from offchip.evidence import Evidence
+from offchip.report.record import Verdict
+from offchip.vault import EEPROM, PLAIN, SD
+from tests.known_bad.worlds import World, dead, fails
+
+WAITING = "state: waiting reason=tls retry_ms={}"
+REFUSED = "tls: refused reason=expired"
+
+
+@pytest.fixture
+def world() -> Iterator[Callable[..., World]]:
+    made: list[World] = []
+
+    def make(*tags: str, elf: Path | None = None, **options: object) -> World:
+        made.append(World(*tags, **({"elf": elf} if elf else {})))
+        return made[-1].given(**options)
+
+    yield make
+    for each in made:
+        each.lab.close()
+
+
+Make = Callable[..., World]
+
+
+# console -----------------------------------------------------------------------------------------------------------
+@fails("Console Should Show", "Device Should Wait With Reason")
+def test_a_dead_device_shows_nothing(world: Make, tmp_path: Path) -> None:
+    bad = world(elf=dead(tmp_path))
+    bad.lab.board.power_on()
+    with pytest.raises(BoardError, match="did not happen"):
+        bad.device.console_should_show("^boot: ", timeout=1)
+    bad.say(WAITING.format(5))
+    with pytest.raises(BoardError, match="did not happen"):
+        bad.device.device_should_wait_with_reason("mqtt", timeout=1)
+
+
+@fails("Console Should Never Have Shown")
+def test_a_console_that_showed_it_or_showed_nothing(world: Make) -> None:
+    bad = world()
+    with pytest.raises(AssertionError, match="nothing at all"):
+        bad.device.console_should_never_have_shown("secret")
+    bad.say("boot: offchip", "a secret")
+    with pytest.raises(AssertionError, match="showed 'a secret'"):
+        bad.device.console_should_never_have_shown("secret")
+    bad.device.console_should_never_have_shown("passphrase")
+
+
+@fails("Device Should Stay Alive")
+def test_one_line_is_no_life_and_a_restart_neither(world: Make, tmp_path: Path) -> None:
+    bad = world(elf=dead(tmp_path))
+    bad.lab.board.power_on()
+    with pytest.raises(AssertionError, match="0 attempts"):
+        bad.device.device_should_stay_alive(1)
+    for lines, complaint in ((["state: waiting reason=tls retry_ms=5"], "1 attempts"),
+                             (["hall: open"] * 9, "0 attempts"),
+                             (["mqtt: published topic=a", "boot: offchip"], "restart")):
+        bad.lab.board.on_slice.append(_once(bad, lines))
+        with pytest.raises(AssertionError, match=complaint):
+            bad.device.device_should_stay_alive(1)
+    bad.lab.board.on_slice.append(_once(bad, ["mqtt: published topic=a"] * 2))
+    bad.device.device_should_stay_alive(1)
+
+
+def _once(bad: World, lines: list[str]) -> Callable[[int], None]:
+    left = list(lines)
+
+    def speak(now_ns: int) -> None:
+        while left:
+            bad.say(left.pop(0), at_ms=now_ns // 1_000_000)
+
+    return speak
+
+
+@fails("Device Should Fail Every Attempt")
+@pytest.mark.parametrize(("change", "complaint"), [
+    ((4, "tls: refused reason=host-name"), "attempt 5 failed without"),
+    ((2, "mqtt: connected"), "came to a session"),
+    ((4, "mqtt: published topic=a"), "came to a session"),
+])
+def test_an_attempt_that_is_not_like_the_first(world: Make, change: tuple[int, str], complaint: str) -> None:
+    bad = world()
+    lines = [[REFUSED, WAITING.format(5)] for _ in range(5)]
+    lines[change[0]][0] = change[1]
+    bad.say(*sum(lines, []))
+    with pytest.raises(AssertionError, match=complaint):
+        bad.device.device_should_fail_every_attempt("^tls: refused reason=expired", timeout=1)
+
+
+@fails("Device Should Fail Every Attempt")
+def test_four_attempts_are_not_five(world: Make) -> None:
+    bad = world()
+    bad.say(*[REFUSED, WAITING.format(5)] * 4)
+    with pytest.raises(BoardError, match="5 failed attempts"):
+        bad.device.device_should_fail_every_attempt("^tls: refused", timeout=1)
+    bad.say(REFUSED, WAITING.format(5))
+    bad.device.device_should_fail_every_attempt("^tls: refused", timeout=1)
+
+
+@fails("Device Should Publish")
+def test_a_device_that_only_says_it_published(world: Make) -> None:
+    bad = world()
+    bad.say("mqtt: published topic=offchip/feed seq=1 qos=0")
+    with pytest.raises(AssertionError, match="accepted 0"):
+        bad.device.device_should_publish("offchip/feed", timeout=1)
+
+
+@fails("Device Should Have Kept Its Back Off")
+@pytest.mark.parametrize(("lines", "complaint"), [
+    ([(0, WAITING.format(900)), (500, "modem: ready")], "came after"),
+    ([(0, WAITING.format(1001))], "more than 1000 ms"),
+    ([(0, WAITING.format(0))], "or none"),
+    ([(0, WAITING.format(900)), (901, REFUSED), (902, WAITING.format(1900)), (1500, REFUSED)], "came after"),
+    ([(0, WAITING.format(900)), (901, REFUSED), (902, WAITING.format(2001))], "more than 2000 ms"),
+    ([(0, WAITING.format(900)), (100, "hall: open"), (200, "modem: ready")], "came after"),
+])
+def test_a_back_off_announced_and_not_kept(world: Make, lines: list[tuple[int, str]], complaint: str) -> None:
+    bad = world()
+    for at_ms, text in lines:
+        bad.say(text, at_ms=at_ms)
+    with pytest.raises(AssertionError, match=complaint):
+        bad.device.device_should_have_kept_its_back_off()
+
+
+def test_a_back_off_kept_or_cut_by_a_power_cycle(world: Make) -> None:
+    good = world()
+    good.say(WAITING.format(900), at_ms=0)
+    good.say("modem: ready", WAITING.format(1900), at_ms=901)
+    good.say("boot: offchip reset=power-on", at_ms=1000)
+    good.say(WAITING.format(1000), at_ms=1100)
+    good.device.device_should_have_kept_its_back_off()
+
+
+@fails("Device Should Have Lost Its Session")
+def test_a_session_lost_too_late_or_never(world: Make) -> None:
+    bad = world()
+    bad.say("mqtt: closed", at_ms=700)
+    with pytest.raises(AssertionError, match="disconnected nobody"):
+        bad.device.device_should_have_lost_its_session()
+    bad.say("mqtt: closed", at_ms=700)
+    bad.at_ms(100)
+    bad.lab.scene.broker.log(events.Disconnected(events.DisconnectReason.FORBIDDEN_ACCESS, "thing-1"))
+    with pytest.raises(AssertionError, match="after 600.0 ms"):
+        bad.device.device_should_have_lost_its_session(within_ms=500)
+
+
+@fails("Models Should Have No Complaints")
+@pytest.mark.parametrize("kind", ["unmodelled", "violation", "fault", "lockup"])
+def test_a_model_that_complains(world: Make, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    bad = world()
+    monkeypatch.setattr(bad.lab.board, "diagnostics", lambda: [Diagnostic(kind, "spi1", "what", 0, 0)])
+    with pytest.raises(AssertionError, match=kind):
+        bad.device.models_should_have_no_complaints()
+
+
+# secrets -----------------------------------------------------------------------------------------------------------
+@fails("Console Should Have Shown No Secret")
+@pytest.mark.parametrize("form", ["der", "pem", "sec1", "hex", "HEX", "0x", "base64", "scalar", "reversed", "half",
+                                  "lines", "passphrase", "passphrase-hex", "ca"])
+def test_a_console_that_shows_a_secret(world: Make, form: str) -> None:
+    bad = world()
+    identity = bad.lab.device.identity
+    scalar = identity.key.private_numbers().private_value.to_bytes(32, "big")  # type: ignore[union-attr]
+    passphrase = bad.lab.device.provisioning.wifi_passphrase.encode()
+    shown = {
+        "der": identity.key_der, "pem": identity.key_pem, "sec1": identity.key_sec1_der,
+        "hex": scalar.hex().encode(), "HEX": scalar.hex(" ").upper().encode(),
+        "0x": b", ".join(b"0x%02x" % value for value in scalar[::-1]), "base64": base64.b64encode(b"ab" + scalar),
+        "scalar": scalar, "reversed": scalar[::-1], "half": scalar[7:23],
+        "lines": b"\r\n".join(b"key: " + scalar[at:at + 16].hex().encode() for at in (0, 16)),
+        "passphrase": b"modem: joined with " + passphrase, "passphrase-hex": passphrase.hex().encode(),
+        "ca": bad.lab.scene.authority.root.key_pem}[form]
+    bad.say("boot: offchip", "config: scheme=internal")
+    bad.secret.console_should_have_shown_no_secret()
+    for value in b"debug: " + shown + b"\r\n":
+        bad.lab.board.console.feed(value, 0)
+    with pytest.raises(AssertionError, match="the console of thing-1 showed"):
+        bad.secret.console_should_have_shown_no_secret()
+
+
+@fails("Secrets Should Be Only Where The Scheme Puts Them")
+@pytest.mark.parametrize("kind", [SD, EEPROM])
+@pytest.mark.parametrize("form", ["pem", "der", "reversed"])
+def test_a_key_on_a_medium_that_may_not_have_it(world: Make, kind: object, form: str) -> None:
+    bad = world()
+    identity = bad.lab.device.identity
+    bad.secret.secrets_should_be_only_where_the_scheme_puts_them()
+    content = {"pem": identity.key_pem, "der": identity.key_der, "reversed": identity.key_der[36:68][::-1]}[form]
+    bad.lab.reach.medium(kind).write(5000, content)  # type: ignore[arg-type]
+    with pytest.raises(AssertionError, match="internal forbids it"):
+        bad.secret.secrets_should_be_only_where_the_scheme_puts_them()
+
+
+@fails("Secrets Should Be Only Where The Scheme Puts Them")
+def test_a_key_on_a_bus_that_may_not_have_it(world: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = world(scheme=PLAIN, medium=SD)
+    bad.secret.secrets_should_be_only_where_the_scheme_puts_them()
+    written = " ".join(f"{value:02X}+" for value in bad.lab.device.identity.key_der)
+    tap = bad.lab.board.i2c_tap
+    monkeypatch.setattr(tap, "drain", lambda: [Transfer("i2c1", 1, text=f"S A0+ 00+ 00+ Sr A1+ {written} P")])
+    with pytest.raises(AssertionError, match="eeprom bus"):
+        bad.secret.secrets_should_be_only_where_the_scheme_puts_them()
+
+
+@fails("The Run Should Be Clean")
+def test_a_run_that_is_not_clean(world: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AssertionError, match="is about A09 and has no verdict"):
+        world("A09").secret.the_run_should_be_clean()
+    with pytest.raises(AssertionError, match="tagged A01, A02"):
+        world("A01", "A02").secret.the_run_should_be_clean()
+    for keyword in ("models_should_have_no_complaints", "device_should_have_kept_its_back_off"):
+        with monkeypatch.context() as patch, pytest.raises(AssertionError, match=keyword):
+            patch.setattr(f"OffchipLibrary.secret_oracle.DeviceOracleKeywords.{keyword}", _refuse(keyword))
+            world().secret.the_run_should_be_clean()
+    bad = world()
+    bad.say(bad.lab.device.provisioning.wifi_passphrase)
+    with pytest.raises(AssertionError, match="passphrase"):
+        bad.secret.the_run_should_be_clean()
+    bad = world()
+    bad.lab.board.sd.write(0, bad.lab.device.identity.key_der)
+    with pytest.raises(AssertionError, match="forbids"):
+        bad.secret.the_run_should_be_clean()
+    world().secret.the_run_should_be_clean()
+
+
+def _refuse(text: str) -> Callable[..., None]:
+    def keyword(*arguments: object) -> None:
+        raise AssertionError(text)
+    return keyword
+
+
+# server ------------------------------------------------------------------------------------------------------------
+@fails("Broker Should Have Sent Alert", "Broker Should Have Refused The Certificate",
+       "Broker Should Have Refused The Connect")
+def test_what_the_broker_did_before_the_attack_does_not_count(world: Make) -> None:
+    bad = world("A01")
+    log = bad.lab.scene.broker.log
+
+    def happens() -> None:
+        log(events.TlsAlert("sent", 48, "unknown_ca"))
+        log(events.TlsAlert("received", 42, "bad_certificate"))
+        log(events.CertificateRefused("status INACTIVE", "c"))
+        log(events.ConnectRefused(None, "policy", "thing-2"))
+
+    happens()
+    bad.fire(ReadMedium(SD))
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="did not send alert"):
+            bad.server.broker_should_have_sent_alert(42, "bad_certificate")
+        for times in (1, 2):
+            with pytest.raises(AssertionError, match="were refused with 'INACTIVE'"):
+                bad.server.broker_should_have_refused_the_certificate("INACTIVE", times)
+            with pytest.raises(AssertionError, match="CONNECTs of thing-2"):
+                bad.server.broker_should_have_refused_the_connect("thing-2", times)
+        with pytest.raises(AssertionError, match="did not send alert"):
+            bad.server.broker_should_have_sent_alert(48, "unknown_ca")
+    happens()
+    bad.server.broker_should_have_sent_alert(48, "unknown_ca")
+    bad.server.broker_should_have_refused_the_certificate("INACTIVE")
+    bad.server.broker_should_have_refused_the_connect("thing-2")
+    with pytest.raises(AssertionError, match="1 certificates"):
+        bad.server.broker_should_have_refused_the_certificate("INACTIVE", 2)
+
+
+@fails("Broker Should Have Disconnected")
+def test_a_session_that_went_on_for_a_while(world: Make) -> None:
+    bad = world()
+    log, reason = bad.lab.scene.broker.log, events.DisconnectReason.FORBIDDEN_ACCESS
+    with pytest.raises(AssertionError, match="no session of thing-1 ended"):
+        bad.server.broker_should_have_disconnected("thing-1", reason)
+    log(events.PublishForbidden("thing-1", "offchip/third", "iot:Publish"), 7)
+    bad.at_ms(250)
+    log(events.Disconnected(reason, "thing-1"), 7)
+    with pytest.raises(AssertionError, match="after 250.0 ms, not 100"):
+        bad.server.broker_should_have_disconnected("thing-1", reason)
+    with pytest.raises(AssertionError, match="no session of thing-1 ended"):
+        bad.server.broker_should_have_disconnected("thing-1", events.DisconnectReason.AUTH_ERROR)
+    bad.server.broker_should_have_disconnected("thing-1", reason, within_ms=250)
+
+
+@fails("Broker Should Have Forbidden Publishing", "Broker Should Have Forbidden Subscribing")
+def test_a_request_that_was_forbidden_once_and_allowed_once(world: Make) -> None:
+    bad = world()
+    log = bad.lab.scene.broker.log
+    for _ in range(2):
+        with pytest.raises(AssertionError, match="forbidden, "):
+            bad.server.broker_should_have_forbidden_publishing("offchip/third")
+        with pytest.raises(AssertionError, match="forbidden, "):
+            bad.server.broker_should_have_forbidden_subscribing("offchip/#")
+        log(events.PublishForbidden("thing-1", "offchip/third", "iot:Publish"))
+        log(events.SubscribeForbidden("thing-1", "offchip/#"))
+        log(events.PublishAccepted("thing-1", "offchip/third", b"", 0, 0))
+        log(events.SubscribeAccepted("thing-1", "offchip/#", 1))
+
+
+@fails("Broker Should Never Have Connected", "Broker Should Have Sessions")
+def test_a_session_that_should_not_be(world: Make) -> None:
+    bad = world()
+    bad.lab.scene.broker.log(events.Connected("thing-1", "c", "thing-1", False))
+    with pytest.raises(AssertionError, match="accepted a session"):
+        bad.server.broker_should_never_have_connected("thing-1")
+    for count in (0, 2):
+        with pytest.raises(AssertionError, match="1 sessions of thing-1"):
+            bad.server.broker_should_have_sessions("thing-1", count)
+
+
+@fails("Processor Should Have Accepted", "Processor Should Have Counted Rogue Packets",
+       "Processor Should Have Believed The Forgery")
+def test_a_processor_that_saw_nothing_and_one_that_saw_through_it(world: Make) -> None:
+    bad = world(scheme=PLAIN, medium=EEPROM)
+    with pytest.raises(AssertionError, match="accepted 0 packets"):
+        bad.server.processor_should_have_accepted("thing-1")
+    with pytest.raises(AssertionError, match="counted 0 rogue"):
+        bad.server.processor_should_have_counted_rogue_packets()
+    with pytest.raises(AssertionError, match="0 believed"):
+        bad.server.processor_should_have_believed_the_forgery()
+    bad.fire(ReadMedium(EEPROM))
+    bad.fire(CloneIdentity(forgery=Forgery.CARELESS))
+    with pytest.raises(AssertionError, match="1 forged packets: 0 believed"):
+        bad.server.processor_should_have_believed_the_forgery()
+    bad.server.processor_should_have_counted_rogue_packets()
+
+
+# loot --------------------------------------------------------------------------------------------------------------
+@fails("Attacker Should Have The Device Key", "Attacker Should Have Been Let In")
+@pytest.mark.parametrize("place", ["sdcard", "eeprom", "flash 0x08000000", "spi1 block 7"])
+def test_an_attacker_who_was_handed_the_key(world: Make, place: str) -> None:
+    bad = world("A01")
+    with pytest.raises(AssertionError, match="not among 0 keys"):
+        bad.loot.attacker_should_have_the_device_key()
+    identity = bad.lab.device.identity
+    bad.hand_over(identity, place, identity.key_der)
+    with pytest.raises(AssertionError, match="never where it is said"):
+        bad.loot.attacker_should_have_the_device_key()
+    bad.fire(CloneIdentity())
+    with pytest.raises(AssertionError, match="never where it is said"):
+        bad.loot.attacker_should_have_been_let_in("offchip/feed")
+
+
+@fails("Attacker Should Have The Device Key")
+def test_an_attacker_who_found_another_key_or_the_right_one_elsewhere(world: Make) -> None:
+    bad = world("A01", scheme=PLAIN, medium=SD)
+    other = bad.lab.scene.world.devices["thing-2"]
+    bad.hand_over(other, "sdcard", other.key_der)
+    with pytest.raises(AssertionError, match="not among 1 keys"):
+        bad.loot.attacker_should_have_the_device_key()
+    bad.fire(ReadMedium(SD))
+    bad.loot.attacker_should_have_the_device_key()
+    with pytest.raises(AssertionError, match="not among"):
+        bad.loot.attacker_should_have_the_device_key("spi1")
+
+
+@fails("Attacker Should Have Been Let In")
+def test_an_attacker_with_the_key_who_was_not_let_in(world: Make) -> None:
+    bad = world("A08", scheme=PLAIN, medium=SD)
+    bad.fire(ReadMedium(SD))
+    bad.lab.scene.deactivate(bad.lab.device.identity)
+    bad.fire(CloneIdentity())
+    with pytest.raises(AssertionError, match="sessions of the attacker: \\[\\]"):
+        bad.loot.attacker_should_have_been_let_in("offchip/feed")
+
+
+@fails("Attacker Should Not Have The Device Key")
+@pytest.mark.parametrize("form", ["found", "der", "pem", "hex", "reversed"])
+def test_an_attacker_who_has_the_key_and_does_not_say_so(world: Make, form: str) -> None:
+    bad = world("A01")
+    identity = bad.lab.device.identity
+    bad.loot.attacker_should_not_have_the_device_key()
+    if form == "found":
+        bad.hand_over(identity, "sdcard", b"?")
+    else:
+        content = {"der": identity.key_der, "pem": identity.key_pem, "hex": identity.key_der.hex().encode(),
+                   "reversed": identity.key_der[36:68][::-1]}[form]
+        bad.lab.record.add_evidence([Evidence("A01", "read", "sdcard", 0, received=b"x" * 99 + content)])
+    with pytest.raises(AssertionError, match="the device's key"):
+        bad.loot.attacker_should_not_have_the_device_key()
+
+
+@fails("Rogue Should Have Got Nothing", "Rogue Should Have Received Device Data")
+def test_a_rogue_nobody_called_and_one_who_was_deceived(world: Make) -> None:
+    bad = world()
+    nothing, data = bad.loot.rogue_should_have_got_nothing, bad.loot.rogue_should_have_received_device_data
+    for keyword in (nothing, data):
+        with pytest.raises(AssertionError, match="has no server"):
+            keyword()
+    reach = bad.lab.reach
+    rogue = reach.answer_as_server(reach.authority.issue_server([reach.host]))
+    with pytest.raises(AssertionError, match="called the rogue 0 times"):
+        nothing()
+    with pytest.raises(AssertionError, match="the rogue got 0 packets"):
+        data()
+    rogue.visits += [Visit(b"hello", (48, "unknown_ca")) for _ in range(4)] + [Visit(b"hello")]
+    with pytest.raises(AssertionError, match="refused it 4 times"):
+        nothing()
+    rogue.visits[-1].alert = 42, "bad_certificate"
+    with pytest.raises(AssertionError, match="not 48"):
+        nothing(alert=48)
+    nothing()
+    rogue.visits[-1].messages.append(("offchip/feed", b'{"thing":"thing-1"}'))
+    with pytest.raises(AssertionError, match="the rogue got"):
+        nothing()
+    with pytest.raises(AssertionError, match="it published 0"):
+        data()
+    bad.say("mqtt: published topic=offchip/feed seq=1 qos=0")
+    data()
+
+
+@fails("Rogue Should Have Received Device Data", "Rogue Should Have Got Nothing")
+def test_a_rogue_with_the_owner_s_key(world: Make) -> None:
+    bad = world()
+    rogue = bad.lab.reach.answer_as_server(bad.lab.scene.world.server)
+    rogue.visits.append(Visit(b"hello", None, "thing-1", [("offchip/feed", b'{"thing":"thing-1"}')]))
+    bad.say("mqtt: published topic=offchip/feed seq=1 qos=0")
+    for keyword in (bad.loot.rogue_should_have_got_nothing, bad.loot.rogue_should_have_received_device_data):
+        with pytest.raises(AssertionError, match="genuine server's certificate"):
+            keyword()
+
+
+# debug port --------------------------------------------------------------------------------------------------------
+@fails("Debug Port Should Have Given", "Debug Port Should Have Refused", "Debug Port Should Have Refused To",
+       "Readout Protection Should Be", "Flash Should Be Erased")
+def test_a_debug_port_that_was_not_asked_and_one_that_did_as_asked(world: Make) -> None:
+    bad = world(rdp_level=1)
+    bad.lab.record.add_evidence([Evidence("A13", "dump", "flash 0x08000000", 0, sent=b"?", detail="refused: really")])
+    for keyword in (bad.loot.debug_port_should_have_given, bad.loot.debug_port_should_have_refused):
+        with pytest.raises(AssertionError, match="requests for flash: \\[\\]"):
+            keyword("flash")
+        with pytest.raises(AssertionError, match="there is no region"):
+            keyword("rom")
+    with pytest.raises(AssertionError, match="requests to mass-erase: \\[\\]"):
+        bad.loot.debug_port_should_have_refused_to("mass-erase")
+    bad.fire(DumpMemory(Memory.ALL))
+    with pytest.raises(AssertionError, match="protected"):
+        bad.loot.debug_port_should_have_given("flash")
+    with pytest.raises(AssertionError, match="requests for sram"):
+        bad.loot.debug_port_should_have_refused("sram")
+    with pytest.raises(AssertionError, match="bytes are left"):
+        bad.loot.flash_should_be_erased()
+    bad.fire(LowerProtection(Lowering.LEVEL_0))
+    with pytest.raises(AssertionError, match="requests to set-rdp"):
+        bad.loot.debug_port_should_have_refused_to("set-rdp")
+    for level in (1, 2):
+        with pytest.raises(AssertionError, match="at level 0"):
+            bad.loot.readout_protection_should_be(level)
+
+
+@fails("Device Key Should Be In The Flash")
+def test_a_flash_without_the_key(world: Make) -> None:
+    with pytest.raises(AssertionError, match="does not hold"):
+        world(scheme=PLAIN, medium=SD).loot.device_key_should_be_in_the_flash()
+
+
+# verdict -----------------------------------------------------------------------------------------------------------
+@fails("Verdict Should Be")
+@pytest.mark.parametrize(("tags", "own", "seen", "ran", "complaint"), [
+    ((), True, True, True, "names no attack"),
+    (("A01",), False, True, True, "no evidence that A01 fired"),
+    (("A01",), True, False, True, "no oracle has observed"),
+    (("A01",), True, True, False, "executed no instruction"),
+])
+def test_a_verdict_that_is_not_earned(world: Make, tags: tuple[str, ...], own: bool, seen: bool, ran: bool,
+                                      complaint: str) -> None:
+    bad = world(*tags)
+    bad.lab.record.add_evidence([Evidence("A01" if own else "A09", "read", "sdcard", 0, received=b"x")])
+    if seen:
+        bad.lab.saw("something")
+    if ran:
+        bad.lab.board.power_on()
+        bad.lab.board.run(0.001)
+    with pytest.raises(AssertionError, match=complaint):
+        bad.verdict.verdict_should_be(Verdict.HELD, "so it seems")
+    assert bad.lab.record.verdict is Verdict.NOT_RUN
+
+
+@fails("Verdict Should Be")
+def test_a_second_verdict(world: Make) -> None:
+    bad = world("A01")
+    bad.lab.board.power_on()
+    bad.lab.board.run(0.001)
+    bad.lab.record.add_evidence([Evidence("A01", "read", "sdcard", 0, received=b"x")])
+    bad.lab.saw("something")
+    bad.verdict.verdict_should_be(Verdict.HELD, "so it seems")
+    with pytest.raises(AssertionError, match="a test has one"):
+        bad.verdict.verdict_should_be(Verdict.HELD, "so it seems")
+
+

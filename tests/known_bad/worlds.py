@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Worlds in which something is wrong, for keywords that must notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
+
+from offchip.attacks.base import Attack
+from offchip.attacks.loot import Loot
+from offchip.evidence import Evidence
+from offchip.paths import FIRMWARE
+from offchip.pki import Identity
+from OffchipLibrary.bench import BenchKeywords
+from OffchipLibrary.device_oracle import DeviceOracleKeywords
+from OffchipLibrary.lab import Lab
+from OffchipLibrary.loot_oracle import LootOracleKeywords
+from OffchipLibrary.owner import OwnerKeywords
+from OffchipLibrary.secret_oracle import SecretOracleKeywords
+from OffchipLibrary.server_oracle import ServerOracleKeywords
+from OffchipLibrary.verdict import VerdictKeywords
+
+#: keyword in lower case -> the tests that let it fail
+COVERED: dict[str, list[str]] = {}
+
+_Test = Callable[..., None]
+
+
+def fails(*keywords: str) -> Callable[[_Test], _Test]:
+    """Marks a test in which each of these keywords meets a known-bad world and fails."""
+    def mark(test: _Test) -> _Test:
+        for name in keywords:
+            COVERED.setdefault(name.lower(), []).append(test.__name__)
+        return test
+    return mark
+
+
+class World:
+    """One test's lab without Robot around it."""
+
+    def __init__(self, *tags: str, elf: Path = FIRMWARE) -> None:
+        self.lab = Lab("embedded", elf)
+        self.lab.start("known bad", "world", list(tags))
+        self.bench, self.owner, self.device = BenchKeywords(self.lab), OwnerKeywords(self.lab), \
+            DeviceOracleKeywords(self.lab)
+        self.server, self.loot = ServerOracleKeywords(self.lab), LootOracleKeywords(self.lab)
+        self.secret, self.verdict = SecretOracleKeywords(self.lab), VerdictKeywords(self.lab)
+
+    def given(self, **options: Any) -> World:
+        """A device, not powered."""
+        self.bench.given_a_device(**options)
+        return self
+
+    def say(self, *lines: str, at_ms: int = 0) -> None:
+        """Forge the console."""
+        for line in lines:
+            for value in line.encode() + b"\r\n":
+                self.lab.board.console.feed(value, at_ms * 1_000_000)
+
+    def at_ms(self, milliseconds: int) -> None:
+        """Let the server's clock show another time."""
+        self.lab.scene.advance(milliseconds * 1_000_000)
+
+    def hand_over(self, identity: Identity, place: str, content: bytes, attack: str = "A01") -> None:
+        """An attacker who was given what he should have found, and says where he found it."""
+        found = Loot()
+        found.search(identity.key_pem + identity.certificate_pem, place)
+        self.lab.reach.loot.keys += found.keys
+        self.lab.reach.loot.certificates += found.certificates
+        self.lab.record.add_evidence([Evidence(attack, "read", place, 0, received=content)])
+
+    def fire(self, attack: Attack) -> list[Evidence]:
+        return self.lab.fire(attack)
+
+
+def patched(folder: Path, function: str, code: bytes) -> Path:
+    """The firmware with the first instructions of one function replaced."""
+    raw = bytearray(FIRMWARE.read_bytes())
+    with FIRMWARE.open("rb") as stream:
+        elf = ELFFile(stream)
+        (symbol,) = elf.get_section_by_name(".symtab").get_symbol_by_name(function)
+        (offset,) = elf.address_offsets(symbol["st_value"] & ~1)
+    raw[offset:offset + len(code)] = code
+    bad = folder / "bad.elf"
+    bad.write_bytes(raw)
+    return bad
+
+
+def dead(folder: Path) -> Path:
+    """Firmware that sleeps from its first instruction on: ``wfi; b .-2``."""
+    return patched(folder, "Reset_Handler", b"\x30\xbf\xfd\xe7")
