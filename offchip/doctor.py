@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import ssl
 import subprocess
@@ -10,9 +11,13 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from offchip.errors import OffchipError
 from offchip.paths import BOARD, CACHE, FIRMWARE
+
+if TYPE_CHECKING:
+    from offchip.engines.renode.locate import Renode
 
 MBEDTLS = CACHE / "mbedtls-3.6.6"
 _SELFTEST_S = 120.0
@@ -116,10 +121,20 @@ def _renode() -> list[Check]:
         return [Check("Renode", False, str(error), locate.FIX_RENODE, optional=True), *packages]
     if renode is None:
         return [Check("Renode", False, "none", locate.FIX_RENODE, optional=True), *packages]
-    found = Check("Renode", True, f"{renode.path} ({renode.how})", optional=True)
+    found = [Check("Renode", True, f"{renode.path} ({renode.how})", optional=True), _monitor(renode), *packages]
     if not all(check.ok for check in packages):
-        return [found, *packages]
-    return [found, *packages, *_renode_selftest()]
+        return found
+    return [*found, *_renode_selftest()]
+
+
+def _monitor(renode: Renode) -> Check:
+    from offchip.engines.renode.locate import start_command
+
+    try:
+        return Check("Renode's monitor", True, shlex.join(start_command(renode)), optional=True)
+    except OffchipError as error:
+        what, _, fix = str(error).partition("; ")
+        return Check("Renode's monitor", False, what, fix, optional=True)
 
 
 def _package(name: str) -> Check:

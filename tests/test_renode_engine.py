@@ -907,6 +907,7 @@ def test_doctor_tries_renode_in_a_worker(engine: RenodeEngine, monkeypatch: pyte
     monkeypatch.setattr(locate, "missing_packages", list)
     checks = {check.name: check for check in doctor.doctor()}
     assert checks["Renode starts"].ok and "1.16.1" in checks["Renode starts"].found
+    assert not checks["Renode's monitor"].ok and checks["Renode's monitor"].fix.startswith("install the .NET runtime")
     # the fake executes nothing, so some checks must fail, and say what was seen
     failed = [check for check in checks.values() if check.fix and "1.16.1" in check.fix]
     assert failed and all(check.found for check in failed)
