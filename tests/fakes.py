@@ -23,6 +23,7 @@ class FakeMachine:
     peripherals: dict[str, Peripheral] = field(default_factory=dict)
     code_changes: list[tuple[int, int]] = field(default_factory=list)
     seed: int = 1
+    mapped: int = 0
     dma: DmaRequests = field(default_factory=DmaRequests)
 
     def report(self, kind: str, where: str, message: str, address: int = 0) -> None:
@@ -42,6 +43,12 @@ class FakeMachine:
 
     def code_changed(self, address: int, length: int) -> None:
         self.code_changes.append((address, length))
+
+    def bus_error(self, address: int) -> None:
+        self.reports.append(("fault", "bus", f"0x{address:08X}"))
+
+    def remap(self, mode: int) -> None:
+        self.mapped = mode
 
     def dma_read(self, address: int, width: int) -> int:
         return int.from_bytes(self.read_bytes(address, width), "little")

@@ -26,7 +26,8 @@ IACCVIOL, IBUSERR, PRECISERR, UNSTKERR, STKERR, BFARVALID = 1, 1 << 8, 1 << 9, 1
 UNDEFINSTR, INVSTATE, INVPC = 1 << 16, 1 << 17, 1 << 18
 HFSR_VECTTBL, HFSR_FORCED, HFSR_DEBUGEVT = 2, 1 << 30, 1 << 31
 DFSR_BKPT = 2
-SCR_SLEEPONEXIT, CCR_STKALIGN = 2, 1 << 9
+SCR_SLEEPONEXIT, SCR_SLEEPDEEP, CCR_STKALIGN = 2, 4, 1 << 9
+CCR_BFHFNMIGN = 1 << 8
 CONTROL_NPRIV, CONTROL_SPSEL, CONTROL_FPCA = 1, 2, 4
 #: Unicorn's core has the security extension of ARMv8-M inside: without its SFPA bit the next FP instruction would start
 #: a new context and lose FPSCR
@@ -80,6 +81,10 @@ class CortexM(Peripheral):
         self._attention = False
         self._idle_once = False  # after WFE: one jump to the next event, then the instructions behind it
         self._in_slice_base = 0
+        #: wired by the machine: WFI with SLEEPDEEP, and its end
+        self.on_deep_sleep: Callable[[], None] = lambda: None
+        self.on_deep_wake: Callable[[], None] = lambda: None
+        self._deep = False
         #: wired by the machine: where to stop for an injected fault, and that the core stands
         self.instructions_left: Callable[[int], int] = lambda distance: distance
         self.on_progress: Callable[[], None] = lambda: None
@@ -109,7 +114,7 @@ class CortexM(Peripheral):
 
     @vector_table_offset.setter
     def vector_table_offset(self, value: int) -> None:
-        self.nvic.vtor = value
+        self.nvic.vtor = self.nvic.initial_vtor = value
 
     # wiring ------------------------------------------------------------------------------------------------------
     def on_gpio(self, number: int, level: bool) -> None:
@@ -126,7 +131,7 @@ class CortexM(Peripheral):
     def reset(self) -> None:
         """Take the reset exception: SP and PC from the vector table at address 0 (B1.5.5)."""
         core = self.core
-        self.locked_up = self.sleeping = False
+        self.locked_up = self.sleeping = self._deep = False
         self._attention = True
         core.set("ipsr", NMI)  # privileged, whatever the thread was
         core.set("control", 0)
@@ -186,8 +191,7 @@ class CortexM(Peripheral):
     def _handle(self, end: End) -> None:
         core = self.core
         if end is End.WAIT:
-            self.sleeping = True
-            self._attention = True
+            self._sleep()
         elif end is End.HINT:
             self._idle_once = True
         elif end is End.SVC:
@@ -236,16 +240,29 @@ class CortexM(Peripheral):
             return
         priority = nvic.group(nvic.priority[best])
         if self.sleeping and priority < min(nvic.active_priority(), self._unmasked_by_primask()):
-            self.sleeping = False  # PRIMASK does not keep WFI asleep (B1.5.19)
+            self._wake()  # PRIMASK does not keep WFI asleep (B1.5.19)
         current, masked = self._execution_priority()
         if priority < current:
-            self.sleeping = False
+            self._wake()
             self._enter(best)
         else:
             # blocked by a handler: its return looks again. Blocked by a mask: short slices until it is lifted.
             self._attention = masked
             if self.sleeping:
                 self._attention = False
+
+    def _sleep(self) -> None:
+        self.sleeping = True
+        self._attention = True
+        if self.nvic.scr & SCR_SLEEPDEEP and self.nvic.best_pending() is None:
+            self._deep = True
+            self.on_deep_sleep()
+
+    def _wake(self) -> None:
+        self.sleeping = False
+        if self._deep:
+            self._deep = False
+            self.on_deep_wake()
 
     def _unmasked_by_primask(self) -> int:
         basepri, faultmask = self.core.get("basepri", "faultmask")
@@ -343,13 +360,18 @@ class CortexM(Peripheral):
                  xpsr & ~0x1FF | back, select, pc | 1, xpsr & 0xF0000000)
         self._attention = True
         if to_thread and nvic.scr & SCR_SLEEPONEXIT:
-            self.sleeping = True
+            self._sleep()
 
     # faults (B1.5.11, B1.5.14) -------------------------------------------------------------------------------------
     def bus_fault(self, address: int, pc: int) -> None:
         """A load or store at ``address`` by the instruction at ``pc`` met nothing that answers."""
-        self.core.pc = pc
         self.nvic.bfar = address
+        if self.nvic.ccr & CCR_BFHFNMIGN and self._execution_priority()[0] < 0:  # probing, B1.5.14
+            self.nvic.cfsr |= PRECISERR | BFARVALID
+            if self.core.pc == pc:
+                self.core.skip()
+            return
+        self.core.pc = pc
         self._raise(BUS_FAULT, PRECISERR | BFARVALID, f"access to 0x{address:08X}, where nothing is", address)
 
     def _raise(self, exception: int, status: int, message: str, address: int = 0) -> None:

@@ -7,8 +7,9 @@ import mmap
 from collections.abc import Callable
 from pathlib import Path
 
+from offchip import chip_map
 from offchip.engines.elf import read_elf
-from offchip.engines.embedded.builder import ElfLoad, Platform, build
+from offchip.engines.embedded.builder import ElfLoad, Platform, Registration, build
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.cortex_m import CortexM
 from offchip.engines.embedded.dma_requests import DmaRequests
@@ -18,8 +19,11 @@ from offchip.engines.embedded.nvic import Nvic
 from offchip.engines.embedded.peripheral import BusError, Peripheral
 from offchip.engines.embedded.peripherals.dwt import Dwt
 from offchip.engines.embedded.peripherals.flash import Stm32F4Flash
-from offchip.engines.embedded.peripherals.memory import MappedMemory
+from offchip.engines.embedded.peripherals.iwdg import IndependentWatchdog
+from offchip.engines.embedded.peripherals.memory import ArrayMemory, MappedMemory
+from offchip.engines.embedded.peripherals.pwr import Pwr
 from offchip.engines.embedded.peripherals.rcc import Rcc
+from offchip.engines.embedded.peripherals.rtc import Rtc
 from offchip.engines.embedded.peripherals.timer import Timer
 from offchip.engines.embedded.unicorn_core import PAGE
 from offchip.engines.protocol import Diagnostic, StorageEvent, UartByte
@@ -27,6 +31,10 @@ from offchip.errors import EngineError, FirmwareError, PlatformError
 from offchip.platform.model import PlatformDescription
 from offchip.platform.reader import read_platform
 
+#: what lies below is an alias of the memory SYSCFG selects
+ALIAS_END = 0x08000000
+SRAM_START = 0x20000000
+SYSTEM_START, SYSTEM_SIZE, SYSTEM_END = 0x1FFF0000, 0x7000, 0x1FFF7A30
 APB2 = 0x40010000  # where its blocks begin; those of APB1 are below
 GRANULE = 4  # the smallest block a .repl may register
 Reader = Callable[[int, int], int]
@@ -54,6 +62,10 @@ class EmbeddedMachine:
         self._seen: set[tuple[str, str, str, int]] = set()
         self._reset_cause: str | None = None
         self._bus_error: tuple[int, int] | None = None
+        self._mapped = 0  # SYSCFG MEM_MODE in force
+        self._remap: int | None = None
+        self._standby = False
+        self._system: list[tuple[int, int, ArrayMemory]] = []
         self._stores: list[tuple[int, int, int, bytes]] = []
         self._ready = False
         self.powered = False
@@ -71,7 +83,18 @@ class EmbeddedMachine:
                                  self.write_bytes)
         self.cpu.instructions_left = self.injector.instructions_left
         self.cpu.on_progress = self.injector.apply_due
+        self.pwr = next((p for p in self.platform.peripherals.values() if isinstance(p, Pwr)), None)
+        self.cpu.on_deep_sleep = self._deep_sleep
+        self.cpu.on_deep_wake = self._deep_wake
+        for peripheral in self.platform.peripherals.values():
+            if isinstance(peripheral, Rtc):
+                peripheral.alarm_irq.connect(self._standby_edge, 0)
+                peripheral.wakeup_irq.connect(self._standby_edge, 0)
+            elif peripheral.name == "gpioa":
+                peripheral.line(0).connect(self._standby_edge, 1)
         self._memories: list[tuple[int, mmap.mmap]] = []
+        self._flash_alias: list[tuple[int, mmap.mmap]] = []
+        self._at_zero: list[tuple[int, int]] = []
         self._io: dict[int, tuple[int, Reader, Writer]] = {}
         self._map()
         self._ready = True
@@ -97,24 +120,16 @@ class EmbeddedMachine:
 
     # mapping ---------------------------------------------------------------------------------------------------
     def _map(self) -> None:
-        policed = set()
+        policed: set[int] = set()
         if self.flash is not None:
             policed = {id(bank) for bank in self.flash.banks}
             self.core.on_flash_store = self._flash_store
         for place in self.platform.registrations:
             buffer = getattr(place.peripheral, "buffer", None)
             if isinstance(buffer, mmap.mmap):
-                if place.start % PAGE or len(buffer) % PAGE:
-                    raise PlatformError(f"{place.peripheral.name}: memory must start and end on a 0x1000 boundary")
-                writable = id(place.peripheral) not in policed
-                if writable and isinstance(place.peripheral, MappedMemory):
-                    place.peripheral.volatile = 0x10000000 <= place.start < 0x40000000
-                self.core.map_buffer(place.start, buffer, writable)
-                self._memories.append((place.start, buffer))
+                self._map_memory(place, buffer, id(place.peripheral) not in policed)
             else:
-                if place.region is None:
-                    place.peripheral.base = place.start
-                self._register_io(place.start, place.size, *self._accessors(place.peripheral, place.region))
+                self._map_registers(place)
         for tag in self.platform.tags:
             self._register_io(tag.start, tag.end - tag.start + 1, lambda o, w, v=tag.value: v >> 8 * (o & 3),
                               lambda o, w, v: None)
@@ -123,6 +138,27 @@ class EmbeddedMachine:
         for alias, target, size in BIT_BANDS:
             self._map_bit_band(alias, target, size)
         self.core.watch_faults()
+
+    def _map_memory(self, place: Registration, buffer: mmap.mmap, writable: bool) -> None:
+        if place.start % PAGE or len(buffer) % PAGE:
+            raise PlatformError(f"{place.peripheral.name}: memory must start and end on a 0x1000 boundary")
+        if writable and isinstance(place.peripheral, MappedMemory):
+            place.peripheral.volatile = 0x10000000 <= place.start < 0x40000000
+        if place.start < ALIAS_END:
+            self._flash_alias.append((place.start, buffer))
+            self._at_zero.append((place.start, len(buffer)))
+        self.core.map_buffer(place.start, buffer, writable)
+        self._memories.append((place.start, buffer))
+        if place.start == chip_map.CCM.start:  # on the data bus of the core only (2.1)
+            self.core.tlb.never_execute(place.start, len(buffer))
+
+    def _map_registers(self, place: Registration) -> None:
+        if place.region is None:
+            place.peripheral.base = place.start
+        read, write = self._accessors(place.peripheral, place.region)
+        self._register_io(place.start, place.size, read, write)
+        if SYSTEM_START <= place.start < SYSTEM_END and isinstance(place.peripheral, ArrayMemory):
+            self._system.append((place.start, place.size, place.peripheral))
 
     @staticmethod
     def _accessors(peripheral: Peripheral, region: str | None) -> tuple[Reader, Writer]:
@@ -173,6 +209,11 @@ class EmbeddedMachine:
         return 0
 
     def io_write(self, address: int, width: int, value: int) -> None:
+        if address < SYSTEM_END and self.flash is not None:
+            for start, size, area in self._system:
+                if start <= address < start + size:
+                    self.flash.store_system(area, address - start, address, width, value)
+                    return
         entry = self._io.get(address // GRANULE)
         if entry is not None:
             entry[2](address - entry[0], width, value)
@@ -305,6 +346,42 @@ class EmbeddedMachine:
         if not mapped and block_at(address) is None:
             raise BusError(address)
 
+    def bus_error(self, address: int) -> None:
+        self._bus_error = (address, self.core.pc)
+        self.core.stop_soon()
+
+    def remap(self, mode: int) -> None:
+        if mode != self._mapped and self._ready:
+            self._remap = mode
+            self.core.stop_soon()
+        elif self._remap is not None:
+            self._remap = None
+
+    def _map_zero(self, mode: int) -> None:
+        """What the core finds at address 0 (RM0090 2.4, table 3): main flash, system memory or SRAM."""
+        self._mapped = mode
+        for start, length in self._at_zero:
+            self.core.unmap(start, length)
+        self._memories = [each for each in self._memories if each[0] >= ALIAS_END]
+        self._at_zero = []
+        if mode == 0:
+            for start, buffer in self._flash_alias:
+                self._map_alias(start, buffer, False)
+        elif mode == 3:
+            for start, buffer in list(self._memories):
+                if start == SRAM_START:
+                    self._map_alias(0, buffer, True)
+        else:
+            self._at_zero = [(0, SYSTEM_SIZE)]
+            self.core.map_io(0, SYSTEM_SIZE, lambda a, w: self.io_read(SYSTEM_START + a, w),
+                             lambda a, w, v: self.io_write(SYSTEM_START + a, w, v))
+        self.core.watch_faults()
+
+    def _map_alias(self, start: int, buffer: mmap.mmap, writable: bool) -> None:
+        self.core.map_buffer(start, buffer, writable)
+        self._memories.append((start, buffer))
+        self._at_zero.append((start, len(buffer)))
+
     # services for peripherals ----------------------------------------------------------------------------------------
     def report(self, kind: str, where: str, message: str, address: int = 0) -> None:
         """Keep one diagnostic per kind, place, text and PC: a polling loop must not fill the memory."""
@@ -344,13 +421,16 @@ class EmbeddedMachine:
                 self.reset(self._reset_cause)
             if clock.cycles >= target:
                 return
-            if not self.powered:
+            if not self.powered or self._standby:
                 event = clock.next_event()
                 clock.advance((target if event is None else min(event, target)) - clock.cycles)
                 continue
             cpu.step_towards(target)
             if self._stores:
                 self._settle_stores()
+            if self._remap is not None:
+                mode, self._remap = self._remap, None
+                self._map_zero(mode)
             if self._bus_error is not None:
                 (address, pc), self._bus_error = self._bus_error, None
                 cpu.bus_fault(address, pc)
@@ -358,15 +438,43 @@ class EmbeddedMachine:
                 self.injector.supply_lost = False
                 self.power_off()
 
+    # low power (RM0090 5.3) ------------------------------------------------------------------------------------------
+    def _deep_sleep(self) -> None:
+        if self.pwr is not None and self.pwr.standby:
+            self._standby = True
+            for peripheral in self.platform.peripherals.values():
+                if isinstance(peripheral, MappedMemory):
+                    peripheral.power_off()
+                elif peripheral is not self.cpu and not isinstance(peripheral, Rcc | Rtc | IndependentWatchdog):
+                    peripheral.reset()
+            for start, buffer in self._memories:
+                self.core.drop_translations(start, len(buffer))
+            return
+        for peripheral in self.platform.peripherals.values():
+            peripheral.stop_clock()
+
+    def _deep_wake(self) -> None:
+        if self.rcc is not None:
+            self.rcc.wake_from_stop()
+        for peripheral in self.platform.peripherals.values():
+            peripheral.start_clock()
+
+    def _standby_edge(self, number: int, level: bool) -> None:
+        """RTC alarm or wake-up timer (0), or WKUP = PA0 (1)."""
+        if level and self._standby and self.pwr is not None and (number == 0 or self.pwr.wakes_by_pin):
+            self.pwr.note_standby()
+            self.request_reset("standby")
+
     def reset(self, cause: str) -> None:
-        """Reset the MCU. ``cause``: power-on, pin, software or watchdog."""
+        """Reset the MCU. ``cause``: power-on, pin, software, watchdog or standby."""
+        self._standby = False
         self._reset_cause = None
         self.resets += 1
         self.dma.forget()
         for peripheral in self.platform.peripherals.values():
             if peripheral is not self.cpu:
                 peripheral.reset()
-        if self.rcc is not None:
+        if self.rcc is not None and cause != "standby":
             self.rcc.note_reset(cause)
         for action in self.platform.reset_actions:
             action()
@@ -374,7 +482,7 @@ class EmbeddedMachine:
 
     def power_off(self) -> None:
         if self.powered:
-            self.powered = False
+            self.powered = self._standby = False
             for peripheral in self.platform.peripherals.values():
                 peripheral.power_off()
             for start, buffer in self._memories:  # RAM forgot its code

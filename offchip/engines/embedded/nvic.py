@@ -53,12 +53,23 @@ class SysTick:
         self._value = 0  # of the counter at _origin
         self._origin = 0  # in units of 1 / (CPU clock * HCLK)
         self._reached_zero = False  # COUNTFLAG
+        self._stopped = False
         self._arm()
 
     def set_frequency(self, hertz: int) -> None:
         """HCLK changed: the counter goes on from where it stands."""
         self._follow()
         self._frequency = hertz
+        self._origin = self._now
+        self._arm()
+
+    def stop(self) -> None:
+        self._follow()
+        self._stopped = True
+        self._arm()
+
+    def go_on(self) -> None:
+        self._stopped = False
         self._origin = self._now
         self._arm()
 
@@ -72,7 +83,7 @@ class SysTick:
 
     def _follow(self) -> None:
         """Bring the counter to the present. RELOAD counts at the moment it is loaded, not when it is written."""
-        if not self.csr & CSR_ENABLE:
+        if not self.csr & CSR_ENABLE or self._stopped:
             return
         ticks = (self._now - self._origin) // self._tick
         self._origin += ticks * self._tick
@@ -91,7 +102,7 @@ class SysTick:
         if self._event:
             self._event.cancel()
             self._event = None
-        if self.csr & CSR_ENABLE and self.csr & CSR_TICKINT and (self._value or self.reload):
+        if not self._stopped and self.csr & CSR_ENABLE and self.csr & CSR_TICKINT and (self._value or self.reload):
             due = self._origin + (self._value or self.reload + 1) * self._tick - self._now
             self._event = self._clock.after_cycles(-(-due // self._frequency), self._zero)
 
@@ -144,6 +155,8 @@ class Nvic(Peripheral):
         self.systick = SysTick(machine, lambda: self.pend(SYSTICK))
         #: wired by the core: ask it to look at the exceptions again, reset, sleep on exit
         self.on_change: Callable[[], None] = lambda: None
+        #: where the vector table is at a reset; not 0 stands for a bootloader that is not there
+        self.initial_vtor = 0
         self._levels = [False] * (IRQ0 + IRQS)
         self._clear()
 
@@ -157,7 +170,7 @@ class Nvic(Peripheral):
             self.priority[number] = fixed
         self.pending: set[int] = set()
         self.active: list[int] = []
-        self.vtor = 0
+        self.vtor = self.initial_vtor
         self.prigroup = 0
         self.scr = 0
         self.ccr = 0x200
@@ -172,6 +185,12 @@ class Nvic(Peripheral):
         for irq in range(IRQ0, IRQ0 + IRQS):
             if self._levels[irq]:
                 self.pending.add(irq)
+
+    def stop_clock(self) -> None:
+        self.systick.stop()
+
+    def start_clock(self) -> None:
+        self.systick.go_on()
 
     # lines in --------------------------------------------------------------------------------------------------
     def on_gpio(self, number: int, level: bool) -> None:

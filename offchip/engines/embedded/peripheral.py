@@ -68,6 +68,12 @@ class Machine(Protocol):
     def code_changed(self, address: int, length: int) -> None:
         """The content of executable memory changed behind the core; drops stale translations."""
 
+    def bus_error(self, address: int) -> None:
+        """Answer the present access with an error."""
+
+    def remap(self, mode: int) -> None:
+        """Map another memory to address 0 (SYSCFG MEMRMP), behind the present instruction."""
+
     def dma_read(self, address: int, width: int) -> int:
         """Read as a bus master does, side effects included. Raises BusError."""
 
@@ -136,6 +142,12 @@ class Peripheral:
 
     # life ------------------------------------------------------------------------------------------------------
     def reset(self) -> None: ...
+    def stop_clock(self) -> None:
+        """STOP: the block keeps its state and stands still (RM0090 5.3.5)."""
+
+    def start_clock(self) -> None:
+        """It goes on where it stood."""
+
     def power_off(self) -> None: ...
     def power_on(self) -> None: ...
 

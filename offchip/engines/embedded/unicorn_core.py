@@ -103,6 +103,7 @@ class UnicornCore:
         self.on_flash_store: Callable[[int, int, int], None] | None = None
         self.on_unmask: Callable[[], bool] = lambda: False
         self._memories: list[tuple[int, int, bool]] = []  # start, length, writable
+        self._fault_hooks: list[int] = []
         self.uc.hook_add(UC_HOOK_INTR, self._interrupt)
         self.tlb = VirtualTlb(self.uc, lambda: self.get("cpsr")[0], lambda value: self.put(("cpsr",), value),
                               self._watch_unmasking)
@@ -140,21 +141,34 @@ class UnicornCore:
         if writable:
             self.tlb.add_ram(start, len(buffer))
 
+    def unmap(self, start: int, length: int) -> None:
+        """Take memory or registers away; :meth:`watch_faults` follows when the new map is complete."""
+        self.drop_translations(start, length)
+        self.uc.mem_unmap(start, length)
+        self._memories = [each for each in self._memories if each[0] != start]
+        self.tlb.remove_ram(start, length)
+
     def watch_faults(self) -> None:
         """Catch accesses nothing answers, once everything is mapped.
 
         A hook that covers a page makes every store to it slow, so these leave the RAM out.
         """
+        for hook in self._fault_hooks:
+            self.uc.hook_del(hook)
+        self._fault_hooks.clear()
+        add = self._add_fault_hook
         start = 0
         for ram, length, writable in [*sorted(self._memories), (1 << 32, 0, True)]:
             if not writable:
-                self.uc.hook_add(UC_HOOK_MEM_WRITE_PROT, self._write_protected, None, ram, ram + length - 1)
+                add(UC_HOOK_MEM_WRITE_PROT, self._write_protected, ram, ram + length - 1)
                 continue
             if ram > start:
-                self.uc.hook_add(UC_HOOK_MEM_READ_UNMAPPED | UC_HOOK_MEM_WRITE_UNMAPPED, self._unmapped, None, start,
-                                 ram - 1)
-                self.uc.hook_add(UC_HOOK_MEM_FETCH_UNMAPPED, self._fetch_unmapped, None, start, ram - 1)
+                add(UC_HOOK_MEM_READ_UNMAPPED | UC_HOOK_MEM_WRITE_UNMAPPED, self._unmapped, start, ram - 1)
+                add(UC_HOOK_MEM_FETCH_UNMAPPED, self._fetch_unmapped, start, ram - 1)
             start = ram + length
+
+    def _add_fault_hook(self, kinds: int, hook: Callable[..., bool], first: int, last: int) -> None:
+        self._fault_hooks.append(self.uc.hook_add(kinds, hook, None, first, last))
 
     def map_io(self, start: int, size: int, read: Callable[[int, int], int],
                write: Callable[[int, int, int], None]) -> None:
@@ -278,6 +292,9 @@ class UnicornCore:
     def _classify(self, status: int, start: int) -> End:
         if self._end is not None:
             return self._end
+        if self.tlb.refused is not None:
+            self.fault_address, self.tlb.refused = self.tlb.refused, None
+            return End.FETCH_ERROR
         if status == UC_ERR_INSN_INVALID or status == UC_ERR_EXCEPTION:
             if not self.get("cpsr")[0] & 0x20:
                 return End.INVALID_STATE

@@ -45,6 +45,8 @@ class VirtualTlb:
         self._ram: list[range] = []
         self._data: dict[int, int] = {}  # permissions of pages of RAM nothing was fetched from yet
         self._code: set[int] = set()
+        #: the page a fetch was refused from
+        self.refused: int | None = None
         self._never_execute: list[range] = []
         self._uc = uc
         uc.ctl_set_tlb_mode(UC_TLB_VIRTUAL)
@@ -60,6 +62,13 @@ class VirtualTlb:
         """Stores to this memory may change code the core has translated."""
         self._ram.append(range(start, start + length))
         self._data.update(dict.fromkeys(range(start, start + length, PAGE_SIZE), UC_PROT_READ | UC_PROT_WRITE))
+
+    def remove_ram(self, start: int, length: int) -> None:
+        """The memory is mapped there no longer."""
+        self._ram = [memory for memory in self._ram if memory.start != start]
+        for page in range(start, start + length, PAGE_SIZE):
+            self._data.pop(page, None)
+        self.flush()
 
     def never_execute(self, start: int, length: int) -> None:
         """No instruction bus leads here; a fetch is refused."""
@@ -80,6 +89,7 @@ class VirtualTlb:
 
     def _fetch(self, page: int, entry: ctypes._Pointer[ctypes.Structure]) -> bool:
         if any(page in memory for memory in self._never_execute):
+            self.refused = page
             return False
         entry[0].perms = UC_PROT_ALL
         if page not in self._code:

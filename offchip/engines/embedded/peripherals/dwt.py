@@ -41,6 +41,7 @@ class Dwt(WordRegisters):
 
     def reset(self) -> None:
         self._ctrl = 0
+        self._stopped_at = 0
         self._count = 0  # while stopped: the count; while running: what to add to the clock
         self._comparators = {base + n: 0 for base in COMPARATORS for n in (0, 4, 8)}
 
@@ -76,6 +77,13 @@ class Dwt(WordRegisters):
         now = self._now()
         self.frequency = hertz
         self._set(now)
+
+    def stop_clock(self) -> None:
+        self._stopped_at = self._now()
+
+    def start_clock(self) -> None:
+        if self._ctrl & CTRL_CYCCNTENA:
+            self._set(self._stopped_at)
 
     def _clock(self) -> int:
         clock = self.machine.clock

@@ -46,6 +46,8 @@ MASS_ERASE_MS = (16000, 11000, 8000, 8000)
 
 #: what readout protection guards besides the flash itself (3.7.3)
 OTP_AREA = (chip_map.OTP.start, chip_map.UID.start - 1)  # with the lock bytes behind it
+#: lock bytes behind the OTP area, one for each block of 32 bytes
+OTP_LOCKS = 16
 BACKUP_SRAM = (chip_map.BACKUP_SRAM.start, chip_map.BACKUP_SRAM.end - 1)
 
 
@@ -120,16 +122,19 @@ class _KeyLock:
         self.locked = True
         self._step = 0
 
-    def enter(self, key: int) -> None:
+    def enter(self, key: int) -> bool:
+        """False: a wrong key, answered by an error of the bus."""
         if self._jammed or not self.locked:
-            return
+            return True
         if key != self._keys[self._step]:
             self._jammed = True
+            return False
         elif self._step == 0:
             self._step = 1
         else:
             self._step = 0
             self.locked = False
+        return True
 
 
 @model("Offchip.Stm32F4Flash")
@@ -278,6 +283,30 @@ class Stm32F4Flash(WordRegisters):
             content += buffer[place:place + length - len(content)]
         return content
 
+    def _key(self, lock: _KeyLock, offset: int, value: int) -> None:
+        if not lock.enter(value):
+            self.machine.bus_error(self.base + offset)
+
+    def store_system(self, area: Peripheral, offset: int, address: int, width: int, value: int) -> None:
+        """A CPU store to OTP, its lock bytes or the device signature (RM0090 3.6.5): bits of OTP only fall, a block
+        whose lock byte is 00 is closed, and nothing changes system memory."""
+        self._stall()
+        if not self.powered:
+            return
+        if not OTP_AREA[0] <= address <= OTP_AREA[1] or self._otp_locked(address):
+            self._fail(SR_WRPERR)
+        elif self._cr & (CR_PG | CR_SER | CR_MER) != CR_PG:
+            self._fail(SR_PGSERR)
+        elif self._cr >> 8 & 3 == PSIZE_X64 or 1 << (self._cr >> 8 & 3) != width:
+            self._fail(SR_PGPERR)
+        else:
+            self.programs += 1
+            area.write(offset, width, area.read(offset, width) & value)
+
+    def _otp_locked(self, address: int) -> bool:
+        block = (address - OTP_AREA[0]) // 32
+        return block < OTP_LOCKS and self.machine.read_bytes(chip_map.OTP.end + block, 1) == b"\0"
+
     # registers ---------------------------------------------------------------------------------------------------
     def peek_word(self, offset: int) -> int:
         return 0 if offset == SR else self.read_word(offset)
@@ -299,9 +328,9 @@ class Stm32F4Flash(WordRegisters):
         if offset == ACR:
             self._acr = value & ACR_WRITABLE
         elif offset == KEYR:
-            self._lock.enter(value)
+            self._key(self._lock, offset, value)
         elif offset == OPTKEYR:
-            self._option_lock.enter(value)
+            self._key(self._option_lock, offset, value)
         elif offset == SR:
             self._sr &= ~(value & SR_WRITE_1)
             self._update_irq()

@@ -10,7 +10,9 @@ from offchip.errors import EngineError
 CR, CSR = 0x00, 0x04
 CR_DBP = 1 << 8
 CR_WRITABLE = 0x43F3  # LPDS PDDS PVDE PLS DBP FPDS VOS; CWUF and CSBF only clear flags and read 0
+CR_PDDS, CR_CWUF, CR_CSBF = 1 << 1, 1 << 2, 1 << 3
 CR_RESET = 0x4000
+CSR_WUF, CSR_SBF = 1 << 0, 1 << 1
 CSR_BRR, CSR_EWUP, CSR_BRE, CSR_VOSRDY = 1 << 3, 1 << 8, 1 << 9, 1 << 14
 
 
@@ -18,17 +20,35 @@ CSR_BRR, CSR_EWUP, CSR_BRE, CSR_VOSRDY = 1 << 3, 1 << 8, 1 << 9, 1 << 14
 class Pwr(WordRegisters):
     """Supply control: the regulators are ready at once, VDD is always above the PVD threshold.
 
-    Not modelled: Stop and Standby (the core only sleeps), so WUF and SBF stay 0.
+    ``standby`` says what the next deep sleep is; the machine notes how one ended.
     """
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
+        self._wakeup_flags = 0  # no system reset reaches them
         self._backup_regulator = 0  # in the backup domain: no reset reaches it
         self.reset()
 
     def reset(self) -> None:
         self._cr = CR_RESET
         self._ewup = 0
+
+    def power_on(self) -> None:
+        self._wakeup_flags = 0
+
+    @property
+    def standby(self) -> bool:
+        """PDDS: deep sleep is Standby, not Stop."""
+        return bool(self._cr & CR_PDDS)
+
+    @property
+    def wakes_by_pin(self) -> bool:
+        """EWUP: a rising edge on PA0 ends Standby."""
+        return bool(self._ewup)
+
+    def note_standby(self) -> None:
+        """The chip was in Standby and woke up."""
+        self._wakeup_flags = CSR_WUF | CSR_SBF
 
     @property
     def backup_writable(self) -> bool:
@@ -40,12 +60,13 @@ class Pwr(WordRegisters):
             return self._cr
         if offset == CSR:
             ready = CSR_BRR if self._backup_regulator else 0
-            return self._ewup | self._backup_regulator | ready | CSR_VOSRDY
+            return self._wakeup_flags | self._ewup | self._backup_regulator | ready | CSR_VOSRDY
         return self.unmodelled(offset, 4)
 
     def write_word(self, offset: int, value: int) -> None:
         if offset == CR:
             self._cr = value & CR_WRITABLE
+            self._wakeup_flags &= ~(value >> 2 & (CSR_WUF | CSR_SBF))
         elif offset == CSR:
             self._ewup = value & CSR_EWUP
             if self.backup_writable:

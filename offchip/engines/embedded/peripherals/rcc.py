@@ -120,6 +120,13 @@ class Rcc(WordRegisters):
         self._lsi_on = 0
         self._update_rtc()
 
+    def wake_from_stop(self) -> None:
+        """HSI drives the chip; HSE and the PLLs are off (5.3.5)."""
+        self._cr = self._cr & ~(HSEON | PLLON | PLLI2SON) | HSION
+        self._cfgr &= ~CFGR_SW
+        self._sws = 0
+        self._settle()
+
     # registers -------------------------------------------------------------------------------------------------
     def read_word(self, offset: int) -> int:
         if offset == CR:

@@ -18,7 +18,8 @@ PORTS, PINS = 9, 16  # ports A..I
 class Syscfg(WordRegisters):
     """Multiplexer from the pins of all ports (local receivers ``syscfg#port@pin``) to the lines 0..15 of EXTI.
 
-    Not modelled: mapping another memory to address 0 (reported); the I/O compensation cell is ready at once.
+    MEM_MODE maps main flash, system memory or SRAM to address 0 (FSMC is absent). The I/O compensation cell is
+    ready at once.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -27,6 +28,7 @@ class Syscfg(WordRegisters):
         self.reset()
 
     def reset(self) -> None:
+        self._map(0)
         self._pmc = 0
         self._cmpcr = 0
         self._select = [0] * PINS
@@ -50,7 +52,7 @@ class Syscfg(WordRegisters):
             first = offset - EXTICR1
             return sum(self._select[first + i] << 4 * i for i in range(4))
         if offset == MEMRMP:
-            return 0
+            return self._mapped
         if offset == PMC:
             return self._pmc
         if offset == CMPCR:
@@ -63,14 +65,18 @@ class Syscfg(WordRegisters):
             for i in range(4):
                 self._select[first + i] = value >> 4 * i & 0xF
             self._route(range(first, first + 4))
-        elif offset == MEMRMP and not value & 3:
-            pass
+        elif offset == MEMRMP:
+            self._map(value & 3)
         elif offset == PMC:
             self._pmc = value & PMC_MII_RMII_SEL
         elif offset == CMPCR:
             self._cmpcr = value & CMPCR_CMP_PD
         else:
             self.unmodelled(offset, 4, value)
+
+    def _map(self, mode: int) -> None:
+        self._mapped = mode
+        self.machine.remap(mode)
 
     def _route(self, pins: range) -> None:
         for pin in pins:

@@ -60,6 +60,7 @@ class Timer(WordRegisters):
 
     def reset(self) -> None:
         self._stored = dict.fromkeys(STORAGE, 0)
+        self._stopped = False
         self._compare = [0] * len(CHANNELS)
         self._sr = 0
         self._count = 0
@@ -77,6 +78,18 @@ class Timer(WordRegisters):
         self._origin = self._now
         self._settle()
 
+    def stop_clock(self) -> None:
+        self._follow()
+        self._stopped = True
+        self._tune()
+        self._settle()
+
+    def start_clock(self) -> None:
+        self._stopped = False
+        self._origin = self._now
+        self._tune()
+        self._settle()
+
     # time ------------------------------------------------------------------------------------------------------
     @property
     def _now(self) -> int:
@@ -85,7 +98,8 @@ class Timer(WordRegisters):
     def _tune(self) -> None:
         """What follows from CR1, ARR and PSC in force."""
         self._tick = (self._prescaler + 1) * self.machine.clock.frequency
-        self._counting = bool(self._stored[CR1] & CR1_CEN) and self._limit != 0  # ARR = 0 blocks the counter (18.4.12)
+        self._counting = bool(self._stored[CR1] & CR1_CEN) and self._limit != 0 and not self._stopped
+        # ARR = 0 blocks the counter (18.4.12)
 
     @property
     def _down(self) -> bool:

@@ -73,6 +73,7 @@ class Usart(WordRegisters):
         self._stored = dict.fromkeys(STORAGE, 0)
         self._shifting = False
         self._shift_end = 0
+        self._stopped_at = -1  # cycle at which STOP began
         self._polls = 0
         self._idle_armed = False
         for event in (self._transmitted, self._idle):
@@ -80,6 +81,19 @@ class Usart(WordRegisters):
                 event.cancel()
         self._transmitted = self._idle = None
         self.irq.set(False)
+
+    def stop_clock(self) -> None:
+        """What arrives meanwhile is lost; a character on its way out goes on afterwards."""
+        self._stopped_at = self.machine.clock.cycles
+        if self._transmitted is not None:
+            self._transmitted.cancel()
+            self._transmitted = None
+
+    def start_clock(self) -> None:
+        if self._shifting:
+            self._shift_end += self.machine.clock.cycles - self._stopped_at
+            self._watch_transmitter()
+        self._stopped_at = -1
 
     def power_off(self) -> None:
         self._line.clear()
@@ -210,7 +224,8 @@ class Usart(WordRegisters):
         else:
             self._arrival = None
             self._idle = clock.after_cycles(self._character, self._line_idle)
-        if self._stored[CR1] & (CR1_UE | CR1_RE) == CR1_UE | CR1_RE and self._stored[BRR]:
+        listening = self._stored[CR1] & (CR1_UE | CR1_RE) == CR1_UE | CR1_RE and self._stopped_at < 0
+        if listening and self._stored[BRR]:
             self._receive(value)
         else:
             self.lost_bytes += 1
