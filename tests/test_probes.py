@@ -8,12 +8,26 @@ from pathlib import Path
 
 import pytest
 
+from offchip.errors import EngineError
 from tests.engines import ROOT, Bench, build_probe
 
 PROBES = sorted((ROOT / "tests/probes").glob("*.c"))
 _TRUTH = re.compile(r"^ \* truth: (\w+)=([0-9a-f]{8})", re.MULTILINE)
 _FEED = re.compile(r"^ \* feed: (\w+) ([0-9a-f]+)", re.MULTILINE)
 _LIMIT = re.compile(r"^ \* virtual seconds: ([0-9.]+)", re.MULTILINE)
+
+
+def test_application_behind_a_bootloader(tmp_path: Path) -> None:
+    """Linked at 0x08008000 with nothing in sector 0: lockup from reset, unless started at its own vectors (2.4)."""
+    elf = build_probe("steps", tmp_path, 0x08008000)
+    with Bench("embedded", elf) as bench:
+        assert bench.hear("end=probe\n", 0.01) == ""
+        assert bench.engine.diagnostics()[-1].kind == "lockup"
+        bench.engine.start_at(0x08008000)
+        bench.engine.reset()
+        assert bench.hear("end=probe\n", 0.1).endswith("end=probe\n")
+        with pytest.raises(EngineError, match="multiple of 0x200"):
+            bench.engine.start_at(0x08008004)
 
 
 @pytest.mark.parametrize("source", [each for each in PROBES if _TRUTH.search(each.read_text())], ids=lambda p: p.stem)

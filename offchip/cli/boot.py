@@ -40,6 +40,13 @@ class _Output:
             printer.close()
 
 
+def _address(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise OffchipError(f"--vectors {text} is not an address; write it like 0x08008000.") from None
+
+
 def boot(
     elf: Annotated[Path, typer.Argument(help="any ELF for the STM32F405/407")],
     seconds: Annotated[float, typer.Option(help="virtual time to run")] = 1.0,
@@ -47,6 +54,8 @@ def boot(
     platform: Annotated[Path, typer.Option(help="the board")] = BOARD,
     sd: Annotated[Path | None, typer.Option(help="image for the SD card, exactly its size")] = None,
     eeprom: Annotated[Path | None, typer.Option(help="image for the EEPROM, exactly its size")] = None,
+    vectors: Annotated[str, typer.Option(help="start at the vector table at this address (0x08008000), as behind a "
+                                              "bootloader")] = "0",
     uart: Annotated[str | None, typer.Option(help="only this UART, byte for byte (usart1)")] = None,
 ) -> None:
     """Run an ELF on the bare board: lines of its UARTs on standard output, each after the UART's name; what the models
@@ -59,6 +68,7 @@ def boot(
     with Interrupt() as stop, create_board(engine, platform, elf, with_modem=False) as board:
         load_images(board, sd, eeprom)
         device = board.engine
+        device.start_at(_address(vectors))
         if uart is not None:
             device.feed_uart(uart, b"")  # says so when there is none of that name
         output = _Output(uart)

@@ -229,6 +229,10 @@ class Engine(Protocol):
     def load_elf(self, path: Path) -> None:
         """Program an ELF for Cortex-M through the back door. Raises FirmwareError."""
 
+    def start_at(self, vectors: int) -> None:
+        """Begin each reset with the vector table at this address, as behind a bootloader that is not there (0: as the
+        chip does)."""
+
     def program(self, address: int, data: bytes) -> None:
         """Write flash, option bytes, UID or OTP through the back door (the factory's programmer)."""
 

@@ -110,6 +110,11 @@ class EmbeddedEngine:
     def load_elf(self, path: Path) -> None:
         self.machine.load_elf(Path(path))
 
+    def start_at(self, vectors: int) -> None:
+        if not 0 <= vectors < 1 << 32 or vectors % 0x200:
+            raise EngineError(f"0x{vectors:X} cannot hold a vector table; its address is a multiple of 0x200")
+        self.machine.cpu.vector_table_offset = vectors
+
     def program(self, address: int, data: bytes) -> None:
         self.machine.program(address, data)
 

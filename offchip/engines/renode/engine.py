@@ -98,6 +98,10 @@ class RenodeEngine:
         check_elf(Path(path))
         self._ask("load_elf", str(Path(path).resolve()), refused=FirmwareError)
 
+    def start_at(self, vectors: int) -> None:
+        if vectors:
+            raise EngineError("Renode starts at 0x08000000 here; run this with --engine embedded.")
+
     def program(self, address: int, data: bytes) -> None:
         self._ask("program", address, bytes(data))
 
