@@ -281,6 +281,18 @@ Commands in pieces and caches that are not kept
     ${out}=    Execute Command    ${pieces}
     Should Be Equal    ${out.strip()}    a b
     Clear Cached Log
+The log is kept between Setup and Test Teardown
+    Setup
+    Boot
+    Execute Command    log "kept"
+    ${path}=    Allocate Temporary File
+    Save Cached Log    ${path}
+    ${kept}=    Evaluate    pathlib.Path($path).read_text()    modules=pathlib
+    Should Contain    ${kept}    kept
+    Test Teardown
+    Save Cached Log    ${path}
+    ${kept}=    Evaluate    pathlib.Path($path).read_text()    modules=pathlib
+    Should Be Empty    ${kept}
 Renode deletes folders and files of its own name
     ${path}=    Allocate Temporary File
     Should Not Contain    ${path}    /renode-
@@ -292,7 +304,7 @@ def test_where_renode_is_odd_its_keywords_are_odd(shell: Path, tmp_path: Path) -
     suite = tmp_path / "odd.robot"
     suite.write_text(FAILING % {"board": ROOT / "platforms/board.resc"} + ODD.lstrip())
     results = run_robot(suite, tmp_path, shell)
-    assert {name: test.message for name, test in results.items() if not test.passed} == {} and len(results) == 8
+    assert {name: test.message for name, test in results.items() if not test.passed} == {} and len(results) == 9
 
 
 class LostSession:

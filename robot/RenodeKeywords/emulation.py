@@ -21,9 +21,10 @@ class EmulationKeywords:
 
     @keyword
     def setup(self) -> None:
-        """For *Suite Setup*: have the engine ready, as new. Fails when it is not there."""
+        """For *Suite Setup*: have the engine ready, as new, and keep its log. Fails when it is not there."""
         self.bench.close()
         self.bench.session  # noqa: B018 - opens it
+        self.bench.cached_log = []
 
     @keyword
     def teardown(self) -> None:
@@ -37,8 +38,10 @@ class EmulationKeywords:
 
     @keyword
     def test_teardown(self) -> None:
-        """For *Test Teardown*: as `Reset Emulation`. No snapshot of a failed test is kept."""
+        """For *Test Teardown*: as `Reset Emulation`, and forget the kept log. No snapshot of a failed test is kept."""
         self.bench.reset()
+        if self.bench.cached_log is not None:
+            self.bench.cached_log.clear()
 
     @keyword
     def reset_emulation(self) -> None:
