@@ -15,9 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = {
     "scenario": "06 Plain.Key Is Found", "engine": "embedded", "virtual_time_ns": 5, "instructions": 7,
-    "attacks": ["A01"], "defence": {"scheme": "plain"},
-    "fired": [{"what": "flip", "where": "sd:1", "before": "00", "time_ns": 3},
-              {"what": "flip", "where": "sd:2", "before": "01", "time_ns": 4}],
+    "attack": "A03", "defence": {"scheme": "plain"},
+    "fired": [{"attack": "A03", "action": "flip", "place": "sd:1", "before": {"size": 1, "head": "00"}, "time_ns": 3},
+              {"attack": "A03", "action": "flip", "place": "sd:2", "before": {"size": 1, "head": "01"}, "time_ns": 4}],
     "observations": ["console 2.120 s: key=1", "found"], "verdict": "broken"}
 SUMMARY = {"engine": "embedded", "elf_sha256": "ab" * 32, "seed": 1, "claims": [
     {"suite": "06 Plain", "claim": "Key Is Found", "status": "proven", "verdict": "broken", "record": RECORD},
@@ -49,12 +49,12 @@ def test_time_pace_and_place_are_no_difference(tmp_path: Path, change: str) -> N
     ("claims.append({'suite': 'S', 'claim': 'New', 'status': 'proven', 'record': {}})", "S.New"),
     ("claims[0]['status'] = 'refuted'", "refuted"),
     ("claims[0]['verdict'] = 'held'", "held"),
-    ("record['fired'][0]['before'] = '02'", "before=02"),
+    ("record['fired'][0]['before']['head'] = '02'", "head=02"),
     ("record['fired'].reverse()", "evidence 1"),
     ("record['fired'].pop()", "1 in all"),
     ("record['observations'][0] = 'console 2.120 s: key=2'", "key=2"),
     ("record['observations'].reverse()", "observation 1"),
-    ("record['attacks'].append('A02')", "A02"),
+    ("record['attack'] = 'A02'", "A02"),
     ("record['defence']['scheme'] = 'sealed'", "sealed"),
     ("claims[0]['record'] = {}", "record"),
     ("claims[1]['message'] = 'hung | twice'", "hung"),

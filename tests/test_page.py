@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from offchip.report.build import Judged, RunFacts, build_report
+from offchip.report.record import SCHEMA
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NAME = "With A Name That Is Long Enough To Need Two Lines Of A Phone"
@@ -35,7 +36,7 @@ def build(folder: Path) -> dict[str, Any]:
     (folder / "records").mkdir(parents=True)
     for n in (0, 3):
         claim = CLAIMS[n]
-        record = {"schema": 1, "scenario": claim.key, "verdict": "held", "virtual_time_ns": 10**9, "attacks": ["A01"],
+        record = {"schema": SCHEMA, "scenario": claim.key, "verdict": "held", "virtual_time_ns": 10**9, "attack": "A01",
                   "defence": {"scheme": "plain", "medium": "sd"}, "fired": [], "observations": ["x" * 200],
                   "reason": "r"}
         (folder / f"records/{n}.json").write_text(json.dumps(record))
