@@ -31,6 +31,8 @@ STUBS = HERE / "csharp/RenodeStubs.cs"
 MODELS = HERE.parent / "platforms/peripherals"
 #: the two interfaces of Renode that the stubs know: symbols for the compiler
 RENODES: dict[str, tuple[str, ...]] = {"1.16.1": (), "master": ("-d:RENODE_MASTER",)}
+#: what the flash of a fresh board holds, over and over
+PATTERN = bytes((i * 7 | 0x81) & 0xFF for i in range(256))
 Target = Literal["library", "exe"]
 
 needs_mcs = pytest.mark.skipif(shutil.which("mcs") is None, reason="no C# compiler (Debian package mono-mcs)")
@@ -105,8 +107,8 @@ class Twins:
         self._bench = bench
         machine = self.machine = FakeMachine(clock=Clock(1_000_000_000))  # a nanosecond a cycle, as Renode counts
         code0, code1, nvm = MappedMemory(machine, 0x4000), MappedMemory(machine, 0xF0000), NvmSectors(machine)
-        for memory in (code0, code1):
-            memory.buffer[:] = b"\xff" * memory.size
+        for memory in (code0, code1, nvm):
+            memory.buffer[:] = PATTERN * (memory.size // len(PATTERN))
         self.flash = Stm32F4Flash(machine, code0, nvm, code1)
         self.spi, self.tap, card = Stm32F4Spi(machine), SpiTap(machine), SdCardSpi(machine, 0x100000,
                                                                                  high_capacity=high_capacity)

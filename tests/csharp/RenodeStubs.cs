@@ -635,10 +635,6 @@ namespace Antmicro.Renode.Peripherals.Memory
         public MappedMemory(IMachine machine, long size)
         {
             bytes = new byte[size];
-            for(var i = 0; i < size; i++)
-            {
-                bytes[i] = 0xFF;
-            }
         }
 
         public void Reset() { }

@@ -3,7 +3,7 @@
 // The models on a board without a core, driven from standard input so that a test can compare them with their Python
 // twins. One answer line per command: the value, '|', the levels of the interrupt lines; a refusal answers '!'.
 //
-//     new HIGHCAPACITY              a fresh board at time 0
+//     new HIGHCAPACITY              a fresh board at time 0, with a pattern in its flash
 //     time NS                       virtual time passes
 //     read NAME BYTES OFFSET        bus access, narrow ones translated as Renode's bus does
 //     write NAME BYTES OFFSET VALUE
@@ -52,6 +52,9 @@ public class TwinBench : IMachine, IBusController
         var code0 = new MappedMemory(this, 0x4000);
         var code1 = new MappedMemory(this, 0xF0000);
         var nvm = new NvmSectors(this);
+        code0.WriteBytes(0, pattern16);
+        nvm.WriteBytes(0, pattern48, 0, pattern48.Length);
+        code1.WriteBytes(0, pattern960);
         flash = new Stm32F4Flash(this, code0, nvm, code1);
         rng = new Stm32F4Rng(this);
         spi = new Stm32F4Spi(this);
@@ -160,6 +163,16 @@ public class TwinBench : IMachine, IBusController
         return Enumerable.Range(0, hex.Length / 2).Select(i => Convert.ToByte(hex.Substring(2 * i, 2), 16)).ToArray();
     }
 
+    private static byte[] Pattern(int length)
+    {
+        var bytes = new byte[length];
+        for(var i = 0; i < length; i++)
+        {
+            bytes[i] = (byte)(i * 7 | 0x81);
+        }
+        return bytes;
+    }
+
     // ---- the bus ----
 
     private static uint Read(IPeripheral model, int bytes, long offset)
@@ -198,6 +211,8 @@ public class TwinBench : IMachine, IBusController
             words.WriteDoubleWord(offset & ~3, old | (value & Mask(bytes)) << shift);
         }
     }
+
+    private static readonly byte[] pattern16 = Pattern(0x4000), pattern48 = Pattern(0xC000), pattern960 = Pattern(0xF0000);
 
     private static uint Mask(int bytes) { return (1u << (8 * bytes)) - 1; }
 
