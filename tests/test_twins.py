@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from twins import HERE, MODELS, Bench, Twins, build, needs_mono
@@ -73,8 +73,9 @@ def play(twins: Twins, steps: list[Step]) -> None:
 
 
 def often(examples: int) -> settings:
-    return settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example,
-                                                                  HealthCheck.data_too_large])
+    """So many boards. Not shrunk: a failure names the step and both answers, and shrinking takes minutes."""
+    slow = (HealthCheck.too_slow, HealthCheck.large_base_example, HealthCheck.data_too_large)
+    return settings(max_examples=examples, phases=(Phase.explicit, Phase.generate), suppress_health_check=slow)
 
 
 # flash ---------------------------------------------------------------------------------------------------------------
