@@ -43,3 +43,19 @@ def test_probe_says_the_truth(source: Path, tmp_path: Path) -> None:
         assert "end=probe" in said, said
         unmodelled = [each for each in bench.engine.diagnostics() if each.kind == "unmodelled"]
         assert not unmodelled, unmodelled
+
+
+def test_taps_see_and_change_what_software_clocks(tmp_path: Path) -> None:
+    """The probes on the wires do not care whether a block or a program moves the pins."""
+    with Bench("embedded", build_probe("soft_buses", tmp_path)) as bench:
+        spi, i2c = bench.engine.spi_tap(), bench.engine.i2c_tap()
+        for tap in (spi, i2c):
+            tap.record()
+        spi.replace_on_read(1, 511, b"\xA5")
+        i2c.replace(1, 0xBA, True)
+        said = dict(re.findall(r"(\w+)=([0-9a-f]{8})", bench.hear("end=probe\n", 3)))
+        assert said["read_back"] == "000000a5" and said["eeprom_data"] == "00c0baee"
+        (read,) = spi.fired()
+        assert (read.before, read.after) == (b"\x5A", b"\xA5")
+        assert b"\x51\x00\x00\x02\x00\x01" in spi.drain()[0].mosi
+        assert "S A0+ 00+ 10+ C0+ FF+ EE+ P" in [each.text for each in i2c.drain()]

@@ -25,6 +25,7 @@ from offchip.engines.embedded.peripherals.pwr import Pwr
 from offchip.engines.embedded.peripherals.rcc import Rcc
 from offchip.engines.embedded.peripherals.rtc import Rtc
 from offchip.engines.embedded.peripherals.timer import Timer
+from offchip.engines.embedded.pins import connect_pins
 from offchip.engines.embedded.unicorn_core import PAGE
 from offchip.engines.protocol import Diagnostic, StorageEvent, UartByte
 from offchip.errors import EngineError, FirmwareError, PlatformError
@@ -97,6 +98,7 @@ class EmbeddedMachine:
         self._at_zero: list[tuple[int, int]] = []
         self._io: dict[int, tuple[int, Reader, Writer]] = {}
         self._map()
+        connect_pins(self.platform.peripherals)
         self._ready = True
         for step in self.platform.deferred:
             if isinstance(step, ElfLoad):

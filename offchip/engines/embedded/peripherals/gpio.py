@@ -64,6 +64,14 @@ class GpioPort(WordRegisters):
         self._external_levels = self._external_levels | bit if level else self._external_levels & ~bit
         self._update_levels()
 
+    def is_output(self, pin: int) -> bool:
+        """MODER: the port itself drives the pin."""
+        return bool((self._push_pull | self._open_drain) >> pin & 1)
+
+    def drives(self, pin: int) -> bool:
+        """Whether software moves this pin: an output, or an input that stands for a released open drain."""
+        return (self._stored[MODER] >> 2 * pin & 3) in (0, OUTPUT)
+
     # registers ---------------------------------------------------------------------------------------------------
     def reset(self) -> None:
         self._stored = dict(self._reset_values)

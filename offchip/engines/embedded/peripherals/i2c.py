@@ -141,15 +141,24 @@ class I2cBus:
 
     def read(self, ack: bool) -> int:
         """Clock in a data byte and answer it with ``ack``; FF once the device was refused a byte."""
+        value = self.begin_read()
+        self.end_read(value, ack)
+        return value
+
+    def begin_read(self) -> int:
+        """The byte the device sends next."""
         device = None if self._released else self._selected
         value = 0xFF if device is None else device.bus_read()
         if self.probe is not None:
             value = self.probe.filter("R", self._address, self._index, value)
+        return value
+
+    def end_read(self, value: int, ack: bool) -> None:
+        """The master has taken it and answered."""
         self.bytes_on_bus += 1
         self._released |= not ack
         self._tell("R", value, ack)
         self._index += 1
-        return value
 
     def stop(self) -> None:
         device, self._selected = self._selected, None
@@ -227,6 +236,11 @@ class Stm32F4I2c(Peripheral):
             child.attached(self._bus)
         else:
             raise ValueError(f"{child.model_name} is not an I2C device")
+
+    @property
+    def bus(self) -> I2cBus:
+        """The wires."""
+        return self._bus
 
     @property
     def bytes_on_bus(self) -> int:

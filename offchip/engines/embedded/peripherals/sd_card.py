@@ -339,6 +339,18 @@ class SdCardSpi(Peripheral):
             self._listen(mosi)
         return miso
 
+    def peek(self) -> int:
+        """What :meth:`transmit` returns next: for a master that clocks single bits."""
+        if not self._selected:
+            return 0xFF
+        if self._busy_left:
+            self._end_busy_when_due()
+        if self._output_at >= self._output_length and not self._busy_left and self._mode is _READ_MULTIPLE:
+            self._send_next_block()
+        if self._output_at < self._output_length:
+            return self._output[self._output_at]
+        return 0x00 if self._busy_left else 0xFF
+
     # bytes in and out ------------------------------------------------------------------------------------------
     def _take(self) -> int:
         at = self._output_at

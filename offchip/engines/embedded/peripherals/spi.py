@@ -61,6 +61,19 @@ class Stm32F4Spi(Peripheral):
         self._slave = child
         self._transmit = child.transmit
 
+    @property
+    def has_slave(self) -> bool:
+        return self._slave is not None
+
+    def exchange(self, mosi: int) -> int:
+        """A byte clocked through the slave by somebody else who drives the wires."""
+        return self._transmit(mosi)
+
+    def peek(self) -> int:
+        """What MISO carries in the next byte."""
+        look = getattr(self._slave, "peek", None)
+        return int(look()) if look is not None else self.floating_level
+
     def reset(self) -> None:
         self._cr1 = 0
         self._cr2 = 0

@@ -71,6 +71,13 @@ class _Alteration:
             value = crc >> 8 if at == self._length else crc & 0xFF
         return value
 
+    def would_be(self, at: int, value: int) -> int:
+        """The same without passing it on."""
+        if at < self._length:
+            return self._overlay.get(at, value)
+        crc = crc16(self.passed)
+        return (crc >> 8 if at == self._length else crc & 0xFF) if self._fix_crc else value
+
 
 @dataclass(slots=True)
 class _PowerCut:
@@ -291,6 +298,16 @@ class SpiTap(Peripheral):
             self._remember(mosi, miso)
         if self._cut_now:
             self._cut_power()
+        return miso
+
+    def peek(self) -> int:
+        """What :meth:`transmit` returns next: for a master that clocks single bits."""
+        if self._stuck is not None:
+            return self._stuck
+        connected = self._slave is not None and not self._removed
+        miso = int(self._slave.peek()) if connected and hasattr(self._slave, "peek") else self.floating_level
+        if self._phase == _READ_DATA and self._alteration is not None:
+            miso = self._alteration.would_be(self._at, miso)
         return miso
 
     def _choose_wire(self) -> None:

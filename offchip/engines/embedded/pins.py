@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serial buses driven by software: the pins of SPI and I2C are wires, and the same devices and probes hang on them.
+
+While the clock pin is an output of the port (not an alternate function), its edges move bits. SPI is sampled on the
+rising edge (modes 0 and 3); on I2C both wires have the board's pull-ups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from offchip.engines.embedded.peripheral import Peripheral
+from offchip.engines.embedded.peripherals.gpio import GpioPort
+from offchip.engines.embedded.peripherals.i2c import I2cBus, Stm32F4I2c
+from offchip.engines.embedded.peripherals.spi import Stm32F4Spi
+
+#: the usual pins of the blocks (STM32F405 data sheet, table 7): (port, SCK, MISO, MOSI) and (port, SCL, SDA)
+SPI_PINS = {"spi1": ("gpioa", 5, 6, 7), "spi2": ("gpiob", 13, 14, 15), "spi3": ("gpioc", 10, 11, 12)}
+I2C_PINS = {"i2c1": ("gpiob", 6, 7), "i2c2": ("gpiob", 10, 11)}
+
+
+def connect_pins(peripherals: Mapping[str, Peripheral]) -> None:
+    """Let the devices on SPI and I2C see their pins."""
+    for name, (port_name, sck, miso, mosi) in SPI_PINS.items():
+        block, port = peripherals.get(name), peripherals.get(port_name)
+        if isinstance(block, Stm32F4Spi) and isinstance(port, GpioPort) and block.has_slave:
+            SoftSpi(block, port, sck, miso, mosi)
+    for name, (port_name, scl, sda) in I2C_PINS.items():
+        block, port = peripherals.get(name), peripherals.get(port_name)
+        if isinstance(block, Stm32F4I2c) and isinstance(port, GpioPort) and block.bus.devices:
+            SoftI2c(block.bus, port, scl, sda)
+
+
+class SoftSpi:
+    """Whoever toggles the pins of an SPI block is its bus master."""
+
+    def __init__(self, block: Stm32F4Spi, port: GpioPort, sck: int, miso: int, mosi: int) -> None:
+        self._block, self._port = block, port
+        self._sck, self._miso, self._mosi = sck, miso, mosi
+        self._bits = 0
+        self._in = 0
+        self._out = 0xFF
+        port.line(sck).connect(self._clock, sck)
+
+    def _clock(self, pin: int, level: bool) -> None:
+        if not self._port.is_output(self._sck):
+            self._bits = 0
+            return
+        if level:
+            if not self._bits:
+                self._out = self._block.peek()
+            self._drive()
+            self._in = self._in << 1 & 0xFF | self._port.line(self._mosi).level
+            self._bits += 1
+            return
+        if self._bits == 8:
+            self._bits = 0
+            self._block.exchange(self._in)
+            self._out = self._block.peek()
+        self._drive()
+
+    def _drive(self) -> None:
+        bit = 7 - min(self._bits, 7)
+        if not self._port.is_output(self._miso):
+            self._port.on_gpio(self._miso, bool(self._out >> bit & 1))
+
+
+class SoftI2c:
+    """Whoever toggles the pins of an I2C block is its bus master; the devices answer at their place in the frame."""
+
+    def __init__(self, bus: I2cBus, port: GpioPort, scl: int, sda: int) -> None:
+        self._bus, self._port, self._scl, self._sda = bus, port, scl, sda
+        self._active = self._address_next = self._reading = False
+        self._bits = 0
+        self._byte = 0
+        self._pulls_down = False  # a device holds SDA
+        port.on_gpio(scl, True)
+        port.on_gpio(sda, True)
+        port.line(scl).connect(self._clock, scl)
+        port.line(sda).connect(self._data, sda)
+
+    def _data(self, pin: int, level: bool) -> None:
+        if self._pulls_down or not self._port.line(self._scl).level or not self._port.drives(self._scl):
+            return
+        if level:
+            self._stop()
+        else:
+            self._bus.start(self._active)
+            self._active = self._address_next = True
+            self._reading = False
+            self._bits = self._byte = 0
+
+    def _stop(self) -> None:
+        if self._active:
+            self._bus.stop()
+        self._active = self._reading = False
+
+    def _clock(self, pin: int, level: bool) -> None:
+        if not self._active:
+            return
+        if level:
+            if not self._reading or self._bits == 8:
+                self._byte = self._byte << 1 & 0x1FF | self._port.line(self._sda).level
+            self._bits += 1
+        elif self._bits == 8 and not self._reading:
+            self._pull(self._byte_sent(self._byte & 0xFF))
+        elif self._bits == 8:
+            self._pull(False)  # the master answers
+        elif self._bits == 9:
+            self._frame_ends()
+        elif self._reading and self._bits:
+            self._pull(not self._out >> 7 - self._bits & 1)
+
+    def _byte_sent(self, value: int) -> bool:
+        if not self._address_next:
+            return self._bus.write(value)
+        self._address_next = False
+        self._turn = bool(value & 1)  # the device sends from the next byte on
+        acknowledged = self._bus.address(value)
+        self._turn = self._turn and acknowledged
+        return acknowledged
+
+    def _frame_ends(self) -> None:
+        if self._reading:
+            self._bus.end_read(self._out, not self._byte & 1)
+            self._reading = not self._byte & 1
+        else:
+            self._reading = self._turn
+        self._bits = self._byte = 0
+        if self._reading:
+            self._out = self._bus.begin_read()
+        self._pull(self._reading and not self._out >> 7 & 1)
+
+    _out = 0xFF
+    _turn = False
+
+    def _pull(self, low: bool) -> None:
+        self._pulls_down = low
+        self._port.on_gpio(self._sda, not low)
+        # its own change of SDA is no START or STOP: SCL is low now
