@@ -29,6 +29,27 @@ def test_all_of_it_compiles(renode: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+#: what Renode's own style and the compiler leave open, or let pass
+_BLOCKS = "if|for|foreach|while|switch|catch|using|lock"
+FORMAT = {
+    "a tab": r"\t",
+    "space at the end": r" $",
+    "more than 150 columns": r".{151}",
+    "indentation not by fours": r"^(?: {4})* {1,3}[^ /*]",
+    "space before (": rf"\b(?:{_BLOCKS}) +\((?!.*//)",
+    "{ not on a line of its own": rf"^ *(?:{_BLOCKS}|else|try|public|private|internal|protected)\b[^{{=]*\{{$",
+}
+
+
+@pytest.mark.parametrize("source", [*SOURCES, *sorted((HERE / "csharp").glob("*.cs"))], ids=lambda source: source.name)
+def test_format(source: Path) -> None:
+    text = source.read_text()
+    assert text.startswith("// SPDX-License-Identifier: Apache-2.0\n") and text.endswith("}\n")
+    wrong = [f"{source.name}:{number}: {what}: {line}" for number, line in enumerate(text.splitlines(), 1)
+             for what, pattern in FORMAT.items() if re.search(pattern, line)]
+    assert not wrong, "\n".join(wrong)
+
+
 @needs_mcs
 @pytest.mark.parametrize(("model", "good", "bad"), [
     ("SpiTap.cs", "var child = RegisteredPeripheral;", "var child = RegisteredPeripherals;"),  # a typo

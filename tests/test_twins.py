@@ -243,7 +243,25 @@ def test_rng(bench: Bench, steps: list[Step]) -> None:
 
 # SPI controller ------------------------------------------------------------------------------------------------------
 SPI_ON = 0x344  # SSM SSI SPE MSTR
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> Step:
+    """Frames with and without a look at what came back: overruns and how they end."""
+    what = draw(st.lists(some("frame", "frame", "data", "status"), min_size=2, max_size=8))
+    data = draw(octets)
+
+    def act(twins: Twins) -> None:
+        for each in what:
+            if each == "frame":
+                twins.write("spi", 2, 0xC, data)
+            else:
+                twins.read("spi", 2, 0xC if each == "data" else 8)
+    return act
+
+
 SPI = scenario(
+    frames(), frames(), frames(),
     step("write", "spi", widths, some(0, 4, 4, 8, 0x10, 0x1C, 0x20), words),
     step("write", "spi", some(1, 2), some(1, 2, 3, 5, 0xD, 0xE), words),
     step("write", "spi", 4, 0, some(*(SPI_ON ^ more for more in (0, 0, 0x80, 0x800, 0x880, 0x100)))),

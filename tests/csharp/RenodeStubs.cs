@@ -110,7 +110,8 @@ namespace Antmicro.Renode.Time
             Now = time;
         }
 
-        public ulong Nearest { get { return entries.Count > 0 ? entries[0].Time - Now : ulong.MaxValue - Now; } }  // Renode counts down without a limit, too
+        // Renode counts down without a limit, too
+        public ulong Nearest { get { return entries.Count > 0 ? entries[0].Time - Now : ulong.MaxValue - Now; } }
 
         private ulong order;
         private readonly List<Entry> entries = new List<Entry>();
