@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -110,3 +111,7 @@ def text(value: bytes) -> bytes:
 
 
 SESSION = connect_bytes()
+
+
+def telemetry(seq: int, time: datetime, thing: str = THING, temperature: float = 21.5) -> bytes:
+    return json.dumps({"thing": thing, "seq": seq, "time": int(time.timestamp()), "temperature": temperature}).encode()

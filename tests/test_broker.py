@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -34,7 +34,20 @@ from offchip.broker.world import HOST, NARROW, WIDE, enrol
 from offchip.errors import BrokerError, PkiError
 from offchip.network.proxy import Direction, Proxy
 from offchip.pki import EXPIRED, Authority, Identity, certificate_id
-from tests.broker_lab import COMMANDS, OWN, SESSION, START, THING, Clock, Lab, Raw, connect_bytes, packet, text
+from tests.broker_lab import (
+    COMMANDS,
+    OWN,
+    SESSION,
+    START,
+    THING,
+    Clock,
+    Lab,
+    Raw,
+    connect_bytes,
+    packet,
+    telemetry,
+    text,
+)
 
 
 @pytest.fixture
@@ -48,10 +61,6 @@ def wide() -> Lab:
 
 
 # the standard laboratory -------------------------------------------------------------------------------------------
-def telemetry(seq: int, time: datetime, thing: str = THING, temperature: float = 21.5) -> bytes:
-    return json.dumps({"thing": thing, "seq": seq, "time": int(time.timestamp()), "temperature": temperature}).encode()
-
-
 def test_a_device_does_its_work(lab: Lab) -> None:
     device = lab.client()
     assert device.connected and device.alerts == []

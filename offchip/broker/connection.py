@@ -107,10 +107,8 @@ class Connection:
     def check_certificate(self) -> None:
         """The registry changed: an established connection needs an ACTIVE certificate."""
         if self.certificate_id and not self.closed:
-            fault = self._entrance.fault(self.certificate_id)
-            if fault:
-                self._log(events.CertificateRefused(fault, self.certificate_id))
-                self._mqtt.close(DisconnectReason.AUTH_ERROR)
+            if fault := self._entrance.fault(self.certificate_id):
+                self._refuse_certificate(fault)
 
     def drop(self, reason: DisconnectReason) -> None:
         """The broker wants to be rid of it."""
@@ -161,8 +159,14 @@ class Connection:
         tls = self._tls
         self.certificate_id = certificate_id(tls.peer_certificate)
         self._log(events.TlsEstablished(tls.version, tls.cipher, tls.sni, self.certificate_id))
-        self._entrance.present(x509.load_der_x509_certificate(tls.peer_certificate), self.number)
-        self.check_certificate()
+        if self._entrance.present(x509.load_der_x509_certificate(tls.peer_certificate), self.number):
+            self._refuse_certificate("registered just now; connect again")
+        else:
+            self.check_certificate()
+
+    def _refuse_certificate(self, fault: str) -> None:
+        self._log(events.CertificateRefused(fault, self.certificate_id))
+        self._mqtt.close(DisconnectReason.AUTH_ERROR)
 
     def _log(self, event: Event) -> None:
         self._hub.log(event, self.number)

@@ -267,6 +267,15 @@ class ProvisioningRefused(Event):
 
 
 @dataclass(frozen=True)
+class Banned(Event):
+    """The owner took the keyset out of use: ``rule`` that did it, and one sentence."""
+
+    certificate_id: str
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class LogTruncated(Event):
     """The first ``dropped`` events are gone: the log is bounded."""
 

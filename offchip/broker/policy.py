@@ -136,8 +136,9 @@ class Policy:
     statements: tuple[Statement, ...]
 
     @classmethod
-    def parse(cls, name: str, document: str | Mapping[str, Any]) -> Policy:
-        """From JSON text or what it decodes to. Raises BrokerError naming policy, statement and field."""
+    def parse(cls, name: str, document: str | Mapping[str, Any], most: int = MAXIMUM_LENGTH) -> Policy:
+        """From JSON text or what it decodes to; ``most``: characters. Raises BrokerError naming policy, statement and
+        field."""
         where = f"policy '{name}'"
         text = document if isinstance(document, str) else json.dumps(document)
         try:
@@ -145,8 +146,8 @@ class Policy:
         except (ValueError, RecursionError) as error:
             raise BrokerError(f"{where}: not JSON: {error}") from error
         length = len("".join(text.split()))
-        if length > MAXIMUM_LENGTH:
-            raise BrokerError(f"{where}: {length} characters without white space; AWS allows {MAXIMUM_LENGTH}")
+        if length > most:
+            raise BrokerError(f"{where}: {length} characters without white space; AWS allows {most}")
         if not isinstance(content, dict):
             raise BrokerError(f"{where}: the document is no JSON object")
         unknown = set(content) - {"Version", "Id", "Statement"}

@@ -31,12 +31,13 @@ class Confidence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Where a value comes from. ``source`` is '' only for assumptions."""
+    """Where a value comes from, and the test that shows it. ``source`` is '' only for assumptions."""
 
     source: str
     date: str
     confidence: Confidence
     note: str
+    test: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,10 @@ def _parent(path: Path, name: object) -> Profile:
 
 
 def _behaviour(path: Path, key: str, entry: object) -> tuple[Any, Evidence]:
-    required = {"value", "source", "date", "confidence"}
+    required = {"value", "source", "date", "confidence", "test"}
     if not isinstance(entry, dict) or not required <= set(entry) <= required | {"note"}:
-        raise BrokerError(f"{path}: [{key}] needs value, source, date and confidence, and may have a note")
+        raise BrokerError(f"{path}: [{key}] needs value, source, date, confidence and test, and may have a "
+                          "note")
     value = tuple(entry["value"]) if isinstance(entry["value"], list) else entry["value"]
     kinds: dict[str, type] = {"bool": bool, "int": int}
     kind = kinds.get(str(_BEHAVIOURS[key]), tuple)
@@ -179,4 +181,5 @@ def _behaviour(path: Path, key: str, entry: object) -> tuple[Any, Evidence]:
         raise BrokerError(f"{path}: [{key}] confidence is one of {', '.join(Confidence)}") from None
     if not entry["source"] and confidence is not Confidence.ASSUMED:
         raise BrokerError(f"{path}: [{key}] is {confidence} and names no source")
-    return value, Evidence(entry["source"], entry["date"], confidence, entry.get("note", ""))
+    return value, Evidence(entry["source"], entry["date"], confidence, entry.get("note", ""),
+                           entry["test"])

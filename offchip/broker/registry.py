@@ -1,33 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates, things, policies and what is attached to what: the account as AWS IoT's control plane sees it."""
+"""Certificates, things, groups, policies and who is attached to what: the account as AWS IoT's control plane has it."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.exceptions import InvalidSignature
 
-from offchip.broker.policy import Policy
+from offchip.broker.names import check_name, find_name
+from offchip.broker.policy import Policy, Value
+from offchip.broker.profile import Profile, load_profile
+from offchip.broker.templates import Template
 from offchip.broker.variables import certificate_variables
 from offchip.errors import BrokerError
 from offchip.pki import Identity, certificate_id
 
-#: AWS IoT Core quota
-POLICIES_PER_CERTIFICATE = 10
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
 
-_NAME = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
-_FORMAT = 1
 
 class Status(StrEnum):
     """Status of a certificate; only ACTIVE authenticates (API UpdateCertificate)."""
@@ -46,21 +41,51 @@ _INTERNAL = {Status.PENDING_TRANSFER, Status.PENDING_ACTIVATION}
 
 @dataclass(slots=True)
 class Thing:
-    """``attributes``: what ${iot:Connection.Thing.Attributes[x]} stands for."""
+    """``attributes``: what ${iot:Connection.Thing.Attributes[x]} stands for; ``groups``: by name."""
 
     name: str
     type_name: str = ""
     attributes: dict[str, str] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class ThingGroup:
+    """A static group; its policies, and its parents', count for its things."""
+
+    name: str
+    parent: str = ""
+    policies: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class PolicyVersions:
+    """``default``: the version that decides."""
+
+    versions: dict[int, Policy]
+    default: int
+
+
+@dataclass(slots=True)
+class AuthorityRecord:
+    """A registered CA. ``template``: provisions what is registered just in time; '' for none."""
+
+    certificate: x509.Certificate
+    auto_registration: bool
+    template: str = ""
 
 
 @dataclass
 class CertificateRecord:
-    """A registered certificate with its attachments."""
+    """A registered certificate with its attachments. ``exclusive``: the one thing it speaks for, under any client id;
+    ``own_authority``: AWS's form without a CA, so TLS must trust the certificate itself."""
 
     certificate: x509.Certificate
     status: Status
     things: set[str] = field(default_factory=set)
     policies: list[str] = field(default_factory=list)
+    exclusive: str = ""
+    own_authority: bool = False
 
     @property
     def certificate_id(self) -> str:
@@ -76,17 +101,23 @@ class CertificateRecord:
 class Registry:
     """One account in one region. Methods raise BrokerError with one sentence.
 
-    Names follow AWS IoT's API; ``identifier`` is always a certificate id.
+    Names follow AWS IoT's API; ``identifier`` is always a certificate id. The quotas are the profile's.
     """
 
-    def __init__(self, region: str = REGION, account: str = ACCOUNT) -> None:
+    def __init__(self, region: str = REGION, account: str = ACCOUNT, profile: Profile | None = None) -> None:
         self.region = region
         self.account = account
+        self.profile = profile or load_profile()
         self.certificates: dict[str, CertificateRecord] = {}
+        self.authorities: dict[str, AuthorityRecord] = {}
         self.things: dict[str, Thing] = {}
-        self.policies: dict[str, Policy] = {}
+        self.groups: dict[str, ThingGroup] = {}
+        self.templates: dict[str, Template] = {}
+        self.versions: dict[str, PolicyVersions] = {}
         #: called with the certificate id after a change of status
         self.on_status: list[Callable[[str], None]] = []
+        #: called with a certificate TLS has to trust from now on
+        self.on_trust: list[Callable[[x509.Certificate], None]] = []
 
     def arn(self, kind: str, name: str) -> str:
         """``kind``: client, topic or topicfilter."""
@@ -100,6 +131,16 @@ class Registry:
         if identifier in self.certificates:
             raise BrokerError(f"certificate {identifier[:8]}: registered already")
         self.certificates[identifier] = CertificateRecord(leaf, status)
+        return identifier
+
+    def register_certificate_without_ca(self, certificate: x509.Certificate | Identity,
+                                        status: Status = Status.ACTIVE) -> str:
+        """RegisterCertificateWithoutCA: whoever signed it, even itself, need not be known."""
+        identifier = self.register_certificate(certificate, status)
+        record = self.certificates[identifier]
+        record.own_authority = True
+        for tell in self.on_trust:
+            tell(record.certificate)
         return identifier
 
     def update_certificate(self, identifier: str, status: Status | str) -> None:
@@ -116,53 +157,155 @@ class Registry:
             for tell in self.on_status:
                 tell(identifier)
 
+    def delete_certificate(self, identifier: str) -> None:
+        """DeleteCertificate: it must not be ACTIVE, nor attached to things or policies."""
+        record = self.certificate(identifier)
+        if record.status is Status.ACTIVE or record.things or record.policies:
+            raise BrokerError(f"certificate {identifier[:8]}: is active or attached to things or policies; "
+                              "deactivate and detach it first")
+        del self.certificates[identifier]
+
     def certificate(self, identifier: str) -> CertificateRecord:
         """The record of a registered certificate."""
         if identifier not in self.certificates:
             raise BrokerError(f"certificate {identifier[:8]}: not registered")
         return self.certificates[identifier]
 
+    def register_ca_certificate(self, certificate: x509.Certificate, auto_registration: bool = False,
+                                template: str = "") -> str:
+        """RegisterCACertificate; ``template``: just-in-time provisioning. Returns the CA certificate's id."""
+        identifier = certificate_id(certificate)
+        if identifier in self.authorities:
+            raise BrokerError(f"CA certificate {identifier[:8]}: registered already")
+        if template:
+            find_name("provisioning template", template, self.templates)
+        self.authorities[identifier] = AuthorityRecord(certificate, auto_registration, template)
+        for tell in self.on_trust:
+            tell(certificate)
+        return identifier
+
     def registering_authority(self, certificate: x509.Certificate) -> str | None:
         """Id of the registered CA with auto registration that signed a certificate."""
+        for identifier, record in self.authorities.items():
+            if record.auto_registration and _signed_by(certificate, record.certificate):
+                return identifier
         return None
+
+    def to_trust(self) -> Iterator[x509.Certificate]:
+        """What TLS has to trust because of the registry."""
+        yield from (each.certificate for each in self.authorities.values())
+        yield from (each.certificate for each in self.certificates.values() if each.own_authority)
 
     # things --------------------------------------------------------------------------------------------------------
     def create_thing(self, name: str, type_name: str = "", attributes: dict[str, str] | None = None) -> Thing:
         """``name`` is also the MQTT client id the thing must use for thing policy variables to have values."""
-        self._check_name("thing", name, self.things)
+        check_name("thing", name, self.things)
         thing = self.things[name] = Thing(name, type_name, dict(attributes or {}))
         return thing
 
-    def attach_thing(self, identifier: str, thing: str) -> None:
-        """AttachThingPrincipal; harmless when attached already."""
-        self._find("thing", thing, self.things)
-        self.certificate(identifier).things.add(thing)
+    def create_thing_group(self, name: str, parent: str = "") -> ThingGroup:
+        """A static group."""
+        check_name("thing group", name, self.groups)
+        if parent:
+            find_name("thing group", parent, self.groups)
+        group = self.groups[name] = ThingGroup(name, parent)
+        return group
+
+    def add_thing_to_group(self, thing: str, group: str) -> None:
+        """Harmless when it is in there already."""
+        find_name("thing", thing, self.things)
+        find_name("thing group", group, self.groups)
+        self.things[thing].groups.add(group)
+
+    def attach_thing(self, identifier: str, thing: str, exclusive: bool = False) -> None:
+        """AttachThingPrincipal; harmless when attached already. ``exclusive``: neither has another partner."""
+        find_name("thing", thing, self.things)
+        record = self.certificate(identifier)
+        others = [each for each in self.certificates.values() if thing in each.things and each is not record]
+        if (exclusive and (others or record.things - {thing}) or any(each.exclusive for each in others)
+                or record.exclusive and record.exclusive != thing):
+            raise BrokerError(f"thing '{thing}' and certificate {identifier[:8]}: one of them has an exclusive "
+                              "partner, or would lose another one")
+        record.things.add(thing)
+        record.exclusive = thing if exclusive else record.exclusive
 
     def detach_thing(self, identifier: str, thing: str) -> None:
         """DetachThingPrincipal; harmless when not attached."""
-        self.certificate(identifier).things.discard(thing)
+        record = self.certificate(identifier)
+        record.things.discard(thing)
+        if record.exclusive == thing:
+            record.exclusive = ""
+
+    def principals_of(self, thing: str) -> list[str]:
+        """ListThingPrincipals: ids of the certificates attached to a thing."""
+        return [identifier for identifier, record in self.certificates.items() if thing in record.things]
 
     # policies ------------------------------------------------------------------------------------------------------
+    @property
+    def policies(self) -> dict[str, Policy]:
+        """The default versions by name."""
+        return {name: each.versions[each.default] for name, each in self.versions.items()}
+
     def create_policy(self, name: str, document: str | dict[str, Any]) -> Policy:
         """A new policy that nobody carries yet."""
-        self._check_name("policy", name, self.policies)
-        policy = self.policies[name] = Policy.parse(name, document)
+        check_name("policy", name, self.versions)
+        policy = self._parse(name, document)
+        self.versions[name] = PolicyVersions({1: policy}, 1)
         return policy
 
+    def create_policy_version(self, name: str, document: str | dict[str, Any], as_default: bool = True) -> int:
+        """CreatePolicyVersion; returns its number."""
+        find_name("policy", name, self.versions)
+        record = self.versions[name]
+        if len(record.versions) >= self.profile.policy_versions:
+            raise BrokerError(f"policy '{name}': AWS allows {self.profile.policy_versions} versions; delete one first")
+        number = max(record.versions) + 1
+        record.versions[number] = self._parse(name, document)
+        if as_default:
+            record.default = number
+        return number
+
+    def set_default_policy_version(self, name: str, number: int) -> None:
+        """SetDefaultPolicyVersion."""
+        find_name("policy", name, self.versions)
+        if number not in self.versions[name].versions:
+            raise BrokerError(f"policy '{name}': there is no version {number}")
+        self.versions[name].default = number
+
+    def delete_policy_version(self, name: str, number: int) -> None:
+        """DeletePolicyVersion; not the default one."""
+        find_name("policy", name, self.versions)
+        record = self.versions[name]
+        if number == record.default or number not in record.versions:
+            raise BrokerError(f"policy '{name}': version {number} is the default one, or there is none")
+        del record.versions[number]
+
     def update_policy(self, name: str, document: str | dict[str, Any]) -> Policy:
-        """CreatePolicyVersion with setAsDefault."""
-        self._find("policy", name, self.policies)
-        policy = self.policies[name] = Policy.parse(name, document)
+        """A new default version; the oldest other one goes when there are too many."""
+        find_name("policy", name, self.versions)
+        record = self.versions[name]
+        policy = self._parse(name, document)
+        if len(record.versions) >= self.profile.policy_versions:
+            del record.versions[min(each for each in record.versions if each != record.default)]
+        record.default = max(record.versions) + 1
+        record.versions[record.default] = policy
         return policy
 
     def attach_policy(self, identifier: str, policy: str) -> None:
         """Harmless when attached already."""
-        self._find("policy", policy, self.policies)
-        record = self.certificate(identifier)
+        find_name("policy", policy, self.versions)
+        record, most = self.certificate(identifier), self.profile.policies_per_certificate
         if policy not in record.policies:
-            if len(record.policies) == POLICIES_PER_CERTIFICATE:
-                raise BrokerError(f"certificate {identifier[:8]}: AWS allows {POLICIES_PER_CERTIFICATE} policies")
+            if len(record.policies) >= most:
+                raise BrokerError(f"certificate {identifier[:8]}: AWS allows {most} policies")
             record.policies.append(policy)
+
+    def attach_policy_to_group(self, group: str, policy: str) -> None:
+        """Harmless when attached already."""
+        find_name("thing group", group, self.groups)
+        find_name("policy", policy, self.versions)
+        if policy not in self.groups[group].policies:
+            self.groups[group].policies.append(policy)
 
     def detach_policy(self, identifier: str, policy: str) -> None:
         """Harmless when not attached."""
@@ -170,16 +313,36 @@ class Registry:
         if policy in record.policies:
             record.policies.remove(policy)
 
-    def policies_of(self, identifier: str) -> list[Policy]:
-        """The policies that decide for a certificate; none for an unknown one."""
+    def policies_of(self, identifier: str, client_id: str = "") -> list[Policy]:
+        """The policies that decide for a certificate, those of its thing's groups included; none for an unknown one."""
         record = self.certificates.get(identifier)
-        return [self.policies[name] for name in record.policies] if record else []
+        if record is None:
+            return []
+        thing = self.thing_of(identifier, client_id)
+        names = [*record.policies, *(self._group_policies(thing) if thing else ())]
+        return [self.versions[name].versions[self.versions[name].default] for name in dict.fromkeys(names)]
+
+    def _group_policies(self, thing: Thing) -> Iterator[str]:
+        for name in sorted(thing.groups):
+            while name:
+                yield from self.groups[name].policies
+                name = self.groups[name].parent
+
+    def _parse(self, name: str, document: str | dict[str, Any]) -> Policy:
+        return Policy.parse(name, document, self.profile.policy_characters)
+
+    # provisioning --------------------------------------------------------------------------------------------------
+    def create_provisioning_template(self, name: str, document: str | dict[str, Any]) -> Template:
+        """CreateProvisioningTemplate."""
+        check_name("provisioning template", name, self.templates)
+        template = self.templates[name] = Template.parse(name, document)
+        return template
 
     # what policies may ask -----------------------------------------------------------------------------------------
-    def context(self, identifier: str, client_id: str) -> dict[str, str | bool | list[str]]:
+    def context(self, identifier: str, client_id: str) -> dict[str, Value]:
         """Policy variables of a session. A thing speaks only under its own name through an attached certificate."""
         record = self.certificates.get(identifier)
-        context: dict[str, str | bool | list[str]] = {"iot:ClientId": client_id}
+        context: dict[str, Value] = {"iot:ClientId": client_id}
         thing = self.thing_of(identifier, client_id)
         context["iot:Connection.Thing.IsAttached"] = thing is not None
         if thing:
@@ -194,88 +357,16 @@ class Registry:
         return context
 
     def thing_of(self, identifier: str, client_id: str) -> Thing | None:
-        """The thing of this MQTT client id, if the certificate is attached to it."""
+        """The thing of this MQTT client id, if the certificate is attached to it; an exclusive one in any case."""
         record = self.certificates.get(identifier)
+        if record and record.exclusive and self.profile.exclusive_things:
+            return self.things.get(record.exclusive)
         return self.things.get(client_id) if record and client_id in record.things else None
 
-    # file ----------------------------------------------------------------------------------------------------------
-    def save(self, path: Path) -> None:
-        """Write everything as JSON, atomically."""
-        content = {
-            "format": _FORMAT, "region": self.region, "account": self.account,
-            "things": [{"name": each.name, "type": each.type_name, "attributes": each.attributes}
-                       for each in self.things.values()],
-            "policies": [{"name": each.name, "document": json.loads(each.document)} for each in self.policies.values()],
-            "certificates": [{"pem": each.certificate.public_bytes(Encoding.PEM).decode(), "status": each.status,
-                              "things": sorted(each.things), "policies": each.policies}
-                             for each in self.certificates.values()],
-        }
-        try:
-            temporary = path.with_name(path.name + ".new")
-            temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-            os.replace(temporary, path)
-        except OSError as error:
-            raise BrokerError(f"{path}: cannot be written: {error.strerror}") from error
 
-    @classmethod
-    def load(cls, path: Path) -> Registry:
-        """Read what :meth:`save` wrote."""
-        try:
-            content = json.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise BrokerError(f"{path}: cannot be read: {error.strerror}") from error
-        except (ValueError, RecursionError) as error:
-            raise BrokerError(f"{path}: no registry: {error}") from error
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
-            raise BrokerError(f"{path}: field 'format' must be {_FORMAT}")
-        registry = cls(_get(path, content, "region", str), _get(path, content, "account", str))
-        try:
-            for where, entry in _entries(path, content, "things"):
-                registry.create_thing(*(_get(where, entry, key, kind) for key, kind in
-                                        (("name", str), ("type", str), ("attributes", dict))))
-            for where, entry in _entries(path, content, "policies"):
-                registry.create_policy(_get(where, entry, "name", str), _get(where, entry, "document", dict))
-            for where, entry in _entries(path, content, "certificates"):
-                registry._load_certificate(where, entry)
-        except BrokerError as error:
-            text = str(error)
-            raise error if text.startswith(str(path)) else BrokerError(f"{path}: {text}") from None
-        return registry
-
-    def _load_certificate(self, where: object, entry: dict[str, Any]) -> None:
-        try:
-            certificate = x509.load_pem_x509_certificate(_get(where, entry, "pem", str).encode())
-            status = Status(_get(where, entry, "status", str))
-        except ValueError as error:
-            raise BrokerError(f"{where}: pem or status: {error}") from error
-        identifier = self.register_certificate(certificate, status)
-        for thing in _get(where, entry, "things", list):
-            self.attach_thing(identifier, str(thing))
-        for policy in _get(where, entry, "policies", list):
-            self.attach_policy(identifier, str(policy))
-
-    @staticmethod
-    def _check_name(kind: str, name: str, known: dict[str, Any]) -> None:
-        if not _NAME.fullmatch(name):
-            raise BrokerError(f"{kind} '{name}': a name has 1 to 128 of a-z, A-Z, 0-9, colon, _ and -")
-        if name in known:
-            raise BrokerError(f"{kind} '{name}': exists already")
-
-    @staticmethod
-    def _find(kind: str, name: str, known: dict[str, Any]) -> None:
-        if name not in known:
-            raise BrokerError(f"{kind} '{name}': does not exist")
-
-
-def _entries(path: Path, content: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
-    entries = [(f"{path}: {key}[{number}]", each) for number, each in enumerate(_get(path, content, key, list))]
-    for where, entry in entries:
-        if not isinstance(entry, dict):
-            raise BrokerError(f"{where}: not a JSON object")
-    return entries
-
-
-def _get(where: object, entry: dict[str, Any], key: str, kind: type) -> Any:
-    if not isinstance(entry.get(key), kind):
-        raise BrokerError(f"{where}: field '{key}' is missing or no {kind.__name__}")
-    return entry[key]
+def _signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

@@ -23,7 +23,7 @@ from offchip.broker.hub import Hub
 from offchip.broker.profile import Profile, load_profile
 from offchip.broker.registry import Registry
 from offchip.broker.session import Message, Session
-from offchip.broker.tls import server_context
+from offchip.broker.tls import server_context, trust
 from offchip.broker.turns import Turns
 from offchip.errors import NetworkError
 from offchip.pki import Identity
@@ -53,7 +53,8 @@ class Broker:
         self.turns = Turns()
         self.hub = Hub(self.profile, self.registry, clock, self.events)
         self._entrance = Entrance(self.hub)
-        self._context = server_context(server_identity, device_authorities, self.profile, keylog_file)
+        self._context = server_context(server_identity, (*device_authorities, *self.registry.to_trust()),
+                                       self.profile, keylog_file)
         self._connections: dict[int, Connection] = {}
         self._opened = 0
         self._seed = f"{seed}\0{server_identity.certificate_id}"
@@ -61,6 +62,7 @@ class Broker:
         #: certificates that left ACTIVE, and when their sessions are dropped
         self._deactivated: list[tuple[datetime, str]] = []
         self.registry.on_status.append(self._on_status)
+        self.registry.on_trust.append(lambda certificate: trust(self._context, certificate))
         if fault := seeding_fault():
             self.log(events.Unseeded(fault))
 

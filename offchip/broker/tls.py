@@ -54,6 +54,8 @@ def server_context(identity: Identity, authorities: Iterable[x509.Certificate], 
     context.verify_mode = ssl.CERT_REQUIRED
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
+    # a certificate registered without a CA is trusted itself
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     versions = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
     if not profile.tls_versions or not set(profile.tls_versions) <= set(versions):
         raise BrokerError(f"profile {profile.name}: tls_versions must be of {', '.join(versions)}")
@@ -72,6 +74,11 @@ def server_context(identity: Identity, authorities: Iterable[x509.Certificate], 
         except OSError as error:
             raise BrokerError(f"{keylog_file}: the TLS key log cannot be written: {error.strerror}") from error
     return context
+
+
+def trust(context: ssl.SSLContext, certificate: x509.Certificate) -> None:
+    """From now on connections of this context may be vouched for by one more certificate."""
+    context.load_verify_locations(cadata=certificate.public_bytes(Encoding.PEM).decode())
 
 
 def anonymous_server_context(identity: Identity) -> ssl.SSLContext:

@@ -11,21 +11,27 @@ from typing import Any
 
 from offchip.broker.processor import FEED_TOPIC, THING_TOPIC, Processor
 from offchip.broker.profile import DEFAULT_PROFILE, Profile, load_profile
+from offchip.broker.provisioning import FleetProvisioning
 from offchip.broker.registry import Registry
+from offchip.broker.reserved import Family
 from offchip.broker.server import Broker
-from offchip.pki import Authority, Identity
+from offchip.broker.shadows import Shadows
+from offchip.pki import AWS_VALIDITY, Authority, Identity
 
 HOST = "iot.offchip.test"
 PORT = 8883
 SERVER_NAMES = (HOST, "localhost", "127.0.0.1")
-NARROW, WIDE, PROCESSOR = "narrow", "wide", "processor"
+NARROW, WIDE, PROCESSOR, CLAIM = "narrow", "wide", "processor", "claim"
+#: provisioning template of the laboratory; its parameter ThingName says who comes back
+TEMPLATE = "offchip"
 
 _THING = "${iot:Connection.Thing.ThingName}"
 
 
 @dataclass(slots=True)
 class World:
-    """``devices``: thing name -> what the factory gives it. ``processor`` is connected."""
+    """``devices``: thing name -> what the factory gives it. ``processor`` is connected. ``provisioning`` and
+    ``shadows`` answer on reserved topics."""
 
     authority: Authority
     server: Identity
@@ -33,6 +39,8 @@ class World:
     broker: Broker
     devices: dict[str, Identity]
     processor: Processor
+    provisioning: FleetProvisioning
+    shadows: Shadows
 
     def tick(self, now_ns: int = 0) -> int:
         """Let time take effect at broker and processor; fits ``Board.on_slice``."""
@@ -54,17 +62,21 @@ def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequ
     """
     authority = Authority(seed)
     server = server or authority.issue_server(SERVER_NAMES)
-    registry = Registry()
+    chosen = profile if isinstance(profile, Profile) else load_profile(profile)
+    registry = Registry(profile=chosen)
     for name, document in policies(registry).items():
         registry.create_policy(name, document)
+    registry.create_provisioning_template(TEMPLATE, template(policy))
     devices = {thing: enrol(authority, registry, thing, policy) for thing in things}
     identity = enrol(authority, registry, PROCESSOR, PROCESSOR)
-    broker = Broker(server, authority.certificates, clock,
-                    profile if isinstance(profile, Profile) else load_profile(profile), registry, keylog_file, seed)
+    broker = Broker(server, authority.certificates, clock, chosen, registry, keylog_file, seed)
+    provisioning = FleetProvisioning(registry, authority, clock, broker.log, seed)
+    shadows = Shadows(clock)
+    broker.hub.services |= {Family.FLEET_PROVISIONING: provisioning, Family.SHADOWS: shadows}
     trusted = (*authority.certificates, server.certificate)
     processor = Processor(PROCESSOR, identity, trusted, HOST, things, clock, interval_s, seed=seed)
     processor.connect(broker)
-    return World(authority, server, registry, broker, devices, processor)
+    return World(authority, server, registry, broker, devices, processor, provisioning, shadows)
 
 
 def enrol(authority: Authority, registry: Registry, thing: str, policy: str) -> Identity:
@@ -75,6 +87,35 @@ def enrol(authority: Authority, registry: Registry, thing: str, policy: str) -> 
     registry.attach_thing(identifier, thing)
     registry.attach_policy(identifier, policy)
     return identity
+
+
+def issue_claim(world: World, not_after: datetime | None = None) -> Identity:
+    """A claim certificate: what a fleet's devices share, good for nothing but to ask for an identity of their own.
+
+    ``not_after``: the end of a temporary claim, see :func:`temporary_claim`.
+    """
+    identity = world.authority.issue_device("claim", not_after=not_after or AWS_VALIDITY.not_after)
+    world.registry.attach_policy(world.registry.register_certificate(identity), CLAIM)
+    return identity
+
+
+def temporary_claim(world: World) -> Identity:
+    """CreateProvisioningClaim: a claim for a trusted user's hands, over in minutes."""
+    life = timedelta(seconds=world.broker.profile.claim_certificate_seconds)
+    return issue_claim(world, world.broker.now() + life)
+
+
+def template(policy: str) -> dict[str, Any]:
+    """The provisioning template: a thing of the name the device gives, with ``policy``."""
+    return {
+        "Parameters": {"ThingName": {"Type": "String"}, "SerialNumber": {"Type": "String", "Default": "0"}},
+        "Resources": {
+            "thing": {"Type": "AWS::IoT::Thing", "Properties": {
+                "ThingName": {"Ref": "ThingName"}, "AttributePayload": {"serial": {"Ref": "SerialNumber"}}}},
+            "certificate": {"Type": "AWS::IoT::Certificate", "Properties": {
+                "CertificateId": {"Ref": "AWS::IoT::Certificate::Id"}, "Status": "Active"}},
+            "policy": {"Type": "AWS::IoT::Policy", "Properties": {"PolicyName": policy}}},
+    }
 
 
 def commands_topic(thing: str) -> str:
@@ -94,6 +135,11 @@ def policies(registry: Registry) -> dict[str, dict[str, Any]]:
                  allow("iot:Subscribe", ("topicfilter", commands_topic(_THING))),
                  allow("iot:Receive", ("topic", commands_topic(_THING)))],
         WIDE: [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}],
+        CLAIM: [allow("iot:Connect", ("client", "*")),
+                allow(["iot:Publish", "iot:Receive"], ("topic", "$aws/certificates/create*"),
+                      ("topic", f"$aws/provisioning-templates/{TEMPLATE}/provision/*")),
+                allow("iot:Subscribe", ("topicfilter", "$aws/certificates/create*"),
+                      ("topicfilter", f"$aws/provisioning-templates/{TEMPLATE}/provision/*"))],
         PROCESSOR: [allow("iot:Connect", ("client", _THING)),
                     allow("iot:Subscribe", ("topicfilter", f"{THING_TOPIC}+"), ("topicfilter", FEED_TOPIC)),
                     allow("iot:Receive", ("topic", f"{THING_TOPIC}*"), ("topic", FEED_TOPIC))],

@@ -137,7 +137,8 @@ def _connack(cursor: Cursor, version: int, name: str) -> Connack:
     flags, code = cursor.u8(), cursor.u8()
     if flags > 1:
         raise Malformed("CONNACK with reserved flags")
-    return Connack(code, bool(flags), _properties(cursor, version, name))
+    # a server that knows no MQTT 5 refuses it in the form of its own version (MQTT 5.0, 3.1.2.2)
+    return Connack(code, bool(flags), _properties(cursor, version, name) if cursor.left else {})
 
 
 def _publish(cursor: Cursor, flags: int, version: int) -> Publish:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from collections import Counter
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -71,6 +73,30 @@ class Authority:
         return self._make("device", common_name, self._issuer, Validity(not_before, not_after),
                           _leaf_extensions(ExtendedKeyUsageOID.CLIENT_AUTH, ()))
 
+    def sign_request(self, request: bytes, not_before: datetime = AWS_VALIDITY.not_before,
+                     not_after: datetime = AWS_VALIDITY.not_after) -> x509.Certificate:
+        """A TLS client certificate for the key and the common name of a certificate signing request (RFC 2986, PEM).
+
+        Raises PkiError when it is none, or its signature is not made with its key.
+        """
+        try:
+            wanted = x509.load_pem_x509_csr(request)
+            valid = wanted.is_signature_valid
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise PkiError(f"no certificate signing request in PEM form: {error}") from error
+        key = wanted.public_key()
+        if not valid or not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+            raise PkiError("the certificate signing request is not signed with its own EC or RSA key")
+        names = wanted.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        common_name = str(names[0].value) if names else "AWS IoT Certificate"
+        label = f"{self.name}\0request\0{hashlib.sha256(request).hexdigest()}\0{self._count(request.hex())}"
+        return _certify(self._seed, label, common_name, key, self._issuer, self._issuer.key,
+                        Validity(not_before, not_after), _leaf_extensions(ExtendedKeyUsageOID.CLIENT_AUTH, ()))
+
+    def _count(self, label: str) -> int:
+        self._issued[label] += 1
+        return self._issued[label]
+
     def issue_server(self, host_names: Sequence[str], not_before: datetime = AWS_VALIDITY.not_before,
                      not_after: datetime = AWS_VALIDITY.not_after) -> Identity:
         """A TLS server certificate for DNS names or IP addresses (RFC 6125: in subjectAltName). Raises PkiError."""
@@ -81,8 +107,7 @@ class Authority:
     def _make(self, role: str, common_name: str, issuer: Identity | None, validity: Validity,
               extensions: Sequence[tuple[x509.ExtensionType, bool]]) -> Identity:
         label = f"{role}\0{common_name}"
-        self._issued[label] += 1
-        label = f"{self.name}\0{label}\0{self._issued[label]}"
+        label = f"{self.name}\0{label}\0{self._count(label)}"
         key = _key(self._seed, label)
         return _sign(self._seed, label, common_name, key, issuer, validity, extensions)
 
@@ -109,6 +134,16 @@ def _key(seed: bytes, label: str) -> ec.EllipticCurvePrivateKey:
 
 def _sign(seed: bytes, label: str, common_name: str, key: ec.EllipticCurvePrivateKey, issuer: Identity | None,
           validity: Validity, extensions: Sequence[tuple[x509.ExtensionType, bool]]) -> Identity:
+    certificate = _certify(seed, label, common_name, key.public_key(), issuer, issuer.key if issuer else key, validity,
+                           extensions)
+    chain = (issuer.certificate, *issuer.chain) if issuer and issuer.certificate.issuer != issuer.certificate.subject \
+        else ()
+    return Identity(certificate, key, chain)
+
+
+def _certify(seed: bytes, label: str, common_name: str, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+             issuer: Identity | None, issuer_key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, validity: Validity,
+             extensions: Sequence[tuple[x509.ExtensionType, bool]]) -> x509.Certificate:
     try:
         subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, _ORGANISATION),
                              x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -116,23 +151,20 @@ def _sign(seed: bytes, label: str, common_name: str, key: ec.EllipticCurvePrivat
         raise PkiError(f"'{common_name}' is no common name; give 1 to 64 characters") from error
     # positive and at most 20 octets (RFC 5280, 4.1.2.2)
     serial = _derive(seed, f"serial\0{label}", 16) | 1
-    issuer_key = issuer.key if issuer else key
     try:
         builder = (x509.CertificateBuilder().subject_name(subject)
                    .issuer_name(issuer.certificate.subject if issuer else subject)
-                   .public_key(key.public_key()).serial_number(serial)
+                   .public_key(key).serial_number(serial)
                    .not_valid_before(validity.not_before).not_valid_after(validity.not_after)
-                   .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+                   .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), False)
                    .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False))
     except ValueError as error:
         raise PkiError(f"{common_name}: not_before {validity.not_before} and not_after {validity.not_after} make no "
                        "validity; give two dates in order") from error
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
-    certificate = builder.sign(issuer_key, hashes.SHA256(), ecdsa_deterministic=True)
-    chain = (issuer.certificate, *issuer.chain) if issuer and issuer.certificate.issuer != issuer.certificate.subject \
-        else ()
-    return Identity(certificate, key, chain)
+    deterministic = True if isinstance(issuer_key, ec.EllipticCurvePrivateKey) else None
+    return builder.sign(issuer_key, hashes.SHA256(), ecdsa_deterministic=deterministic)
 
 
 def _general_names(host_names: Sequence[str]) -> list[x509.GeneralName]:

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Device shadows over MQTT (AWS IoT developer guide, "Device Shadow MQTT topics", "Shadow documents")."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from offchip.broker.services import Reply, Request
+from offchip.broker.session import Message
+
+_LARGEST = 8192
+_DEPTH = 6
+
+
+class _Rejected(Exception):
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(slots=True)
+class _Shadow:
+    """``metadata``: when each leaf of the state was set, in seconds."""
+
+    desired: dict[str, Any] = field(default_factory=dict)
+    reported: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    version: int = 0
+
+
+class Shadows:
+    """Classic and named shadows of all things. A deleted one goes on with its version number."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._shadows: dict[str, _Shadow] = {}
+        self._deleted: dict[str, int] = {}
+
+    def answer(self, request: Request) -> Sequence[Reply]:
+        """Publishes accepted or rejected, and after an update documents and, if they differ, the delta."""
+        prefix, _, operation = request.topic.rpartition("/")
+        token: dict[str, Any] = {}
+        try:
+            content = _content(request.payload)
+            if "clientToken" in content:
+                token = {"clientToken": content["clientToken"]}
+            replies = getattr(self, f"_{operation}")(prefix, content, token)
+        except _Rejected as error:
+            replies = [("rejected", {"code": error.code, "message": str(error), "timestamp": self._time(), **token})]
+        return [Reply(Message(f"{request.topic}/{kind}", json.dumps(result).encode(), 1)) for kind, result in replies]
+
+    def state(self, thing: str, name: str = "") -> dict[str, Any]:
+        """Desired and reported state, as an application sees it; empty without a shadow."""
+        shadow = self._shadows.get(f"$aws/things/{thing}/shadow" + (f"/name/{name}" if name else ""))
+        return _state(shadow) if shadow else {}
+
+    # operations ----------------------------------------------------------------------------------------------------
+    def _get(self, prefix: str, content: dict[str, Any], token: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+        shadow = self._find(prefix)
+        state = _state(shadow)
+        if delta := _delta(shadow.desired, shadow.reported):
+            state["delta"] = delta
+        return [("accepted", {"state": state, "metadata": shadow.metadata, "version": shadow.version,
+                              "timestamp": self._time(), **token})]
+
+    def _delete(self, prefix: str, content: dict[str, Any], token: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+        shadow = self._find(prefix)
+        del self._shadows[prefix]
+        self._deleted[prefix] = shadow.version
+        return [("accepted", {"version": shadow.version, "timestamp": self._time(), **token})]
+
+    def _update(self, prefix: str, content: dict[str, Any], token: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+        state = content.get("state")
+        if not isinstance(state, dict) or not set(state) <= {"desired", "reported"}:
+            raise _Rejected(400, "Missing required node: state")
+        shadow = self._shadows.get(prefix) or _Shadow(version=self._deleted.get(prefix, 0))
+        wanted = content.get("version")
+        if wanted is not None and wanted != shadow.version:
+            raise _Rejected(409, "Version conflict")
+        before = {"state": _state(shadow), "metadata": json.loads(json.dumps(shadow.metadata)),
+                  "version": shadow.version}
+        changes: dict[str, Any] = {}
+        for part in ("desired", "reported"):
+            if part in state:
+                changes[part] = self._merge(shadow, part, state[part])
+        shadow.version += 1
+        self._shadows[prefix] = shadow
+        now = self._time()
+        replies: list[tuple[str, dict[str, Any]]] = [
+            ("accepted", {"state": state, "metadata": changes, "version": shadow.version, "timestamp": now, **token}),
+            ("documents", {"previous": before, "current": {"state": _state(shadow), "metadata": shadow.metadata,
+                                                           "version": shadow.version}, "timestamp": now, **token})]
+        if "desired" in state and (delta := _delta(shadow.desired, shadow.reported)):
+            replies.append(("delta", {"version": shadow.version, "timestamp": now, "state": delta,
+                                      "metadata": _like(delta, now), **token}))
+        return replies
+
+    # inside --------------------------------------------------------------------------------------------------------
+    def _find(self, prefix: str) -> _Shadow:
+        if prefix not in self._shadows:
+            thing = prefix.split("/")[2]
+            raise _Rejected(404, f"No shadow exists with name: '{thing}'")
+        return self._shadows[prefix]
+
+    def _merge(self, shadow: _Shadow, part: str, change: Any) -> dict[str, Any]:
+        """A null deletes; returns the metadata of what was set."""
+        if change is None:
+            setattr(shadow, part, {})
+            shadow.metadata.pop(part, None)
+            return {}
+        if not isinstance(change, dict):
+            raise _Rejected(400, f"State {part} node must be an object")
+        if _depth(change) > _DEPTH:
+            raise _Rejected(400, "JSON contains too many levels of nesting; maximum is 6")
+        when: dict[str, Any] = _like(change, self._time())
+        _put(getattr(shadow, part), change)
+        _put(shadow.metadata.setdefault(part, {}), _nulled(when, change))
+        return when
+
+    def _time(self) -> int:
+        return int(self._now().timestamp())
+
+
+def _content(payload: bytes) -> dict[str, Any]:
+    if len(payload) > _LARGEST:
+        raise _Rejected(413, "The payload exceeds the maximum size allowed")
+    if not payload:
+        return {}
+    try:
+        content = json.loads(payload.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise _Rejected(400, "Payload is not valid JSON") from None
+    if not isinstance(content, dict):
+        raise _Rejected(400, "Payload is not a JSON object")
+    return content
+
+
+def _state(shadow: _Shadow) -> dict[str, Any]:
+    return {part: value for part, value in (("desired", shadow.desired), ("reported", shadow.reported)) if value}
+
+
+def _put(into: dict[str, Any], change: dict[str, Any]) -> None:
+    for key, value in change.items():
+        if value is None:
+            into.pop(key, None)
+        elif isinstance(value, dict) and isinstance(into.get(key), dict):
+            _put(into[key], value)
+        else:
+            into[key] = value
+
+
+def _delta(desired: dict[str, Any], reported: dict[str, Any]) -> dict[str, Any]:
+    """What is desired and not reported so."""
+    found: dict[str, Any] = {}
+    for key, value in desired.items():
+        other = reported.get(key)
+        if isinstance(value, dict) and isinstance(other, dict):
+            if inner := _delta(value, other):
+                found[key] = inner
+        elif key not in reported or other != value:
+            found[key] = value
+    return found
+
+
+def _like(state: Any, now: int) -> Any:
+    """The same shape with a time at each leaf."""
+    if isinstance(state, dict):
+        return {key: _like(value, now) for key, value in state.items()}
+    return [_like(each, now) for each in state] if isinstance(state, list) else {"timestamp": now}
+
+
+def _nulled(metadata: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of a change, with a null where the change deletes."""
+    return {key: None if state[key] is None else _nulled(value, state[key]) if isinstance(state[key], dict) else value
+            for key, value in metadata.items()}
+
+
+def _depth(state: Any) -> int:
+    if isinstance(state, dict):
+        return 1 + max(map(_depth, state.values()), default=0)
+    return max(map(_depth, state), default=0) if isinstance(state, list) else 0

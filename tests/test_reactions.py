@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The owner's reactions, each on and off, and how often they cry wolf; the audit's findings and its delay."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from offchip.broker import events
+from offchip.broker.audit import Severity, audit
+from offchip.broker.client import MqttClient
+from offchip.broker.profile import load_profile
+from offchip.broker.reactions import HOSTILE, Reactions, Rules, Spacing
+from offchip.broker.registry import Status
+from offchip.broker.session import Message
+from offchip.broker.world import HOST, NARROW, PROCESSOR, WIDE
+from offchip.pki import EXPIRED
+from tests.broker_lab import OWN, START, THING, Lab, telemetry
+
+
+def watched(lab: Lab, **rules: object) -> Reactions:
+    return Reactions(lab.broker, lab.world.processor, Rules(**rules))  # type: ignore[arg-type]
+
+
+def status(lab: Lab, thing: str = THING) -> Status:
+    return lab.world.registry.certificate(lab.world.devices[thing].certificate_id).status
+
+
+@pytest.mark.parametrize("act", [
+    lambda lab: lab.client().publish("offchip/secret", b"x"), lambda lab: lab.client().subscribe("#"),
+    lambda lab: lab.client(will=Message("offchip/secret", b"x"))])
+def test_a_forbidden_topic_destroys_the_keyset(act: Callable[[Lab], object]) -> None:
+    for on, left in ((True, Status.INACTIVE), (False, Status.ACTIVE)):
+        lab = Lab()
+        reactions = watched(lab, forbidden=on)
+        other = lab.client("thing-2", "thing-2")
+        act(lab)
+        assert reactions.look() == ([lab.world.devices[THING].certificate_id] if on else [])
+        assert status(lab) is left and status(lab, "thing-2") is Status.ACTIVE and other.connected
+        assert bool(lab.new(events.Banned)) is on
+        assert lab.client().connected is not on
+
+
+def test_rogue_data_is_pinned_on_who_sent_it() -> None:
+    """thing-2's holder lies in the name of thing-1: the connection counts, not what the packet says of itself."""
+    lab = Lab(policy=WIDE)
+    reactions = watched(lab, rogue=HOSTILE)
+    honest, liar = lab.client(), lab.client("thing-2", "thing-2")
+    honest.publish(OWN, telemetry(1, START))
+    liar.publish(OWN, telemetry(1, START))
+    reactions.look()
+    assert status(lab) is Status.ACTIVE and status(lab, "thing-2") is Status.INACTIVE
+    assert honest.connected and not liar.connected
+    banned, = lab.new(events.Banned)
+    assert (banned.certificate_id, banned.rule) == (lab.world.devices["thing-2"].certificate_id, "rogue")
+
+
+@pytest.mark.parametrize(("payload", "reason"), [
+    (b"{", "not-json"), (b'{"thing":"thing-1"}', "fields"),
+    (telemetry(1, START, temperature=-400.0), "type"), (telemetry(1, START, thing="thing-9"), "unknown-thing")])
+def test_schema_and_range(payload: bytes, reason: str) -> None:
+    lab = Lab(policy=WIDE)
+    reactions = watched(lab, rogue=HOSTILE, rogue_packets=2)
+    device = lab.client()
+    device.publish(OWN, payload)
+    assert reactions.look() == [] and device.connected
+    device.publish(OWN, payload)
+    assert len(reactions.look()) == 1 and not device.connected
+    assert reason in lab.new(events.Banned)[0].reason
+
+
+def test_a_rule_looks_only_at_what_it_is_asked_for() -> None:
+    lab = Lab(policy=WIDE)
+    reactions = watched(lab, rogue=frozenset())
+    lab.client().publish(OWN, b"{")
+    assert reactions.look() == [] and status(lab) is Status.ACTIVE
+
+
+def test_clones_that_throw_each_other_out() -> None:
+    lab = Lab()
+    reactions = watched(lab, takeovers=2)
+    identity = lab.world.devices[THING]
+    for number in range(3):
+        MqttClient(THING, identity, lab.world.authority.certificates, HOST).connect(lab.broker, f"10.0.0.{number}")
+        lab.clock.advance(5)
+    assert reactions.look() == [identity.certificate_id] and lab.new(events.Banned)[0].rule == "takeovers"
+    alone = Lab()
+    reactions = watched(alone, takeovers=2)
+    for _ in range(9):  # a device that reboots without a word, from one address
+        alone.client()
+        alone.clock.advance(5)
+    assert reactions.look() == []
+
+
+def test_one_certificate_in_two_connections() -> None:
+    lab = Lab(policy=WIDE)
+    reactions = watched(lab, shared=True)
+    lab.client()
+    assert reactions.look() == []
+    lab.client("other name")
+    assert reactions.look() == [lab.world.devices[THING].certificate_id]
+    assert not lab.broker.sessions.keys() - {PROCESSOR}
+
+
+def test_uneven_intervals() -> None:
+    lab = Lab()
+    reactions = watched(lab, interval_s=5.0, tolerance_s=0.5, uneven_intervals=3)
+    device, seq = lab.client(), 0
+
+    def after(seconds: float) -> None:
+        nonlocal seq
+        seq += 1
+        lab.clock.advance(seconds)
+        device.publish(OWN, telemetry(seq, lab.clock.now))
+
+    for seconds in (1, 5, 5.4, 4.6, 15, 2, 7.5, 5, 5):  # an outage, two odd ones, then good again
+        after(seconds)
+    assert reactions.look() == []
+    for _ in range(3):
+        after(1.5)
+    assert len(reactions.look()) == 1 and lab.new(events.Banned)[0].rule == "intervals"
+
+
+@pytest.mark.parametrize(("sigma_s", "tolerance_s", "in_a_row", "most"), [
+    (0.05, 0.5, 1, 0.0), (0.2, 0.5, 1, 0.03), (0.2, 0.5, 3, 0.0003)])
+def test_how_often_honest_jitter_is_taken_for_an_attack(sigma_s: float, tolerance_s: float, in_a_row: int,
+                                                        most: float) -> None:
+    """20,000 intervals of 5 s with Gaussian jitter; the rate of reactions per interval is the false-alarm rate."""
+    chance, spacing, now, alarms = random.Random(12), Spacing(5.0, tolerance_s), START, 0
+    for _ in range(20_000):
+        now += timedelta(seconds=5.0 + chance.gauss(0, sigma_s))
+        spacing.see(now)
+        alarms += spacing.uneven >= in_a_row
+    assert alarms / 20_000 <= most, f"{alarms / 20_000:.4%} false alarms"
+    thief = Spacing(5.0, tolerance_s)
+    caught = 0
+    for _ in range(20_000):  # a thief who publishes when it suits him
+        now += timedelta(seconds=chance.uniform(0.5, 9.5))
+        thief.see(now)
+        caught += thief.uneven >= in_a_row
+    assert caught / 20_000 >= 0.7 ** in_a_row
+
+
+# audits ------------------------------------------------------------------------------------------------------------
+def test_audits_find_clones_open_policies_and_weak_certificates() -> None:
+    lab = Lab(policy=WIDE)
+    registry = lab.world.registry
+    old = lab.world.authority.issue_device("old", *EXPIRED)
+    registry.register_certificate(old)
+    registry.create_policy("any-topic", {"Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Action": "iot:Publish", "Resource": registry.arn("topic", "*")}})
+    registry.attach_policy(old.certificate_id, "any-topic")
+    lab.client()
+    lab.client()
+    lab.client("other")
+    identifier = lab.world.devices[THING].certificate_id
+    findings = {(each.check, each.resource): each.severity for each in audit(lab.broker)}
+    assert findings == {
+        ("DEVICE_CERTIFICATE_SHARED_CHECK", identifier): Severity.CRITICAL,
+        ("CONFLICTING_CLIENT_IDS_CHECK", THING): Severity.HIGH,
+        ("IOT_POLICY_OVERLY_PERMISSIVE_CHECK", WIDE): Severity.CRITICAL,
+        ("IOT_POLICY_OVERLY_PERMISSIVE_CHECK", "any-topic"): Severity.CRITICAL,
+        ("DEVICE_CERTIFICATE_EXPIRING_CHECK", old.certificate_id): Severity.MEDIUM}
+    assert NARROW not in {resource for _, resource in findings}
+
+
+def test_audits_look_back_as_far_as_the_profile_says() -> None:
+    for delay, found in ((7200, False), (9000, True)):
+        lab = Lab(profile=load_profile().with_changes(audit_delay_seconds=delay))
+        lab.client()
+        lab.client()
+        assert len(audit(lab.broker)) == 1
+        lab.clock.advance(8000)
+        assert bool(audit(lab.broker)) is found
