@@ -173,7 +173,8 @@ def _behaviour(path: Path, key: str, entry: object) -> tuple[Any, Evidence]:
     value = tuple(entry["value"]) if isinstance(entry["value"], list) else entry["value"]
     kinds: dict[str, type] = {"bool": bool, "int": int}
     kind = kinds.get(str(_BEHAVIOURS[key]), tuple)
-    if type(value) is not kind or (kind is tuple and not all(isinstance(each, str) for each in value)):
+    texts = value if isinstance(value, tuple) else ()
+    if type(value) is not kind or not all(isinstance(each, str) for each in texts):
         raise BrokerError(f"{path}: [{key}] value is no {'list of texts' if kind is tuple else kind.__name__}")
     try:
         confidence = Confidence(entry["confidence"])
