@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,23 @@ def test_monitor_session_reaches_a_publishing_device() -> None:
     assert session.wait(30) == 0, rest
     assert any("credentials: ok source=eeprom" in line for line in said), said
     assert b"OCE1".hex().upper() in rest
+
+
+def test_a_second_session_has_images_of_its_own_and_a_signal_leaves_nothing_behind() -> None:
+    command = [sys.executable, "-m", "offchip", "monitor", "--engine", "embedded"]
+    sessions = [subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE) for _ in range(2)]
+    folders, processes = set(), []
+    for session in sessions:
+        assert session.stderr is not None
+        said = [session.stderr.readline() for _ in range(3)]  # console, broker, prompt
+        folders.add(re.search(r"--cafile (\S+)/ca\.pem", said[1])[1])
+        processes += [psutil.Process(session.pid), *psutil.Process(session.pid).children(recursive=True)]
+    assert len(folders) == 2 and len(processes) == 4
+    for session in sessions:
+        session.terminate()
+        assert session.wait(30) == 128 + signal.SIGTERM
+    assert psutil.wait_procs(processes, timeout=30)[1] == []
 
 
 def test_renodes_monitor_is_started_by_a_command(tmp_path: Path) -> None:
