@@ -643,9 +643,45 @@ def test_timer_repetition_counter_divides_updates(repetition: int, reload: int, 
     assert leaped._repeat == stepped._repeat
 
 
+def test_timer_captures_edges_and_invents_none(machine: FakeMachine) -> None:
+    block = timer(machine, 0, 0xFFFF)
+    block.write(TIM_CCMR1, 4, 0x0201)  # IC1 on TI1, IC2 on TI1
+    block.write(0x20, 4, 0x31)  # CC1E rising, CC2E falling
+    block.write(TIM_DIER, 4, 6)
+    block.write(TIM_CR1, 4, 1)
+    machine.pass_time(2 * MS)
+    assert not block.irq.level and not block.read(0x10, 4) & 6
+    block.edge(0, True)
+    first = block.read(0x34, 4)
+    assert block.irq.level and block.read(0x10, 4) & 0x206 == 2
+    machine.pass_time(10 * US)
+    block.edge(0, False)
+    assert block.read(0x38, 4) - first & 0xFFFF in (840, 841) and block.read(0x10, 4) & 6 == 6
+    block.edge(0, True)
+    assert block.read(0x10, 4) & 0x200  # CC1OF: nobody took the first one
+
+
+@pytest.mark.parametrize(("divider", "clock", "readable"), [(0x8B, 16_000_000, True), (0x8B, 42_000_000, False),
+                                                             (365, 42_000_000, True), (372, 42_000_000, True)])
+def test_a_wrong_bit_rate_garbles(machine: FakeMachine, divider: int, clock: int, readable: bool) -> None:
+    block = Usart(machine, 84_000_000)
+    block.name, block.peer_baud = "usart2", 115_200
+    block.write(0x08, 4, divider)
+    block.write(0x0C, 4, 0x200C)
+    block.set_frequency(clock)
+    for value in b"Offchip":
+        block.write(0x04, 4, value)
+        machine.pass_time(1 * MS)
+    assert (bytes(value for _, value in machine.uart) == b"Offchip") == readable
+    block.feed(b"\x55")
+    machine.pass_time(1 * MS)
+    status = block.read(0x00, 4)
+    assert (block.read(0x04, 4) == 0x55 and not status & 2) == readable
+
+
 def test_timer_names_what_it_cannot_do(machine: FakeMachine) -> None:
     block = timer(machine, 0, 0xFFFF)
-    for offset, value in ((TIM_CR1, 0x60), (0x08, 1), (TIM_DIER, 0x4000), (TIM_CCMR1, 1), (0x48, 0)):
+    for offset, value in ((TIM_CR1, 0x60), (0x08, 1), (TIM_DIER, 0x4000), (0x48, 0)):
         machine.reports.clear()
         block.write(offset, 4, value)
         assert [kind for kind, *_ in machine.reports] == ["unmodelled"]

@@ -51,6 +51,15 @@ static uint8_t command[16] = {0x40, 0, 0, 0, 0, 0x95, 0xFF, 0xFF, 0xFF, 0xFF}, a
 int main(void)
 {
     REG(0x40023830) |= 3u << 21; REG(0x40023840) |= 1u << 17 | 1; REG(0x40023844) |= 1u << 12;
+    /* USART2 receives ten bytes into a ring of four */
+    for (int i = 0; i < 8; i++) ring[i] = 0;
+    REG(0x40004408) = 0x8B; REG(0x40004414) = 0x40;
+    stream(DMA1, 5, 0x40004404, (uint32_t)ring, 4, 0, 4u << 25 | 1u << 10 | 1u << 8);
+    REG(0x4000440C) = 0x2004;
+    for (volatile int i = 0; i < 60000; i++) { }
+    fact("circular", (uint32_t)ring[2] << 8 | ring[3] | (uint32_t)ring[0] << 24 | (uint32_t)ring[1] << 16);
+    fact("circular_left", S(DMA1, 5, NDTR)); fact("circular_enabled", S(DMA1, 5, CR) & 1);
+    S(DMA1, 5, CR) = 0;
     /* memory to memory, words */
     stream(DMA2, 0, (uint32_t)source, (uint32_t)target, 4, 7, 2u << 13 | 2u << 11 | 1u << 10 | 1u << 9 | 2u << 6);
     wait(&REG(DMA2), 0x20);
@@ -69,15 +78,6 @@ int main(void)
     for (int i = 0; i < 100000 && interrupts < 2; i++) { seen |= REG(DMA2 + 4) >> 16 & 0xC00; }
     REG(0x40011014) = 0;
     fact("uart_isr", interrupts ? 0xC00 : seen); fact("uart_interrupts", interrupts);
-    /* USART2 receives ten bytes into a ring of four */
-    for (int i = 0; i < 8; i++) ring[i] = 0;
-    REG(0x40004408) = 0x8B; REG(0x40004414) = 0x40;
-    stream(DMA1, 5, 0x40004404, (uint32_t)ring, 4, 0, 4u << 25 | 1u << 10 | 1u << 8);
-    REG(0x4000440C) = 0x2004;
-    for (volatile int i = 0; i < 60000; i++) { }
-    fact("circular", (uint32_t)ring[2] << 8 | ring[3] | (uint32_t)ring[0] << 24 | (uint32_t)ring[1] << 16);
-    fact("circular_left", S(DMA1, 5, NDTR)); fact("circular_enabled", S(DMA1, 5, CR) & 1);
-    S(DMA1, 5, CR) = 0;
     /* TIM2 updates move CCR1 into two buffers in turn */
     REG(0x4000002C) = 0xFFFF; REG(0x40000028) = 0; REG(0x40000034) = 0xAB; REG(0x4000000C) = 0x100;
     S(DMA1, 1, CR) = 0; S(DMA1, 1, M1AR) = (uint32_t)two;

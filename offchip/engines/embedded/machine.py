@@ -25,6 +25,7 @@ from offchip.engines.embedded.peripherals.pwr import Pwr
 from offchip.engines.embedded.peripherals.rcc import Rcc
 from offchip.engines.embedded.peripherals.rtc import Rtc
 from offchip.engines.embedded.peripherals.timer import Timer
+from offchip.engines.embedded.peripherals.usart import Usart
 from offchip.engines.embedded.pins import connect_pins
 from offchip.engines.embedded.unicorn_core import PAGE
 from offchip.engines.protocol import Diagnostic, StorageEvent, UartByte
@@ -119,6 +120,8 @@ class EmbeddedMachine:
                 place.peripheral.set_frequency(self.rcc.hclk_hz)
             elif isinstance(place.peripheral, Timer):
                 place.peripheral.set_frequency(self.rcc.timer_hz[place.start >= APB2])
+            elif isinstance(place.peripheral, Usart):
+                place.peripheral.set_frequency(self.rcc.pclk_hz[place.start >= APB2])
 
     # mapping ---------------------------------------------------------------------------------------------------
     def _map(self) -> None:

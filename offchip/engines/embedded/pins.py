@@ -13,10 +13,30 @@ from offchip.engines.embedded.peripheral import Peripheral
 from offchip.engines.embedded.peripherals.gpio import GpioPort
 from offchip.engines.embedded.peripherals.i2c import I2cBus, Stm32F4I2c
 from offchip.engines.embedded.peripherals.spi import Stm32F4Spi
+from offchip.engines.embedded.peripherals.timer import Timer
 
 #: the usual pins of the blocks (STM32F405 data sheet, table 7): (port, SCK, MISO, MOSI) and (port, SCL, SDA)
 SPI_PINS = {"spi1": ("gpioa", 5, 6, 7), "spi2": ("gpiob", 13, 14, 15), "spi3": ("gpioc", 10, 11, 12)}
 I2C_PINS = {"i2c1": ("gpiob", 6, 7), "i2c2": ("gpiob", 10, 11)}
+
+
+#: (port, pin, alternate function) -> (timer, channel from 0), data sheet table 9
+CAPTURE_PINS = {
+    **{("gpioa", 8 + n, 1): ("timer1", n) for n in range(4)},
+    **{("gpioe", pin, 1): ("timer1", n) for n, pin in enumerate((9, 11, 13, 14))},
+    **{("gpioa", n, 1): ("timer2", n) for n in range(4)}, ("gpioa", 5, 1): ("timer2", 0),
+    ("gpioa", 15, 1): ("timer2", 0),
+    ("gpiob", 3, 1): ("timer2", 1), ("gpiob", 10, 1): ("timer2", 2), ("gpiob", 11, 1): ("timer2", 3),
+    ("gpioa", 6, 2): ("timer3", 0), ("gpioa", 7, 2): ("timer3", 1), ("gpiob", 0, 2): ("timer3", 2),
+    ("gpiob", 1, 2): ("timer3", 3), ("gpiob", 4, 2): ("timer3", 0), ("gpiob", 5, 2): ("timer3", 1),
+    **{("gpioc", 6 + n, 2): ("timer3", n) for n in range(4)}, **{("gpiob", 6 + n, 2): ("timer4", n) for n in range(4)},
+    **{("gpiod", 12 + n, 2): ("timer4", n) for n in range(4)}, **{("gpioa", n, 2): ("timer5", n) for n in range(4)},
+    **{("gpioc", 6 + n, 3): ("timer8", n) for n in range(4)},
+    ("gpioa", 2, 3): ("timer9", 0), ("gpioa", 3, 3): ("timer9", 1), ("gpioe", 5, 3): ("timer9", 0),
+    ("gpioe", 6, 3): ("timer9", 1), ("gpiob", 8, 3): ("timer10", 0), ("gpiob", 9, 3): ("timer11", 0),
+    ("gpiob", 14, 9): ("timer12", 0), ("gpiob", 15, 9): ("timer12", 1), ("gpioa", 6, 9): ("timer13", 0),
+    ("gpioa", 7, 9): ("timer14", 0),
+}
 
 
 def connect_pins(peripherals: Mapping[str, Peripheral]) -> None:
@@ -29,6 +49,22 @@ def connect_pins(peripherals: Mapping[str, Peripheral]) -> None:
         block, port = peripherals.get(name), peripherals.get(port_name)
         if isinstance(block, Stm32F4I2c) and isinstance(port, GpioPort) and block.bus.devices:
             SoftI2c(block.bus, port, scl, sda)
+    for (port_name, pin, function), (timer_name, channel) in CAPTURE_PINS.items():
+        timer, port = peripherals.get(timer_name), peripherals.get(port_name)
+        if isinstance(timer, Timer) and isinstance(port, GpioPort):
+            port.line(pin).connect(_Capture(timer, channel, port, function), pin)
+
+
+class _Capture:
+    """Hands the edges of a pin to a timer while its alternate function is that channel."""
+
+    def __init__(self, timer: Timer, channel: int, port: GpioPort, function: int) -> None:
+        self._timer, self._channel = timer, channel
+        self._port, self._function = port, function
+
+    def __call__(self, pin: int, level: bool) -> None:
+        if self._port.alternate_function(pin) == self._function:
+            self._timer.edge(self._channel, level)
 
 
 class SoftSpi:

@@ -10,7 +10,7 @@ from offchip.engines.embedded.peripherals.button import Button
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 MODER, OTYPER, OSPEEDR, PUPDR, IDR, ODR, BSRR, LCKR, AFRL, AFRH = range(0x00, 0x28, 4)
-OUTPUT, ANALOG = 1, 3  # MODER
+OUTPUT, ALTERNATE, ANALOG = 1, 2, 3  # MODER
 PULL_UP = 1  # PUPDR
 LCKK = 1 << 16
 PINS = 16
@@ -67,6 +67,12 @@ class GpioPort(WordRegisters):
     def is_output(self, pin: int) -> bool:
         """MODER: the port itself drives the pin."""
         return bool((self._push_pull | self._open_drain) >> pin & 1)
+
+    def alternate_function(self, pin: int) -> int | None:
+        """AFR of a pin in that mode, else None."""
+        if self._stored[MODER] >> 2 * pin & 3 != ALTERNATE:
+            return None
+        return self._stored[AFRL if pin < 8 else AFRH] >> 4 * (pin & 7) & 0xF
 
     def drives(self, pin: int) -> bool:
         """Whether software moves this pin: an output, or an input that stands for a released open drain."""

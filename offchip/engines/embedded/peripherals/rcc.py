@@ -76,10 +76,10 @@ class Rcc(WordRegisters):
 
     Args:
         rtc_peripheral: the RTC, which gets its clock from BDCR.
-        hse_frequency: crystal on the board, Hz; matters only to an RTC that runs from it.
+        hse_frequency: crystal on the board, Hz; what HSE gives.
 
-    Clock gates and peripheral resets are stored and do not act. SysTick, CYCCNT and the timers follow the clock tree;
-    the core always executes at the rate of the machine.
+    Clock gates and peripheral resets are stored and do not act. SysTick, CYCCNT, timers and USARTs follow the clock
+    tree; the core always executes at the rate of the machine.
     """
 
     def __init__(self, machine: Machine, rtc_peripheral: Rtc | None = None, hse_frequency: int = 8_000_000) -> None:
@@ -220,11 +220,21 @@ class Rcc(WordRegisters):
     @property
     def timer_hz(self) -> tuple[int, int]:
         """Clocks of the timers on APB1 and APB2: twice PCLK, unless the APB is not divided (7.2)."""
-        shifts = ((self._cfgr >> place & 7) - 3 for place in (10, 13))  # PPRE 4 divides by 2, 7 by 16
-        return tuple(self.hclk_hz >> max(0, shift - 1) for shift in shifts)
+        first, second = self._apb_shifts()
+        return self.hclk_hz >> max(0, first - 1), self.hclk_hz >> max(0, second - 1)
+
+    @property
+    def pclk_hz(self) -> tuple[int, int]:
+        """PCLK1 and PCLK2, the clocks of the blocks on APB1 and APB2."""
+        first, second = self._apb_shifts()
+        return self.hclk_hz >> first, self.hclk_hz >> second
+
+    def _apb_shifts(self) -> tuple[int, int]:
+        """PPRE1 and PPRE2: 4 divides by 2, 7 by 16."""
+        return max(0, (self._cfgr >> 10 & 7) - 3), max(0, (self._cfgr >> 13 & 7) - 3)
 
     def _update_clocks(self) -> None:
-        clocks = self.hclk_hz, *self.timer_hz
+        clocks = self.hclk_hz, *self.timer_hz, *self.pclk_hz
         if clocks != self._clocks:
             self._clocks = clocks
             self.on_clocks()

@@ -21,7 +21,6 @@ DIER_TRIGGER_DMA = 0x6000  # COMDE, TDE
 SR_UIF, SR_CCIF, SR_TIF, SR_BIF = 0x01, 0x1E, 0x40, 0x80
 SR_FLAGS = 0x1EFF
 EGR_UG, EGR_CCG, EGR_TG, EGR_BG = 0x01, 0x1E, 0x40, 0x80
-CCMR_CAPTURE = 0x0303  # CCxS: not 0 = the channel is an input
 SMCR_SMS, SMCR_ECE = 0x7, 0x4000
 CHANNELS = range(4)
 
@@ -38,7 +37,8 @@ class Timer(WordRegisters):
         frequency: clock of the counter before the prescaler (CK_INT), Hz.
         initial_limit: ARR after reset: 0xFFFF for a 16-bit timer, 0xFFFFFFFF for TIM2 and TIM5.
 
-    Not modelled, and reported when asked for: centre-aligned counting, external clocks and triggers, input capture,
+    Not modelled, and reported when asked for: centre-aligned counting, external clocks and triggers, capture
+    prescaler and filter,
     requests by trigger and burst DMA, break. Outputs drive no pin.
     """
 
@@ -112,7 +112,9 @@ class Timer(WordRegisters):
         return top - self._count + 1
 
     def _ticks_to_match(self, channel: int) -> int | None:
-        """Ticks until CNT equals CCRx in this pass, None when it does not any more."""
+        """Ticks until CNT equals CCRx in this pass, None when it does not any more, or the channel is an input."""
+        if self._selection(channel):
+            return None
         distance = self._compare[channel] - self._count
         if self._down:
             distance = -distance
@@ -164,8 +166,24 @@ class Timer(WordRegisters):
                     self._stored[CR1] &= ~CR1_CEN
                     self._tune()
         for channel in CHANNELS:
-            if self._compare[channel] == self._count:
+            if self._compare[channel] == self._count and not self._selection(channel):
                 self._match(channel)
+
+    def _selection(self, channel: int) -> int:
+        """CCxS: 0 = output compare, 1 = input on its own pin, 2 = on the pin of its neighbour."""
+        return self._stored[CCMR1 if channel < 2 else CCMR2] >> 8 * (channel & 1) & 3
+
+    def edge(self, pin: int, level: bool) -> None:
+        """The wire of channel ``pin`` (0 to 3) changed: capture it where a channel asks for this edge (18.3.5)."""
+        self._follow()
+        for channel in (pin, pin ^ 1):
+            enable = self._stored[CCER] >> 4 * channel & 0xF
+            falling, both = bool(enable & 2), enable & 0xA == 0xA
+            if self._selection(channel) == (1 if channel == pin else 2) and enable & 1 and (both or level != falling):
+                self._sr |= 0x200 << channel if self._sr >> 1 + channel & 1 else 0  # CCxOF
+                self._compare[channel] = self._count
+                self._match(channel)
+        self._settle()
 
     def _match(self, channel: int) -> None:
         self._sr |= 2 << channel
@@ -263,8 +281,7 @@ class Timer(WordRegisters):
         self._settle()
 
     def _configure(self, offset: int, value: int) -> None:
-        beyond = {CR1: CR1_CMS, DIER: DIER_TRIGGER_DMA | DIER_BIE, SMCR: SMCR_SMS | SMCR_ECE, CCMR1: CCMR_CAPTURE,
-                  CCMR2: CCMR_CAPTURE}
+        beyond = {CR1: CR1_CMS, DIER: DIER_TRIGGER_DMA | DIER_BIE, SMCR: SMCR_SMS | SMCR_ECE}
         if value & beyond.get(offset, 0):
             self.unmodelled(offset, 4, value)
         if offset == CR1:

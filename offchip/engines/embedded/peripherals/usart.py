@@ -38,14 +38,15 @@ class Usart(WordRegisters):
     """Transmitter, receiver and their flags.
 
     Args:
-        frequency: clock of the block (PCLK), Hz.
+        frequency: clock of the block (PCLK), Hz; where there is an RCC the clock tree decides.
 
     Attributes:
         polls_per_step: reads of SR in a row that end a character on the wire; 0 = only time does.
+        peer_baud: bit rate of the other end; 0: it follows ours. A mismatch garbles bytes and breaks frames.
         lost_bytes: bytes that arrived while the receiver was off.
 
     Not modelled: break, nCTS (always asserted), LIN, IrDA, smartcard, half duplex and synchronous mode; their bits
-    are stored. Line noise and framing errors do not occur.
+    are stored. There is no line noise.
     """
 
     def __init__(self, machine: Machine, frequency: int = 84_000_000) -> None:
@@ -54,6 +55,7 @@ class Usart(WordRegisters):
             raise ValueError(f"frequency must be positive, not {frequency}")
         self.frequency = frequency
         self.polls_per_step = 8
+        self.peer_baud = 0
         self.lost_bytes = 0
         self._line: deque[int] = deque()
         self._arrival: Event | None = None
@@ -117,6 +119,19 @@ class Usart(WordRegisters):
         """Bytes still on their way to the receiver."""
         return len(self._line)
 
+    def set_frequency(self, hertz: int) -> None:
+        """PCLK changed, and the bit rate with it."""
+        self.frequency = hertz
+        self._character = self._character_cycles()
+
+    @property
+    def baud(self) -> float:
+        """Bits per second as BRR and the clock say (30.3.4); 0 before BRR is set."""
+        divider = self._stored[BRR]
+        if self._stored[CR1] & CR1_OVER8:
+            divider = (divider >> 4) * 8 + (divider & 7)
+        return self.frequency / divider if divider else 0.0
+
     # registers ---------------------------------------------------------------------------------------------------
     def read_word(self, offset: int) -> int:
         if offset == SR:
@@ -172,7 +187,10 @@ class Usart(WordRegisters):
             return
         if self._shifting and self.machine.clock.cycles >= self._shift_end:
             self._end_of_character()
-        self.machine.uart_output(self.name, self._framed(value))
+        framed = self._framed(value)
+        if self.peer_baud:
+            framed, _ = sampled(framed, self.baud, self.peer_baud)
+        self.machine.uart_output(self.name, framed)
         self._sr &= ~SR_TC
         if not self._shifting:
             self._start_character()  # DR moves on to the shift register at once: TXE stays set
@@ -237,11 +255,14 @@ class Usart(WordRegisters):
                 return
             self._stored[CR1] = cr1 & ~CR1_RWU
         self._idle_armed = True
+        whole = True
+        if self.peer_baud:
+            value, whole = sampled(value, self.peer_baud, self.baud)
         if self._sr & SR_RXNE:
             self._sr |= SR_ORE  # the older byte stays, the newer is lost (30.3.3)
         else:
             self._rdr = value
-            self._sr |= SR_RXNE
+            self._sr |= SR_RXNE if whole else SR_RXNE | SR_FE
             if cr1 & (CR1_PCE | CR1_M) == CR1_PCE and value >> 7 != self._parity(value & 0x7F):
                 self._sr |= SR_PE
         self._update_irq()
@@ -281,3 +302,17 @@ class Usart(WordRegisters):
             or cr1 & CR1_RXNEIE and sr & (SR_RXNE | SR_ORE)
             or cr1 & CR1_PEIE and sr & SR_PE
             or cr3 & (CR3_EIE | CR3_DMAR) == CR3_EIE | CR3_DMAR and sr & (SR_ORE | SR_FE | SR_NF)))
+
+
+def sampled(value: int, sent_baud: float, read_baud: float) -> tuple[int, bool]:
+    """What a receiver at ``read_baud`` takes from a frame of eight bits sent at ``sent_baud``; False: no stop bit.
+
+    It samples each bit in the middle of its own time, counted from the falling edge of the start bit (30.3.3).
+    """
+    frame = value << 1 | 1 << 9  # start bit, data, stop bit; the line idles high behind it
+
+    def level(bit: int) -> int:
+        place = int((bit + 0.5) * sent_baud / read_baud)
+        return frame >> place & 1 if place < 10 else 1
+
+    return sum(level(n + 1) << n for n in range(8)), bool(level(9))
