@@ -87,11 +87,16 @@ KEYS, OPTION_KEYS = (0x45670123, 0xCDEF89AB), (0x08192A3B, 0x4C5D6E7F)
 @st.composite
 def unlock(draw: st.DrawFn) -> Step:
     register, keys = draw(st.sampled_from(((KEYR, KEYS), (OPTKEYR, OPTION_KEYS))))
-    spoilt = draw(st.sampled_from((None, None, None, None, None, 0, 1)))
+    spoilt = draw(st.sampled_from((None, None, None, 0, 1)))
 
     def act(twins: Twins) -> None:
-        for n, key in enumerate(keys):
-            twins.write("flash", 4, register, key ^ (n == spoilt))
+        if spoilt is not None:  # jammed until a reset, so that the right keys come too late
+            twins.write("flash", 4, FLASH_CR, LOCK)
+            twins.write("flash", 4, OPTCR, 0x0FFFAAED)
+            for n, key in enumerate(keys):
+                twins.write("flash", 4, register, key ^ (n == spoilt))
+        for key in keys:
+            twins.write("flash", 4, register, key)
         twins.read("flash", 4, FLASH_CR)
         twins.read("flash", 4, OPTCR)
     return act
@@ -171,6 +176,7 @@ FLASH = scenario(
     unlock(), program(), program(), program(), program(), erase(), erase(), torn(), torn(), options(),
     step("write", "flash", 4, some(0, KEYR, OPTKEYR, FLASH_SR, FLASH_SR, FLASH_CR), words),
     step("write", "flash", some(1, 2), some(0, FLASH_SR, FLASH_SR, FLASH_CR, OPTCR), words),
+    step("write", "flash", 1, FLASH_SR + 1, octets),
     step("read", "flash", widths, some(0, KEYR, OPTKEYR, FLASH_SR, FLASH_CR, OPTCR)),
     step("option_bytes", some(0, 4, 8, 12)), step("option_bytes", some(0, 8), words),
     order("flash", "Reset", "Reset", "PowerCut", "ResetCounters", "DebugMassErase"),
@@ -214,13 +220,17 @@ def draw_words(draw: st.DrawFn) -> Step:
 @st.composite
 def fault(draw: st.DrawFn) -> Step:
     kind = draw(some("none", "none", "stuck", "alternate", "repeat", "seed", "clock", "x"))
-    after, word = draw(st.integers(0, 3)), draw(words)
+    after, word, off = draw(st.integers(0, 3)), draw(words), draw(yes_or_no)
 
     def act(twins: Twins) -> None:
         twins.put("rng", "FaultWord", word)
         twins.put("rng", "FaultAfter", after)
         twins.put("rng", "Fault", kind)
         twins.read("rng", 4, 4)
+        if off:
+            twins.write("rng", 4, 4, 0)
+            twins.write("rng", 4, 0, 0)
+            twins.read("rng", 4, 4)
     return act
 
 
