@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tests.mutants.corpus import CorpusError, Mutant, apply, judges_of, load, restore
-from tests.mutants.judge import Tree
+from tests.mutants.judge import Tree, claims
 
 
 def main() -> int:
@@ -29,6 +30,9 @@ def main() -> int:
                    and any(fnmatch.fnmatchcase(each.id, pattern) for pattern in options.id or ["*"])]
         if not mutants:
             raise CorpusError("no mutant has such an id; --list names them")
+        silent = next((each for each in mutants if not each.judges), None)
+        if silent and not (options.discover or options.list):
+            raise CorpusError(f"{silent.source}: {silent.id}: say what must turn red or stay green (--discover helps)")
     except CorpusError as error:
         print(f"error: {error}.", file=sys.stderr)
         return 2
@@ -38,7 +42,8 @@ def main() -> int:
         return 0
     folder = Path(tempfile.mkdtemp(prefix="offchip-mutants-"))
     try:
-        return _campaign(mutants, folder, options.jobs, console)
+        return _campaign([_asked_everything(each) for each in mutants] if options.discover else mutants, folder,
+                         options.jobs, console)
     except CorpusError as error:
         print(f"error: {error}.", file=sys.stderr)
         return 2
@@ -51,6 +56,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("id", nargs="*", help="only these ids (shell patterns)")
     parser.add_argument("--fast", action="store_true", help="only the subset that the test command runs")
     parser.add_argument("--list", action="store_true", help="name the mutants and leave")
+    parser.add_argument("--discover", action="store_true",
+                        help="run every claim of the lab on each mutant and name those that turn red")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many at a time")
     return parser.parse_args()
 
@@ -92,6 +99,11 @@ def _campaign(mutants: list[Mutant], folder: Path, jobs: int, console: Console) 
           + (f"; not judged: {', '.join(unjudged)}" if unjudged else "")
           + (f"; unnoticed: {', '.join(failed)}" if failed else ""))
     return 2 if unjudged else 1 if failed else 0
+
+
+def _asked_everything(mutant: Mutant) -> Mutant:
+    """The mutant as a correct variant of which every claim is expected to stay green: what is not so is printed."""
+    return replace(mutant, red=(), green=claims())
 
 
 def _judge(mutant: Mutant, trees: Queue[Tree]) -> dict[str, str]:

@@ -12,6 +12,8 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from pathlib import Path
 
+from robot.api import TestSuite
+
 from tests.mutants.corpus import CorpusError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,6 +107,12 @@ class Tree:
                                   stdin=subprocess.DEVNULL, timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(command, 1, "", f"ended after {LIMIT_S} s")
+
+
+def claims() -> tuple[str, ...]:
+    """Every claim of the lab's suites."""
+    return tuple(f"{path.stem}: {test.name}" for path in sorted((ROOT / "robot/suites").glob("*.robot"))
+                 for test in TestSuite.from_file_system(path).tests)
 
 
 def _spoken(claim: str) -> str:
