@@ -448,7 +448,7 @@ def test_a_debug_port_that_was_not_asked_and_one_that_did_as_asked(world: Make) 
     with pytest.raises(AssertionError, match="requests to mass-erase: \\[\\]"):
         bad.loot.debug_port_should_have_refused_to("mass-erase")
     bad.fire(DumpMemory(Memory.ALL))
-    with pytest.raises(AssertionError, match="protected"):
+    with pytest.raises(AssertionError, match="closed at readout protection level 1"):
         bad.loot.debug_port_should_have_given("flash")
     with pytest.raises(AssertionError, match="requests for sram"):
         bad.loot.debug_port_should_have_refused("sram")
