@@ -303,11 +303,11 @@ SB, ADDR, BTF, RXNE, AF = 1, 2, 4, 0x40, 0x400
 
 def wait(twins: Twins, flag: int) -> bool:
     """Poll as drivers do, or look on as time goes by where polling ends no step."""
-    for _ in range(12):
+    for _ in range(14):
         if twins.read("i2c", 4, SR1) & (flag | AF):
             return True
         if not twins.i2c.polls_per_step:
-            twins.time(30_000)
+            twins.time(7_000)
     return False
 
 
@@ -325,23 +325,31 @@ def eeprom_write(draw: st.DrawFn) -> Step:
     device = draw(some(0xA0, 0xA0, 0xA0, 0xA0, 0xA2))
     place, length, value = draw(some(0, 0x3C, 0x40, 0x7FFE)), draw(some(0, 1, 3, 6, 70)), draw(octets)
     hasty, filler = draw(yes_or_no), draw(yes_or_no)
-    end = draw(some("stop", "stop", "stop", "start", "reset", "nothing"))
+    end = draw(some("stop", "stop", "stop", "start", "reset", "disable", "nothing"))
+    erased, whole, count, cut = draw(yes_or_no), draw(yes_or_no), draw(some(0, 1, 2, 40)), draw(some(0, 0, 0, 0, 1))
     then = draw(st.sampled_from((Call("time", (5_000_000,)), Call("time", (5_000_000,)), Call("time", (4_000_000,)),
                                  Call("call", ("eeprom", "PowerCut")), Call("call", ("i2c", "PowerCutDevices")),
                                  Call("read", ("i2c", 4, SR1)))))
 
     def act(twins: Twins) -> None:
+        for member, value_of in (("TornErased", erased), ("TornWholePage", whole), ("TornBytes", count),
+                                 ("CutAtWriteCycle", cut)):
+            twins.put("eeprom", member, value_of)
         address(twins, device)
         for byte in (place >> 8, place & 0xFF, *((value + n) & 0xFF for n in range(length))):
             twins.write("i2c", 1, DR, byte)
             if not hasty:
                 wait(twins, BTF)
-        twins.write("i2c", 4, CR1, {"stop": PE | STOP, "start": PE | START | ACK, "reset": SWRST, "nothing": PE}[end])
+        controls = {"stop": PE | STOP, "start": PE | START | ACK, "reset": SWRST, "disable": 0, "nothing": PE}
+        twins.write("i2c", 4, CR1, controls[end])
         if filler:
             twins.write("i2c", 4, DR, 0)
         wait(twins, 0)
         twins.write("i2c", 4, SR1, 0)
+        twins.read("i2c", 4, SR2)
         then(twins)
+        twins.get("eeprom", "Powered")
+        twins.put("eeprom", "Powered", True)
         twins.call("eeprom", "ReadRaw", place & ~0x3F, 64)
     return act
 
@@ -371,10 +379,23 @@ def eeprom_read(draw: st.DrawFn) -> Step:
     return act
 
 
+@st.composite
+def deaf(draw: st.DrawFn) -> Step:
+    """The EEPROM goes unheard for some transfers; the bus is left as it was."""
+    transfers = draw(st.lists(eeprom_read(), min_size=1, max_size=2))
+
+    def act(twins: Twins) -> None:
+        twins.rule("i2c", "drop_address", 0x50)
+        play(twins, transfers)
+        twins.evidence("i2c")
+        twins.rule("i2c", "drop_address", None)
+    return act
+
+
 REGISTERS = some(CR1, CR2, OAR1, OAR2, DR, SR1, SR2, CCR, 0x20, 0x24)
 CONTROLS = some(0, PE, PE | START, PE | STOP, PE | ACK, PE | POS | ACK, PE | START | STOP, PE | START | ACK, SWRST)
 I2C = scenario(
-    eeprom_write(), eeprom_write(), eeprom_write(), eeprom_read(), eeprom_read(), eeprom_read(),
+    eeprom_write(), eeprom_write(), eeprom_write(), eeprom_read(), eeprom_read(), eeprom_read(), deaf(),
     step("write", "i2c", widths, REGISTERS, words), step("read", "i2c", widths, REGISTERS),
     step("read", "i2c", 2, SR1 + 2), step("write", "i2c", 2, CR1 + 2, words),
     step("write", "i2c", 4, CR1, CONTROLS), step("write", "i2c", 4, CR1, CONTROLS), step("read", "i2c", 4, SR2),
@@ -383,10 +404,7 @@ I2C = scenario(
     step("write", "i2c", 4, CCR, some(210, 0x8000 | 35, 0xC000 | 4, 0)),
     step("time", some(1, 10_000, 90_000, 5_000_000)), knob("i2c", PollsPerStep=(0, 1, 8, 8)),
     knob("i2c", IdleStopSticks=(True, False), BusyStaysAfterDisable=(True, False)),
-    knob("eeprom", TornErased=(True, False), TornWholePage=(True, False), TornBytes=(0, 1, 2, 40),
-         WriteCycleUs=(0, 5000)),
-    knob("eeprom", Present=(True, True, False), Powered=(True, True, True), WriteProtectNacksData=(True, False),
-         CutAtWriteCycle=(0, 1, 2)),
+    knob("eeprom", Present=(True, True, False), WriteProtectNacksData=(True, False), WriteCycleUs=(0, 5000)),
     step("put", "eeprom", "Powered", True), step("pin", "eeprom", 0, some(False, False, True)),
     order("i2c", "Reset", "Reset", "PowerCutDevices"), order("eeprom", "PowerCut", "Reset"),
     step("call", "eeprom", "Fill", octets),
@@ -457,6 +475,12 @@ BLOCKS = st.integers(3, 5)
 LAST = 2047
 
 
+def power_on(twins: Twins) -> None:
+    twins.put("card", "Present", True)
+    twins.call("card", "PowerOn")
+    start_card(twins)
+
+
 @st.composite
 def card_command(draw: st.DrawFn) -> Step:
     """Any command with likely arguments, and some clocks behind it."""
@@ -511,7 +535,9 @@ def card_write(draw: st.DrawFn) -> Step:
         elif many and ends:
             twins.send(b"\xFD" + b"\xFF" * 9)
             twins.send(command(55, clocks=3) + command(22, clocks=20))
-        if not ends or length != 514 or then is not None:
+        if then is not None:
+            power_on(twins)
+        elif not ends or length != 514:
             select_again(twins)
     return act
 
@@ -535,6 +561,7 @@ def card_erase(draw: st.DrawFn) -> Step:
             twins.send(b"\xFF")
         elif then is not None:
             twins.call("card", then)
+            power_on(twins)
         twins.send(command(13, clocks=4))
     return act
 
@@ -565,15 +592,9 @@ def attack(draw: st.DrawFn) -> Step:
     return act
 
 
-def power_on(twins: Twins) -> None:
-    twins.put("card", "Present", True)
-    twins.call("card", "PowerOn")
-    start_card(twins)
-
-
 CARD = scenario(
     card_command(), card_command(), application(), card_read(), card_read(), card_write(), card_write(), card_erase(),
-    card_erase(), attack(), attack(), st.just(power_on), st.just(power_on), st.just(select_again),
+    card_erase(), attack(), attack(), st.just(power_on), st.just(power_on), st.just(power_on), st.just(select_again),
     step("send", st.binary(max_size=12)), step("send", st.integers(0, 60).map(lambda count: b"\xFF" * count)),
     step("send", some(command(59, 1, clocks=3), command(59, 0, clocks=3))),
     step("time", some(1000, 20_000_000)), step("pin", "tap", 0, yes_or_no),
