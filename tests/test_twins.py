@@ -319,6 +319,15 @@ def address(twins: Twins, value: int, control: int = PE | START | ACK) -> None:
     twins.read("i2c", 4, SR2)
 
 
+def start_bus(twins: Twins) -> None:
+    twins.write("i2c", 4, CR1, SWRST)
+    twins.write("i2c", 4, CR1, 0)
+    twins.write("i2c", 4, CR2, 42 | 0x700)
+    twins.write("i2c", 4, CCR, 210)
+    twins.write("i2c", 4, CR1, PE)
+    twins.put("eeprom", "Present", True)
+
+
 @st.composite
 def eeprom_write(draw: st.DrawFn) -> Step:
     """A page write, as a driver does it or in haste, whole or broken off; then the cycle, or a cut in it."""
@@ -396,6 +405,7 @@ REGISTERS = some(CR1, CR2, OAR1, OAR2, DR, SR1, SR2, CCR, 0x20, 0x24)
 CONTROLS = some(0, PE, PE | START, PE | STOP, PE | ACK, PE | POS | ACK, PE | START | STOP, PE | START | ACK, SWRST)
 I2C = scenario(
     eeprom_write(), eeprom_write(), eeprom_write(), eeprom_read(), eeprom_read(), eeprom_read(), deaf(),
+    *[st.just(start_bus)] * 6,
     step("write", "i2c", widths, REGISTERS, words), step("read", "i2c", widths, REGISTERS),
     step("read", "i2c", 2, SR1 + 2), step("write", "i2c", 2, CR1 + 2, words),
     step("write", "i2c", 4, CR1, CONTROLS), step("write", "i2c", 4, CR1, CONTROLS), step("read", "i2c", 4, SR2),
@@ -423,9 +433,8 @@ I2C = scenario(
 def test_i2c_eeprom_and_tap(bench: Bench, steps: list[Step]) -> None:
     twins = Twins(bench)
     twins.rule("i2c", "record", True)
-    twins.write("i2c", 4, CR2, 42 | 0x700)
-    twins.write("i2c", 4, CCR, 210)
-    twins.write("i2c", 4, CR1, PE)
+    twins.call("eeprom", "Fill", 0x5A)
+    start_bus(twins)
     play(twins, steps)
     for offset in (CR1, CR2, SR1, SR2, DR):
         twins.read("i2c", 4, offset)
