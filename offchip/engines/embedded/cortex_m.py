@@ -28,6 +28,8 @@ HFSR_VECTTBL, HFSR_FORCED, HFSR_DEBUGEVT = 2, 1 << 30, 1 << 31
 DFSR_BKPT = 2
 SCR_SLEEPONEXIT, SCR_SLEEPDEEP, CCR_STKALIGN = 2, 4, 1 << 9
 CCR_BFHFNMIGN = 1 << 8
+CCR_UNALIGN_TRP, CCR_DIV_0_TRP = 1 << 3, 1 << 4
+UNALIGNED, DIVBYZERO = 1 << 24, 1 << 25
 CONTROL_NPRIV, CONTROL_SPSEL, CONTROL_FPCA = 1, 2, 4
 #: Unicorn's core has the security extension of ARMv8-M inside: without its SFPA bit the next FP instruction would start
 #: a new context and lose FPSCR
@@ -70,7 +72,9 @@ class CortexM(Peripheral):
         self.performance_in_mips = performance_in_mips
         machine.clock.frequency = performance_in_mips * 1_000_000
         self.core = UnicornCore()
-        self.core.on_unmask = self._could_preempt
+        self.core.on_unmask = self._special_register_written
+        nvic.masks = self._masks
+        nvic.on_traps = self._set_traps
         machine.clock.slice_position = self.core.position
         machine.clock.on_earlier = self._event_scheduled
         nvic.on_change = self._look_at_exceptions
@@ -85,6 +89,8 @@ class CortexM(Peripheral):
         self.on_deep_sleep: Callable[[], None] = lambda: None
         self.on_deep_wake: Callable[[], None] = lambda: None
         self._deep = False
+        self._traps = (False, False)  # division, alignment
+        self._traps_changed = False
         #: wired by the machine: where to stop for an injected fault, and that the core stands
         self.instructions_left: Callable[[int], int] = lambda distance: distance
         self.on_progress: Callable[[], None] = lambda: None
@@ -137,6 +143,7 @@ class CortexM(Peripheral):
         core.set("control", 0)
         core.set("ipsr", 0)
         core.set("control", 0)
+        self._set_traps(self.nvic.ccr)
         for mask in ("primask", "basepri", "faultmask"):
             core.set(mask, 0)
         core.set("fpscr", 0)
@@ -177,6 +184,9 @@ class CortexM(Peripheral):
             distance = min(distance, MASKED_SLICE)
         distance = self.instructions_left(distance)
         self._in_slice_base = clock.cycles
+        if self._traps_changed:
+            self._traps_changed = False
+            self.core.trap(*self._traps)
         end = self.core.run(distance)
         executed = self.core.executed
         clock.advance(executed)
@@ -207,6 +217,11 @@ class CortexM(Peripheral):
                 self._raise(BUS_FAULT, IBUSERR, f"instruction fetch from 0x{core.fault_address:08X}, where nothing is")
         elif end is End.UNDEFINED:
             self._raise(USAGE_FAULT, UNDEFINSTR, f"undefined instruction at 0x{core.pc:08X}")
+        elif end is End.TRAP:
+            core.pc = core.trap_pc
+            divide = core.trap_is_division
+            self._raise(USAGE_FAULT, DIVBYZERO if divide else UNALIGNED,
+                        f"{'division by zero' if divide else 'unaligned access'} at 0x{core.pc:08X}")
         elif end is End.INVALID_STATE:
             self._raise(USAGE_FAULT, INVSTATE, f"branch to 0x{core.pc:08X} without the thumb bit")
         elif end is End.BREAKPOINT:
@@ -227,6 +242,32 @@ class CortexM(Peripheral):
         if faultmask & 1:
             mask = -1
         return min(handler, mask), mask < handler
+
+    def _masks(self) -> tuple[int, int]:
+        basepri, faultmask = self.core.get("basepri", "faultmask")
+        return basepri, faultmask
+
+    def _special_register_written(self) -> bool:
+        """MSR or CPSIE was executed: clear the bits that do not exist, and say whether an exception may come now."""
+        basepri, msp, psp = self.core.get("basepri", "msp", "psp")
+        if basepri & 0x0F:
+            self.core.set("basepri", basepri & 0xF0)
+        for name, value in (("msp", msp), ("psp", psp)):
+            if value & 3:
+                self.core.set(name, value & ~3)
+        return self._could_preempt()
+
+    def _set_traps(self, ccr: int) -> None:
+        wanted = bool(ccr & CCR_DIV_0_TRP), bool(ccr & CCR_UNALIGN_TRP)
+        if wanted != self._traps:
+            self._traps = wanted
+            self._traps_changed = True
+            self.core.stop_soon()
+
+    @property
+    def unprivileged(self) -> bool:
+        control, ipsr = self.core.get("control", "ipsr")
+        return bool(control & CONTROL_NPRIV) and not ipsr & 0x1FF
 
     def _could_preempt(self) -> bool:
         best = self.nvic.best_pending()
@@ -333,10 +374,16 @@ class CortexM(Peripheral):
         msp, psp, control, ipsr, faultmask = core.get(*_RETURN_STATE)
         exception = ipsr & 0x1FF
         to_thread, on_psp, extended = bool(value & 8), bool(value & 4), not value & 0x10
-        if not exception or exception not in nvic.active or (on_psp and not to_thread):
+        if not exception:  # in thread mode the value is an address like others, and never executed (B1.5.8)
+            self._raise(MEM_MANAGE, IACCVIOL, f"execution from 0x{value:08X}, which is execute-never")
+            return
+        if exception not in nvic.active or (on_psp and not to_thread):
             self._raise(USAGE_FAULT, INVPC, f"illegal exception return 0x{value | 1:08X}")
             return
         nvic.leave(exception)
+        if self._forged_mode(psp if on_psp else msp, to_thread):
+            self._raise(USAGE_FAULT, INVPC, f"exception return 0x{value | 1:08X} to a frame of another mode")
+            return
         if faultmask & 1 and exception != NMI:
             core.set("faultmask", 0)
         sp = psp if on_psp else msp
@@ -361,6 +408,14 @@ class CortexM(Peripheral):
         self._attention = True
         if to_thread and nvic.scr & SCR_SLEEPONEXIT:
             self._sleep()
+
+    def _forged_mode(self, sp: int, to_thread: bool) -> bool:
+        """Whether the IPSR in the frame contradicts the mode EXC_RETURN names (B1.5.8)."""
+        try:
+            (xpsr,) = struct.unpack("<I", self.core.uc.mem_read(sp + 28, 4))
+        except UcError:
+            return False  # unstacking itself fails
+        return bool(xpsr & 0x1FF) == to_thread
 
     # faults (B1.5.11, B1.5.14) -------------------------------------------------------------------------------------
     def bus_fault(self, address: int, pc: int) -> None:

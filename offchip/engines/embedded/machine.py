@@ -37,6 +37,7 @@ from offchip.platform.reader import read_platform
 ALIAS_END = 0x08000000
 SRAM_START = 0x20000000
 SYSTEM_START, SYSTEM_SIZE, SYSTEM_END = 0x1FFF0000, 0x7000, 0x1FFF7A30
+PRIVATE_BUS = 0xE0000000
 APB2 = 0x40010000  # where its blocks begin; those of APB1 are below
 GRANULE = 4  # the smallest block a .repl may register
 Reader = Callable[[int, int], int]
@@ -207,6 +208,9 @@ class EmbeddedMachine:
 
     # the bus as the core sees it ---------------------------------------------------------------------------------
     def io_read(self, address: int, width: int) -> int:
+        if address >= PRIVATE_BUS and self.cpu.unprivileged:  # B3.1.1
+            self.bus_error(address)
+            return 0
         entry = self._io.get(address // GRANULE)
         if entry is not None:
             return entry[1](address - entry[0], width)
@@ -214,6 +218,9 @@ class EmbeddedMachine:
         return 0
 
     def io_write(self, address: int, width: int, value: int) -> None:
+        if address >= PRIVATE_BUS and self.cpu.unprivileged:
+            self.bus_error(address)
+            return
         if address < SYSTEM_END and self.flash is not None:
             for start, size, area in self._system:
                 if start <= address < start + size:

@@ -155,6 +155,9 @@ class Nvic(Peripheral):
         self.systick = SysTick(machine, lambda: self.pend(SYSTICK))
         #: wired by the core: ask it to look at the exceptions again, reset, sleep on exit
         self.on_change: Callable[[], None] = lambda: None
+        self.on_traps: Callable[[int], None] = lambda ccr: None
+        #: BASEPRI and FAULTMASK of the core
+        self.masks: Callable[[], tuple[int, int]] = lambda: (0, 0)
         #: where the vector table is at a reset; not 0 stands for a bootloader that is not there
         self.initial_vtor = 0
         self._levels = [False] * (IRQ0 + IRQS)
@@ -196,7 +199,7 @@ class Nvic(Peripheral):
     def on_gpio(self, number: int, level: bool) -> None:
         exception = IRQ0 + number
         self._levels[exception] = level
-        if level and exception not in self.active:
+        if level:  # an edge while its handler runs pends it again
             self.pend(exception)
 
     def pend(self, exception: int) -> None:
@@ -240,6 +243,15 @@ class Nvic(Peripheral):
         if exception >= IRQ0 and self._levels[exception]:
             self.pending.add(exception)  # a level still high asks again
         self._best = None
+
+    def _vector_pending(self) -> int:
+        """ICSR.VECTPENDING: masked by BASEPRI and FAULTMASK, not by PRIMASK (B3.2.4)."""
+        best = self.best_pending()
+        basepri, faultmask = self.masks()
+        if best is None or faultmask & 1 and best != NMI:
+            return 0
+        masked = basepri & 0xF0 and self.group(self.priority[best]) >= self.group(basepri & 0xF0)
+        return 0 if masked else best
 
     # registers -------------------------------------------------------------------------------------------------
     def read(self, offset: int, width: int) -> int:
@@ -298,7 +310,7 @@ class Nvic(Peripheral):
                 word |= (self.priority[exception] if exception is not None else 0) << 8 * i
             return word
         if offset == ICSR:
-            best = self.best_pending() or 0
+            best = self._vector_pending()
             running = self.active[-1] if self.active else 0
             irq_pending = any(e >= IRQ0 for e in self.pending)
             return (running | (len(self.active) <= 1) << 11 | best << 12 | irq_pending << 22
@@ -365,6 +377,7 @@ class Nvic(Peripheral):
             self.scr = value & 0x16
         elif offset == CCR:
             self.ccr = value & 0x31B
+            self.on_traps(self.ccr)
         elif offset == MMFAR:
             self.mmfar = value
         elif offset == BFAR:

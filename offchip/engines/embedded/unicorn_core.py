@@ -21,7 +21,9 @@ from unicorn import (
     UC_HOOK_CODE,
     UC_HOOK_INTR,
     UC_HOOK_MEM_FETCH_UNMAPPED,
+    UC_HOOK_MEM_READ,
     UC_HOOK_MEM_READ_UNMAPPED,
+    UC_HOOK_MEM_WRITE,
     UC_HOOK_MEM_WRITE_PROT,
     UC_HOOK_MEM_WRITE_UNMAPPED,
     UC_MODE_MCLASS,
@@ -48,14 +50,18 @@ from offchip.errors import EngineError
 PAGE = 0x1000
 _NEVER = 0xFFFFFFFF  # an address no thumb instruction can have
 _HINTS = (b"\x20\xbf", b"\x10\xbf")  # WFE, YIELD: Unicorn reports both as invalid instructions
-#: CPSIE i/f and MSR PRIMASK, BASEPRI, BASEPRI_MAX or FAULTMASK, Rn (ARMv7-M ARM B5.2.1, B5.2.3)
-_UNMASKING = re.compile(rb"(?=([\x61-\x63]\xb6|[\x80-\x8f]\xf3[\x10-\x13][\x88\x98\xc8\xd8]))", re.DOTALL)
+#: CPSIE i/f and MSR MSP, PSP, PRIMASK, BASEPRI, BASEPRI_MAX or FAULTMASK, Rn (ARMv7-M ARM B5.2.1, B5.2.3)
+_UNMASKING = re.compile(rb"(?=([\x61-\x63]\xb6|[\x80-\x8f]\xf3[\x08\x09\x10-\x13][\x88\x98\xc8\xd8]))", re.DOTALL)
+#: SDIV and UDIV (A7.7.127, A7.7.195)
+_DIVISION = re.compile(rb"(?=[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff])", re.DOTALL)
+_CORE_NAMES = (*(f"r{n}" for n in range(13)), "sp", "lr", "pc")
 
 
 class End(Enum):
     """Why a slice ended."""
 
     LIMIT = auto()
+    TRAP = auto()  # at `trap_pc`: division by zero, or an unaligned access, with the trap on
     SKIP = auto()  # before an instruction that is not to be executed
     WAIT = auto()  # WFI
     HINT = auto()  # WFE or YIELD
@@ -96,7 +102,13 @@ class UnicornCore:
         self._end: End | None = None
         self._keep: list[object] = []
         self._unmask_hooks: set[int] = set()
+        self._division_hooks: set[int] = set()
         self._watched: dict[int, int] = {}  # address -> hook
+        self._trap_hooks: list[int] = []
+        self._trap_division = False
+        self._trapped = False
+        self.trap_pc = 0
+        self.trap_is_division = False
         self.skipping = False  # the slice ended before an instruction that is to be skipped
         #: asked before each execution of a watched instruction: is it to be skipped?
         self.before_watched: Callable[[int], bool] = lambda address: False
@@ -106,7 +118,7 @@ class UnicornCore:
         self._fault_hooks: list[int] = []
         self.uc.hook_add(UC_HOOK_INTR, self._interrupt)
         self.tlb = VirtualTlb(self.uc, lambda: self.get("cpsr")[0], lambda value: self.put(("cpsr",), value),
-                              self._watch_unmasking)
+                              self._watch_page)
 
     def _find_counter(self) -> tuple[ctypes.c_size_t, ctypes.c_size_t]:
         """Locate Unicorn's instruction counter and limit by running a known number of NOPs twice."""
@@ -209,8 +221,17 @@ class UnicornCore:
         self.uc.ctl_remove_cache(start, end)
         self.tlb.forget_code(start, end)
 
+    def _watch_page(self, page: int) -> None:
+        """Watch what must be seen of a page that is about to be executed for the first time."""
+        self._watch_unmasking(page)
+        if self._trap_division:
+            for found in _DIVISION.finditer(self._peek(page, PAGE_SIZE + 2) or self._peek(page, PAGE_SIZE)):
+                if not found.start() % 2 and (at := page + found.start()) not in self._division_hooks:
+                    self._division_hooks.add(at)
+                    self.uc.hook_add(UC_HOOK_CODE, self._divides, None, at, at)
+
     def _watch_unmasking(self, page: int) -> None:
-        """Watch the instructions of a page that may lower PRIMASK, BASEPRI or FAULTMASK, when it is first executed.
+        """Watch the instructions of a page that may lower PRIMASK, BASEPRI or FAULTMASK, or move a stack pointer.
 
         Each of them ends its translation block, so a block hook on the address behind it sees every one. (A second
         code hook would make every instruction several times slower.)
@@ -241,6 +262,35 @@ class UnicornCore:
             self.skipping = True
             uc.emu_stop()
 
+    def trap(self, division: bool, unaligned: bool) -> None:
+        """CCR.DIV_0_TRP and UNALIGN_TRP, between slices. Watching every access is slow, so only while asked for."""
+        if bool(self._trap_hooks) != unaligned:
+            for hook in self._trap_hooks:
+                self.uc.hook_del(hook)
+            self._trap_hooks.clear()
+            if unaligned:
+                self._trap_hooks.append(self.uc.hook_add(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, self._accessed))
+            self.tlb.flush()
+        if division != self._trap_division:
+            self._trap_division = division
+            self.uc.ctl_flush_tb()
+            self.tlb.forget_code(0, 1 << 32)
+
+    def _accessed(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> None:
+        if address % size and size <= 4:
+            self._stop_for_trap(False)
+
+    def _divides(self, uc: Uc, address: int, size: int, data: object) -> None:
+        if self.running and self._trap_division and self._counter.value <= self._limit.value:
+            divisor = self._peek(address + 2, 1)[0] & 0xF
+            if not self.get(_CORE_NAMES[divisor])[0]:
+                self._stop_for_trap(True)
+
+    def _stop_for_trap(self, division: bool) -> None:
+        if not self._trapped:
+            self._trapped, self.trap_is_division, self.trap_pc = True, division, self.pc
+            self.uc.emu_stop()
+
     def skip(self) -> None:
         """Step over the instruction at PC, which is in no IT block, without executing it."""
         pc = self.pc
@@ -251,6 +301,7 @@ class UnicornCore:
     def run(self, limit: int) -> End:
         """Execute at most ``limit`` instructions; ``executed`` and ``pc`` tell how far it came."""
         self._end = None
+        self.tlb.refused = None
         self.running = True
         start = self.get("pc")[0] & ~1
         status = uclib.uc_emu_start(self._handle, start | 1, _NEVER, 0, limit)
@@ -261,6 +312,10 @@ class UnicornCore:
         if status != UC_ERR_OK:
             self._end = self._classify(status, start)
         counter = self._counter.value
+        if self._trapped:
+            self._trapped = False
+            self.executed = max(0, counter - 1)
+            return End.TRAP
         if self._end is None:
             if self.skipping:
                 self.executed = counter  # it takes its time
