@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from offchip.board.board import Board
 from offchip.board.factory import CONFIGURATION_ADDRESS, CONFIGURATION_SIZE
@@ -61,7 +62,9 @@ class BootRecording:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content.pop("schema") != SCHEMA:
                 raise BoardError(f"{path}: its schema is not {SCHEMA}; record it again")
-            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+            fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value
+                                      for key, value in content.items()}
+            return cls(**fields)
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise BoardError(f"{path}: no recording of a boot ({error}); record it again") from error
 

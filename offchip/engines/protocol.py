@@ -190,8 +190,11 @@ class Medium(Protocol):
     """What anybody who holds the device can do with the card or the EEPROM chip."""
 
     name: str
-    size: int
     present: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
 
     def read(self, offset: int, length: int) -> bytes: ...
     def write(self, offset: int, data: bytes) -> None: ...
@@ -246,8 +249,10 @@ class Engine(Protocol):
     def close(self) -> None: ...
 
     # time ------------------------------------------------------------------------------------------------------
-    now_ns: int
-    instructions: int
+    @property
+    def now_ns(self) -> int: ...
+    @property
+    def instructions(self) -> int: ...
 
     def run(self, duration_ns: int, cell_ns: int = 0) -> RunResult:
         """Let virtual time pass; bytes fed to a UART arrive at its line rate.

@@ -7,6 +7,7 @@ entry, E02 declared twice, E20 undefined reference, E30 cycle, E32 indentation, 
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -232,7 +233,7 @@ class _Indentation(Indenter):
         if self.paren_level == 0:
             depth = len(token.rsplit("\n", 1)[1])
             if depth % INDENT or depth > self.indent_level[-1] + INDENT:
-                raise _BadIndentation(token.end_line, depth)
+                raise _BadIndentation(token.end_line or 1, depth)
         yield from super().handle_NL(token)
 
 
@@ -306,8 +307,9 @@ class _ToModel(Interpreter[Token, Any]):
             return Location(self._path, node.line or 1, node.column or 1)
         return Location(self._path, getattr(node.meta, "line", 1), getattr(node.meta, "column", 1))
 
-    def start(self, tree: Tree[Token]) -> tuple[list[tuple[str, Location]], list[Entry]]:
-        used, entries = [], []
+    def start(self, tree: Tree[Token]) -> tuple[builtins.list[tuple[str, Location]], builtins.list[Entry]]:
+        used: builtins.list[tuple[str, Location]] = []
+        entries: builtins.list[Entry] = []
         for child in tree.children:
             if isinstance(child, Tree):
                 (used if child.data == "using" else entries).append(self.visit(child))
@@ -358,7 +360,7 @@ class _ToModel(Interpreter[Token, Any]):
     def registration(self, tree: Tree[Token]) -> Registration:
         parent, point = tree.children
         assert isinstance(parent, Token)
-        return Registration(str(parent), None if point is None else self.visit(point), self._at(parent))
+        return Registration(str(parent), None if point is None else self.visit(_tree(point)), self._at(parent))
 
     # attributes --------------------------------------------------------------------------------------------------
     def property(self, tree: Tree[Token]) -> Attribute:
@@ -411,18 +413,17 @@ class _ToModel(Interpreter[Token, Any]):
         return ObjectValue(str(kind), attributes, self._at(tree))
 
     # interrupts --------------------------------------------------------------------------------------------------
-    def wire(self, tree: Tree[Token]) -> list[Wire]:
+    def wire(self, tree: Tree[Token]) -> builtins.list[Wire]:
         source, *targets = tree.children
-        assert all(isinstance(t, Tree) for t in targets)
         location = self._at(source) if source is not None else self._at(tree)
-        names: list[str | int | None] = [None] if source is None else self.visit(source)
-        sinks: list[list[Sink]] = [[] for _ in names]
-        for target in targets:
+        names: builtins.list[str | int | None] = [None] if source is None else self.visit(_tree(source))
+        sinks: builtins.list[builtins.list[Sink]] = [[] for _ in names]
+        for target in map(_tree, targets):
             if target.data == "disconnected":
                 if len(targets) > 1:
                     raise self._at(target).error("E00", "none cannot be one of several targets; leave it out")
                 continue
-            found: list[Sink] = self.visit(target)
+            found: builtins.list[Sink] = self.visit(target)
             if len(found) != len(names):
                 raise self._at(target).error("E00", f"{len(names)} output(s) meet {len(found)} input(s); both ranges "
                                                     "must have the same length")
@@ -430,15 +431,15 @@ class _ToModel(Interpreter[Token, Any]):
                 row.append(sink)
         return [Wire(name, tuple(row), location) for name, row in zip(names, sinks, strict=True)]
 
-    def named_source(self, tree: Tree[Token]) -> list[str]:
+    def named_source(self, tree: Tree[Token]) -> builtins.list[str]:
         return [str(tree.children[0])]
 
-    def numbered_source(self, tree: Tree[Token]) -> list[int]:
-        return [int(tree.children[0])]
+    def numbered_source(self, tree: Tree[Token]) -> builtins.list[int]:
+        return [_integer(tree.children[0])]
 
-    def ranged_source(self, tree: Tree[Token]) -> list[int | str]:
+    def ranged_source(self, tree: Tree[Token]) -> builtins.list[int | str]:
         """``[0-3, 5, IRQ]``"""
-        listed: list[int | str] = []
+        listed: builtins.list[int | str] = []
         for item in tree.children:
             if isinstance(item, Tree):
                 listed += self._span(*item.children)
@@ -446,27 +447,37 @@ class _ToModel(Interpreter[Token, Any]):
                 listed.append(str(item))
         return listed
 
-    def sink(self, tree: Tree[Token]) -> list[Sink]:
+    def sink(self, tree: Tree[Token]) -> builtins.list[Sink]:
         receiver, local, number = tree.children
-        return [Sink(str(receiver), None if local is None else int(local), int(number), self._at(receiver))]
+        return [Sink(str(receiver), None if local is None else _integer(local), _integer(number), self._at(receiver))]
 
-    def ranged_sink(self, tree: Tree[Token]) -> list[Sink]:
+    def ranged_sink(self, tree: Tree[Token]) -> builtins.list[Sink]:
         receiver, local, *_ = tree.children
         at = self._at(receiver)
         numbers = [number for span in _trees(tree) for number in self._span(*span.children)]
-        return [Sink(str(receiver), None if local is None else int(local), number, at) for number in numbers]
+        return [Sink(str(receiver), None if local is None else _integer(local), number, at) for number in numbers]
 
-    def _span(self, begin: Any, end: Any) -> range:
+    def _span(self, begin: Any, end: Any) -> builtins.range:
         first, last = int(begin), int(begin if end is None else end)
         if last < first:
             raise self._at(begin).error("E00", f"[{first}-{last}] runs backwards; write [{last}-{first}]")
-        return range(first, last + 1)
+        return builtins.range(first, last + 1)
 
     # sections ----------------------------------------------------------------------------------------------------
     def section(self, tree: Tree[Token]) -> tuple[str, tuple[MonitorLine, ...], Location]:
         kind = next(t for t in tree.children if isinstance(t, Token) and t.type == "SECTION")
         raw = [t for t in tree.children if isinstance(t, Token) and t.type in ("RAW_LINE", "RAW_ITEM")]
         return str(kind), tuple(MonitorLine(t.rstrip(), self._at(t)) for t in raw), self._at(kind)
+
+
+def _tree(node: Token | Tree[Token]) -> Tree[Token]:
+    assert isinstance(node, Tree)
+    return node
+
+
+def _integer(node: Token | Tree[Token]) -> int:
+    assert isinstance(node, Token)
+    return int(node)
 
 
 def _trees(tree: Tree[Token]) -> list[Tree[Token]]:

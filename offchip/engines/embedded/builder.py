@@ -308,7 +308,7 @@ class _Builder:
             raise sink.location.error("E20", "sysbus receives no signals; name a peripheral")
         target = self._platform.peripherals[sink.receiver]
         if sink.local is not None:
-            receiver = getattr(target, "receiver", None)
+            receiver: Callable[[int], Callable[[int, bool], None]] | None = getattr(target, "receiver", None)
             if receiver is None:
                 raise sink.location.error("E20", f'"{sink.receiver}" has no local receivers; drop #{sink.local}')
             try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from unicorn import UcError
+from unicorn.unicorn_py3.unicorn import UcError
 
 from offchip.engines.embedded.nvic import (
     BUS_FAULT,

@@ -6,8 +6,13 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-from offchip.engines.embedded.machine import EmbeddedMachine
+from offchip.engines.embedded.machine import EmbeddedMachine, Part
+from offchip.engines.embedded.peripherals import i2c_tap, spi_tap
 from offchip.engines.embedded.peripherals.button import Button
+from offchip.engines.embedded.peripherals.eeprom import Eeprom24xx256
+from offchip.engines.embedded.peripherals.flash import Stm32F4Flash
+from offchip.engines.embedded.peripherals.rng import Stm32F4Rng
+from offchip.engines.embedded.peripherals.sd_card import SdCardSpi
 from offchip.engines.embedded.peripherals.usart import Usart
 from offchip.engines.embedded.reflection import bind
 from offchip.engines.protocol import (
@@ -31,7 +36,7 @@ _AWAKE_INSTRUCTIONS = 1000
 class EmbeddedMedium:
     """Hands on a card or an EEPROM chip (engine protocol: Medium)."""
 
-    def __init__(self, model: object) -> None:
+    def __init__(self, model: SdCardSpi | Eeprom24xx256) -> None:
         self._model = model
         self.name: str = model.name
 
@@ -57,14 +62,14 @@ class EmbeddedMedium:
         bind(self._model, option, [value])()
 
     def counter(self, name: str) -> int:
-        return bind(self._model, name, [])()
+        return int(bind(self._model, name, [])())
 
 
 class EmbeddedDebugPort:
     """SWD through the flash interface's readout protection (engine protocol: DebugPort)."""
 
-    def __init__(self, machine: EmbeddedMachine) -> None:
-        self._flash = machine.flash
+    def __init__(self, flash: Stm32F4Flash) -> None:
+        self._flash = flash
 
     @property
     def rdp_level(self) -> int:
@@ -101,9 +106,9 @@ class EmbeddedEngine:
             polices_code_sectors=True, reports_unmodelled_access=True, power_cut=True, instruction_skip=True,
             snapshot=False, bit_flip=True, cut_events=frozenset(StorageEvent), fork=True)
         self._target_ns = 0
-        peripherals = self.machine.platform.peripherals
-        if "rng" in peripherals:
-            peripherals["rng"].seed = seed
+        rng = self.machine.platform.peripherals.get("rng")
+        if isinstance(rng, Stm32F4Rng):
+            rng.seed = seed
         self._media: dict[str, EmbeddedMedium] = {}
 
     # life ------------------------------------------------------------------------------------------------------
@@ -185,19 +190,28 @@ class EmbeddedEngine:
 
     def medium(self, name: str) -> Medium:
         if name not in self._media:
-            self._media[name] = EmbeddedMedium(self.machine.find(name))
+            model = self.machine.find(name)
+            if not isinstance(model, SdCardSpi | Eeprom24xx256):
+                raise EngineError(f'"{name}" of this platform is no card and no EEPROM')
+            self._media[name] = EmbeddedMedium(model)
         return self._media[name]
 
     def spi_tap(self) -> SpiTap:
-        return self.machine.find("tap")
+        return self._probe("tap", spi_tap.SpiTap)
 
     def i2c_tap(self) -> I2cTap:
-        return self.machine.find("i2ctap")
+        return self._probe("i2ctap", i2c_tap.I2cTap)
+
+    def _probe(self, name: str, kind: type[Part]) -> Part:
+        found = self.machine.find(name)
+        if not isinstance(found, kind):
+            raise EngineError(f'"{name}" of this platform is no {kind.model_name}')
+        return found
 
     def debug_port(self) -> DebugPort:
         if self.machine.flash is None:
             raise EngineError("this platform has no Offchip.Stm32F4Flash, so its debug port has no readout protection")
-        return EmbeddedDebugPort(self.machine)
+        return EmbeddedDebugPort(self.machine.flash)
 
     def fault_injector(self) -> FaultInjector:
         return self.machine.injector

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from offchip import chip_map
 from offchip.engines.elf import read_elf
@@ -40,8 +42,13 @@ SYSTEM_START, SYSTEM_SIZE, SYSTEM_END = 0x1FFF0000, 0x7000, 0x1FFF7A30
 PRIVATE_BUS = 0xE0000000
 APB2 = 0x40010000  # where its blocks begin; those of APB1 are below
 GRANULE = 4  # the smallest block a .repl may register
+Part = TypeVar("Part", bound=Peripheral)
 Reader = Callable[[int, int], int]
 Writer = Callable[[int, int, int], None]
+
+
+def _constant(word: int, offset: int, width: int) -> int:
+    return word >> 8 * (offset & 3)
 
 
 class EmbeddedMachine:
@@ -108,13 +115,14 @@ class EmbeddedMachine:
             else:
                 self.program(step.address, step.value.to_bytes(step.width, "little"))
 
-    def _only(self, kind: type, platform: Path) -> Peripheral:
+    def _only(self, kind: type[Part], platform: Path) -> Part:
         found = [p for p in self.platform.peripherals.values() if isinstance(p, kind)]
         if len(found) != 1:
             raise PlatformError(f"{platform}:1:1: the board needs exactly one {kind.model_name}, found {len(found)}")
         return found[0]
 
     def _clocks_changed(self) -> None:
+        assert self.rcc is not None
         self.nvic.systick.set_frequency(self.rcc.hclk_hz)
         for place in self.platform.registrations:
             if isinstance(place.peripheral, Dwt):
@@ -137,8 +145,7 @@ class EmbeddedMachine:
             else:
                 self._map_registers(place)
         for tag in self.platform.tags:
-            self._register_io(tag.start, tag.end - tag.start + 1, lambda o, w, v=tag.value: v >> 8 * (o & 3),
-                              lambda o, w, v: None)
+            self._register_io(tag.start, tag.end - tag.start + 1, partial(_constant, tag.value), lambda o, w, v: None)
         for start, size in WINDOWS:
             self._map_window(start, size)
         for alias, target, size in BIT_BANDS:
@@ -170,8 +177,8 @@ class EmbeddedMachine:
     def _accessors(peripheral: Peripheral, region: str | None) -> tuple[Reader, Writer]:
         if region is None:
             return peripheral.read, peripheral.write
-        return (lambda o, w: peripheral.region_read(region, o, w),
-                lambda o, w, v: peripheral.region_write(region, o, w, v))
+        assert isinstance(peripheral, Stm32F4Flash)  # the only class with regions
+        return partial(peripheral.region_read, region), partial(peripheral.region_write, region)
 
     def _register_io(self, start: int, size: int, read: Reader, write: Writer) -> None:
         if start % GRANULE or size % GRANULE:
@@ -250,6 +257,7 @@ class EmbeddedMachine:
         stores, self._stores = self._stores, []
         for address, _, _, before in reversed(stores):
             self._poke(address, before)
+        assert self.flash is not None
         for address, width, value, _ in stores:
             self.flash.store(address, width, value)
 

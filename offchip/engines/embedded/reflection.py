@@ -184,7 +184,7 @@ def expected(hint: Any) -> str:
         return " or ".join(pascal_case(m.name.lower()) for m in hint)
     if isinstance(hint, type) and issubclass(hint, Peripheral):
         return f"a {hint.model_name or hint.__name__}"
-    return _NAMES.get(hint) or getattr(hint, "__name__", str(hint))
+    return _NAMES.get(hint) or str(getattr(hint, "__name__", hint))
 
 
 # members -----------------------------------------------------------------------------------------------------------

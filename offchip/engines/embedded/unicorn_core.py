@@ -31,8 +31,6 @@ from unicorn import (
     UC_PROT_ALL,
     UC_PROT_EXEC,
     UC_PROT_READ,
-    Uc,
-    UcError,
 )
 from unicorn import arm_const as arm
 from unicorn.unicorn_const import (
@@ -42,7 +40,7 @@ from unicorn.unicorn_const import (
     UC_ERR_INSN_INVALID,
     UC_ERR_OK,
 )
-from unicorn.unicorn_py3.unicorn import MMIO_READ_CFUNC, MMIO_WRITE_CFUNC, uclib
+from unicorn.unicorn_py3.unicorn import MMIO_READ_CFUNC, MMIO_WRITE_CFUNC, Uc, UcError, uclib
 
 from offchip.engines.embedded.virtual_tlb import PAGE_SIZE, VirtualTlb
 from offchip.errors import EngineError
@@ -126,7 +124,7 @@ class UnicornCore:
         sled = 4000
         uc.mem_map(0, 2 * PAGE)
         uc.mem_write(0, b"\x00\xbf" * sled)
-        base = ctypes.cast(uc._uch, ctypes.c_void_p).value
+        base = ctypes.cast(uc._uch, ctypes.c_void_p).value or 0
         candidates: set[int] | None = None
         for count in (1237, 2741):
             uc.emu_start(1, _NEVER, count=count)
@@ -189,7 +187,6 @@ class UnicornCore:
         The binding's own ``mmio_map`` spends more time in its three wrappers than most registers need.
         """
 
-        @MMIO_READ_CFUNC
         def on_read(handle: int, offset: int, width: int, data: int) -> int:
             try:
                 return read(start + offset, width)
@@ -197,22 +194,22 @@ class UnicornCore:
                 self._fail(error)
                 return 0
 
-        @MMIO_WRITE_CFUNC
         def on_write(handle: int, offset: int, width: int, value: int, data: int) -> None:
             try:
                 write(start + offset, width, value)
             except BaseException as error:
                 self._fail(error)
 
-        self._keep += [on_read, on_write]
-        status = uclib.uc_mmio_map(self.uc._uch, start, size, on_read, 0, on_write, 0)
+        reader, writer = MMIO_READ_CFUNC(on_read), MMIO_WRITE_CFUNC(on_write)
+        self._keep += [reader, writer]
+        status = uclib.uc_mmio_map(self.uc._uch, start, size, reader, 0, writer, 0)
         if status != UC_ERR_OK:
             raise UcError(status)
 
     def _fail(self, error: BaseException) -> None:
         """An exception cannot pass through C: `run` raises it when the slice has ended."""
         if self.uc._hook_exception is None:
-            self.uc._hook_exception = error
+            self.uc._hook_exception = error  # type: ignore[assignment]  # KeyboardInterrupt passes, too
         self.uc.emu_stop()
 
     def drop_translations(self, start: int, length: int) -> None:
@@ -408,7 +405,7 @@ class UnicornCore:
     def put(self, names: tuple[str, ...], *values: int) -> None:
         """Write registers in the order of ``names``, a key to a prepared batch; one may occur twice."""
         batch = self._batches.get(names) or self._batch(names)
-        batch.values[:] = values
+        batch.values[:] = values  # type: ignore[call-overload]  # any sequence does
         uclib.uc_reg_write_batch(self._handle, batch.ids, batch.pointers, batch.count)
 
     def set(self, name: str, value: int) -> None:

@@ -26,6 +26,6 @@ def crc7(data: bytes) -> int:
     return crc | 1
 
 
-def crc16(data: bytes) -> int:
+def crc16(data: bytes | bytearray) -> int:
     """CRC16 of a data block: polynomial 0x1021, start value 0, most significant bit first."""
     return crc_hqx(data, 0)

@@ -162,7 +162,7 @@ class Stm32F4Flash(WordRegisters):
     def __init__(self, machine: Machine, code0: MappedMemory, nvm: NvmSectors, code1: MappedMemory,
                  option_file: str = "") -> None:
         super().__init__(machine)
-        self.banks: tuple[Peripheral, ...] = (code0, nvm, code1)
+        self.banks: tuple[MappedMemory | NvmSectors, ...] = (code0, nvm, code1)
         wanted = (SECTOR_STARTS[1], NvmSectors.size, FLASH_SIZE - SECTOR_STARTS[4])
         for bank, name, size in zip(self.banks, ("code0", "nvm", "code1"), wanted, strict=True):
             if bank.size != size:

@@ -172,7 +172,7 @@ class I2cTap(I2cProbe):
         events.append((kind, value, ack, self.machine.clock.now_ns))
 
     def _cut(self, kind: str) -> None:
-        for device in self._wires.devices.values():
+        for device in self._wires.devices.values() if self._wires is not None else ():
             device.power_off()
         self._evidence("cut_power_after", f"event {self.count} ({_CONDITIONS.get(kind, kind)})", b"", b"")
 

@@ -7,6 +7,8 @@ calendar is not ticked; it is computed from the virtual time that passed since i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from offchip.engines.embedded.clock import Event
 from offchip.engines.embedded.peripheral import Line, Machine, model
 from offchip.engines.embedded.peripherals.pwr import backup_writable
@@ -367,7 +369,7 @@ class Rtc(WordRegisters):
             within = self._now()[2]
             self._tick = self._after_ticks(self._second_ticks - within, self._second_began)
 
-    def _after_ticks(self, ticks: int, callback: object) -> Event:
+    def _after_ticks(self, ticks: int, callback: Callable[[], None]) -> Event:
         """Call back so many edges of ck_apre from now."""
         units = ticks * self._units_per_tick - self._elapsed()[1]
         return self.machine.clock.after_cycles(max(1, -(-units // self._units_per_cycle)), callback)
@@ -386,9 +388,9 @@ class Rtc(WordRegisters):
             same_day = (alarm >> 24 & 0xF) == date.weekday
         else:
             same_day = (alarm >> 24 & 0x3F) == _bcd(date.day)
-        return ((alarm & ALRM_MSK1 or alarm & 0x7F == time & 0x7F)
-                and (alarm & ALRM_MSK2 or alarm >> 8 & 0x7F == time >> 8 & 0x7F)
-                and (alarm & ALRM_MSK3 or alarm >> 16 & 0x7F == time >> 16 & 0x7F)
+        return (bool(alarm & ALRM_MSK1 or alarm & 0x7F == time & 0x7F)
+                and bool(alarm & ALRM_MSK2 or alarm >> 8 & 0x7F == time >> 8 & 0x7F)
+                and bool(alarm & ALRM_MSK3 or alarm >> 16 & 0x7F == time >> 16 & 0x7F)
                 and bool(alarm & ALRM_MSK4 or same_day))
 
     def _match_subsecond(self, register: int, flag: int) -> None:

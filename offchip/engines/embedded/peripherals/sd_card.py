@@ -120,6 +120,12 @@ class SdCardSpi(Peripheral):
         self.serial_number = serial_number
         self._csd = build_csd_v2(capacity) if self._sdhc else build_csd_v1(capacity)
         self._storage: Storage = RamStorage()
+        self._selected = self._spi_mode = self._write_multiple = self._write_failed = False
+        self._frame = bytearray()
+        self._inbound = bytearray()
+        self._mode = Mode.COMMAND
+        self._output = b""
+        self._output_at = self._output_length = self._wake_up_bytes = self._write_lba = self._busy_left = 0
         self.use_image(image_file)
 
         #: ACMD41 calls until ready

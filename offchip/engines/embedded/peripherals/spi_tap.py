@@ -305,14 +305,15 @@ class SpiTap(Peripheral):
         if self._stuck is not None:
             return self._stuck
         connected = self._slave is not None and not self._removed
-        miso = int(self._slave.peek()) if connected and hasattr(self._slave, "peek") else self.floating_level
+        look = getattr(self._slave, "peek", None) if connected else None
+        miso = int(look()) if look is not None else self.floating_level
         if self._phase == _READ_DATA and self._alteration is not None:
             miso = self._alteration.would_be(self._at, miso)
         return miso
 
     def _choose_wire(self) -> None:
         connected = self._slave is not None and not self._removed
-        self._wire = self._slave.transmit if connected else self._floating
+        self._wire = self._slave.transmit if connected and isinstance(self._slave, SpiSlave) else self._floating
 
     def _floating(self, mosi: int) -> int:
         return self.floating_level
@@ -440,6 +441,7 @@ class SpiTap(Peripheral):
                 self._leave(rule.name, f"block {rule.block} {where} {alteration.place}", before, after)
 
     def _hold(self, miso: int) -> int:
+        assert self._stuck is not None
         if miso != self._stuck and not self._stuck_seen:
             self._stuck_seen = True
             self._leave("stuck_miso", f"byte {self.count}", bytes((miso,)), bytes((self._stuck,)))
@@ -448,6 +450,7 @@ class SpiTap(Peripheral):
     def _cut_power(self) -> None:
         cut, self._cut, self._cut_now = self._cut, None, False
         card = self._need_card("cut_power_at_block_write")
+        assert cut is not None
         block = self._block if cut.packet_bytes else self._block - 1
         card.power_cut()
         moment = f"after {cut.packet_bytes} bytes" if cut.packet_bytes else "data response"
