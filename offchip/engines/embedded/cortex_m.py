@@ -23,6 +23,7 @@ from offchip.engines.embedded.unicorn_core import End, UnicornCore
 
 # CFSR bits, ARMv7-M ARM B3.2.15
 IACCVIOL, IBUSERR, PRECISERR, UNSTKERR, STKERR, BFARVALID = 1, 1 << 8, 1 << 9, 1 << 11, 1 << 12, 1 << 15
+DACCVIOL, MMARVALID = 1 << 1, 1 << 7
 UNDEFINSTR, INVSTATE, INVPC = 1 << 16, 1 << 17, 1 << 18
 HFSR_VECTTBL, HFSR_FORCED, HFSR_DEBUGEVT = 2, 1 << 30, 1 << 31
 DFSR_BKPT = 2
@@ -75,6 +76,7 @@ class CortexM(Peripheral):
         self.core.on_unmask = self._special_register_written
         nvic.masks = self._masks
         nvic.on_traps = self._set_traps
+        nvic.on_mpu = self._mpu_changed
         machine.clock.slice_position = self.core.position
         machine.clock.on_earlier = self._event_scheduled
         nvic.on_change = self._look_at_exceptions
@@ -217,6 +219,12 @@ class CortexM(Peripheral):
                 self._raise(BUS_FAULT, IBUSERR, f"instruction fetch from 0x{core.fault_address:08X}, where nothing is")
         elif end is End.UNDEFINED:
             self._raise(USAGE_FAULT, UNDEFINSTR, f"undefined instruction at 0x{core.pc:08X}")
+        elif end is End.FORBIDDEN:
+            self.nvic.mmfar = core.fault_address
+            self._raise(MEM_MANAGE, DACCVIOL | MMARVALID,
+                        f"access to 0x{core.fault_address:08X}, which the MPU forbids", core.fault_address)
+        elif end is End.FORBIDDEN_FETCH:
+            self._raise(MEM_MANAGE, IACCVIOL, f"execution from 0x{core.pc:08X}, which the MPU forbids")
         elif end is End.TRAP:
             core.pc = core.trap_pc
             divide = core.trap_is_division
@@ -256,6 +264,21 @@ class CortexM(Peripheral):
             if value & 3:
                 self.core.set(name, value & ~3)
         return self._could_preempt()
+
+    def _mpu_changed(self) -> None:
+        self.core.tlb.guard = self._guard if self.nvic.mpu.control & 1 else None
+        self.core.tlb.flush()
+
+    def _guard(self, page: int) -> int:
+        """What the MPU allows of a page now."""
+        control, ipsr = self.core.get("control", "ipsr")
+        privileged = bool(ipsr & 0x1FF) or not control & CONTROL_NPRIV
+        return self.nvic.mpu.permissions(page, privileged, self._execution_priority()[0] < 0)
+
+    def _mode_changed(self) -> None:
+        """Entry and return: what handlers below priority 0 may do is another matter."""
+        if self.core.tlb.guard is not None:
+            self.core.tlb.flush()
 
     def _set_traps(self, ccr: int) -> None:
         wanted = bool(ccr & CCR_DIV_0_TRP), bool(ccr & CCR_UNALIGN_TRP)
@@ -337,6 +360,7 @@ class CortexM(Peripheral):
         if not ipsr:
             exc_return |= 8 | (4 if on_psp else 0)
         nvic.enter(exception)
+        self._mode_changed()
         try:
             (vector,) = struct.unpack("<I", core.uc.mem_read(nvic.vtor + 4 * exception, 4))
         except UcError:
@@ -381,6 +405,7 @@ class CortexM(Peripheral):
             self._raise(USAGE_FAULT, INVPC, f"illegal exception return 0x{value | 1:08X}")
             return
         nvic.leave(exception)
+        self._mode_changed()
         if self._forged_mode(psp if on_psp else msp, to_thread):
             self._raise(USAGE_FAULT, INVPC, f"exception return 0x{value | 1:08X} to a frame of another mode")
             return

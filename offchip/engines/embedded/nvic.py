@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from offchip.engines.embedded.clock import Event
+from offchip.engines.embedded.mpu import Mpu
 from offchip.engines.embedded.peripheral import Machine, Peripheral, model
 
 RESET, NMI, HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT = 1, 2, 3, 4, 5, 6
@@ -158,6 +159,8 @@ class Nvic(Peripheral):
         self.on_traps: Callable[[int], None] = lambda ccr: None
         #: BASEPRI and FAULTMASK of the core
         self.masks: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self.on_mpu: Callable[[], None] = lambda: None
+        self.mpu = Mpu(lambda: self.on_mpu())
         #: where the vector table is at a reset; not 0 stands for a bootloader that is not there
         self.initial_vtor = 0
         self._levels = [False] * (IRQ0 + IRQS)
@@ -184,6 +187,8 @@ class Nvic(Peripheral):
 
     def reset(self) -> None:
         self._clear()
+        self.mpu.reset()
+        self.on_mpu()
         self.systick.reset()
         for irq in range(IRQ0, IRQ0 + IRQS):
             if self._levels[irq]:
@@ -323,13 +328,15 @@ class Nvic(Peripheral):
         simple = {ICTR: 2, ACTLR: self.actlr, CPUID: 0x410FC241, VTOR: self.vtor,
                   AIRCR: 0xFA050000 | self.prigroup << 8, SCR: self.scr, CCR: self.ccr, CFSR: self.cfsr,
                   HFSR: self.hfsr, DFSR: self.dfsr, MMFAR: self.mmfar, BFAR: self.bfar, AFSR: 0,
-                  CPACR: self.cpacr, MPU_TYPE: 0x800, DHCSR: 0, DEMCR: self.demcr,
+                  CPACR: self.cpacr, DHCSR: 0, DEMCR: self.demcr,
                   FPCCR: self.fpccr, FPCAR: self.fpcar, FPDSCR: self.fpdscr}
         if offset in simple:
             return simple[offset]
         if offset in _IDENTITY:
             return _IDENTITY[offset]
-        if MPU_TYPE < offset <= MPU_END or 0xD74 <= offset < 0xD80:
+        if MPU_TYPE <= offset <= MPU_END:
+            return self.mpu.read(offset)
+        if 0xD74 <= offset < 0xD80:
             return 0
         return self.unmodelled(offset, 4)
 
@@ -394,8 +401,8 @@ class Nvic(Peripheral):
             self.fpcar = value & ~7
         elif offset == FPDSCR:
             self.fpdscr = value & 0x07C00000
-        elif MPU_TYPE < offset <= MPU_END and not (offset == 0xD94 and value & 1):
-            return  # regions may be described; only switching the MPU on is not modelled
+        elif MPU_TYPE < offset <= MPU_END:
+            self.mpu.write(offset, value)
         elif offset in (AFSR, DHCSR, DCRSR, DCRDR):
             return  # implementation defined or the debugger's alone: ignored by silicon, too
         else:

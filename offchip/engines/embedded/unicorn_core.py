@@ -26,6 +26,7 @@ from unicorn import (
     UC_HOOK_MEM_WRITE,
     UC_HOOK_MEM_WRITE_PROT,
     UC_HOOK_MEM_WRITE_UNMAPPED,
+    UC_MEM_FETCH,
     UC_MODE_MCLASS,
     UC_MODE_THUMB,
     UC_PROT_ALL,
@@ -42,7 +43,7 @@ from unicorn.unicorn_const import (
 )
 from unicorn.unicorn_py3.unicorn import MMIO_READ_CFUNC, MMIO_WRITE_CFUNC, Uc, UcError, uclib
 
-from offchip.engines.embedded.virtual_tlb import PAGE_SIZE, VirtualTlb
+from offchip.engines.embedded.virtual_tlb import PAGE_SIZE, VirtualTlb, invalid_address_offset
 from offchip.errors import EngineError
 
 PAGE = 0x1000
@@ -70,6 +71,8 @@ class End(Enum):
     INVALID_STATE = auto()
     BUS_ERROR = auto()  # load or store where nothing answers: `fault_address`
     FETCH_ERROR = auto()
+    FORBIDDEN = auto()  # by the MPU: `fault_address`
+    FORBIDDEN_FETCH = auto()
 
 
 class _Batch:
@@ -134,6 +137,7 @@ class UnicornCore:
                 raise EngineError("Unicorn's structure is not as expected; install the pinned unicorn version.")
             found = {o for o in range(0, 4096 - 2 * word, word) if raw[o : o + 2 * word] == pair}
             candidates = found if candidates is None else candidates & found
+        self._structure = base
         uc.mem_unmap(0, 2 * PAGE)
         if not candidates or len(candidates) != 1:
             raise EngineError("Unicorn's instruction counter was not found; install the unicorn of requirements.txt.")
@@ -298,7 +302,7 @@ class UnicornCore:
     def run(self, limit: int) -> End:
         """Execute at most ``limit`` instructions; ``executed`` and ``pc`` tell how far it came."""
         self._end = None
-        self.tlb.refused = None
+        self.tlb.refused = self.tlb.forbidden = None
         self.running = True
         start = self.get("pc")[0] & ~1
         status = uclib.uc_emu_start(self._handle, start | 1, _NEVER, 0, limit)
@@ -344,6 +348,11 @@ class UnicornCore:
     def _classify(self, status: int, start: int) -> End:
         if self._end is not None:
             return self._end
+        if self.tlb.forbidden is not None:
+            access, self.tlb.forbidden = self.tlb.forbidden, None
+            at = self._structure + invalid_address_offset()
+            self.fault_address = ctypes.c_uint64.from_address(at).value & 0xFFFFFFFF
+            return End.FORBIDDEN_FETCH if access == UC_MEM_FETCH else End.FORBIDDEN
         if self.tlb.refused is not None:
             self.fault_address, self.tlb.refused = self.tlb.refused, None
             return End.FETCH_ERROR

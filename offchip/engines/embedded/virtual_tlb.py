@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from functools import cache
 
+from unicorn.arm_const import UC_ARM_REG_R1, UC_CPU_ARM_CORTEX_M4
 from unicorn.unicorn_const import (
+    UC_ARCH_ARM,
     UC_CTL_IO_WRITE,
     UC_CTL_TLB_FLUSH,
     UC_HOOK_TLB_FILL,
     UC_MEM_FETCH,
+    UC_MEM_WRITE,
+    UC_MODE_MCLASS,
+    UC_MODE_THUMB,
     UC_PROT_ALL,
+    UC_PROT_EXEC,
     UC_PROT_READ,
     UC_PROT_WRITE,
     UC_TLB_VIRTUAL,
 )
 from unicorn.unicorn_py3.unicorn import HOOK_TLB_FILL_CFUNC, Uc, UcError, uclib
+
+from offchip.errors import EngineError
 
 #: Unicorn's page of an M-profile core
 PAGE_SIZE = 0x400
@@ -45,6 +54,10 @@ class VirtualTlb:
         self._ram: list[range] = []
         self._data: dict[int, int] = {}  # permissions of pages of RAM nothing was fetched from yet
         self._code: set[int] = set()
+        #: what may be done with a page (the MPU's UC_PROT bits), asked at each fill; None: everything
+        self.guard: Callable[[int], int] | None = None
+        #: the access the guard refused
+        self.forbidden: int | None = None
         #: the page a fetch was refused from
         self.refused: int | None = None
         self._never_execute: list[range] = []
@@ -84,14 +97,23 @@ class VirtualTlb:
         flags = self._read_flags()
         if flags & _IT:
             self._write_flags(flags & ~_IT)
-        entry[0].perms = self._data.get(page, UC_PROT_ALL)
+        perms = self._data.get(page, UC_PROT_ALL)
+        if self.guard is not None:
+            perms &= self.guard(page)
+            if not perms & (UC_PROT_WRITE if access == UC_MEM_WRITE else UC_PROT_READ):
+                self.forbidden = access
+                return False
+        entry[0].perms = perms
         return True
 
     def _fetch(self, page: int, entry: ctypes._Pointer[ctypes.Structure]) -> bool:
         if any(page in memory for memory in self._never_execute):
             self.refused = page
             return False
-        entry[0].perms = UC_PROT_ALL
+        entry[0].perms = UC_PROT_ALL if self.guard is None else self.guard(page)
+        if not entry[0].perms & UC_PROT_EXEC:
+            self.forbidden = UC_MEM_FETCH
+            return False
         if page not in self._code:
             self._code.add(page)
             self._on_code(page)
@@ -116,3 +138,29 @@ class VirtualTlb:
     def flush(self) -> None:
         """Ask again for every page."""
         self._uc.ctl(UC_CTL_TLB_FLUSH, UC_CTL_IO_WRITE)
+
+
+@cache
+def invalid_address_offset() -> int:
+    """Where Unicorn keeps the address of a refused access in its structure, found by a refused access.
+
+    Raises:
+        EngineError: another Unicorn than the pinned one.
+    """
+    wanted = 0x20000ABC
+    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+    uc.ctl_set_cpu_model(UC_CPU_ARM_CORTEX_M4)
+    uc.mem_map(0, 0x1000)
+    uc.mem_map(0x20000000, 0x1000)
+    uc.mem_write(0, b"\x08\x68" * 8)  # ldr r0, [r1]
+    tlb = VirtualTlb(uc, lambda: 0, lambda value: None, lambda page: None)
+    tlb.guard = lambda page: UC_PROT_ALL if page < 0x1000 else 0
+    uc.reg_write(UC_ARM_REG_R1, wanted)
+    try:
+        uc.emu_start(1, 0x1000, count=1)
+    except UcError:
+        raw = ctypes.string_at(ctypes.cast(uc._uch, ctypes.c_void_p).value or 0, 8192)
+        found = [at for at in range(0, len(raw) - 7, 8) if raw[at:at + 8] == wanted.to_bytes(8, "little")]
+        if len(found) == 1:
+            return found[0]
+    raise EngineError("Unicorn's structure is not as expected; install the unicorn of requirements.txt.")
