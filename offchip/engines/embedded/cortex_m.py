@@ -91,6 +91,7 @@ class CortexM(Peripheral):
         self.on_deep_sleep: Callable[[], None] = lambda: None
         self.on_deep_wake: Callable[[], None] = lambda: None
         self._deep = False
+        self._ends = self._end_table()
         self._traps = (False, False)  # division, alignment
         self._traps_changed = False
         #: wired by the machine: where to stop for an injected fault, and that the core stands
@@ -201,41 +202,53 @@ class CortexM(Peripheral):
         self.on_progress()
 
     def _handle(self, end: End) -> None:
+        self._ends[end]()
+
+    def _end_table(self) -> dict[End, Callable[[], None]]:
+        """What follows when a slice ended before its limit."""
+        return {
+            End.WAIT: self._sleep,
+            End.HINT: self._hint,
+            End.SVC: lambda: self._synchronous(SVCALL),
+            End.EXCEPTION_RETURN: lambda: self._exception_return(self.core.pc),
+            End.BUS_ERROR: lambda: self.bus_fault(self.core.fault_address, self.core.pc),
+            End.FETCH_ERROR: self._fetch_error,
+            End.FORBIDDEN: self._forbidden_access,
+            End.FORBIDDEN_FETCH: lambda: self._raise(
+                MEM_MANAGE, IACCVIOL, f"execution from 0x{self.core.pc:08X}, which the MPU forbids"),
+            End.TRAP: self._trap,
+            End.UNDEFINED: lambda: self._raise(
+                USAGE_FAULT, UNDEFINSTR, f"undefined instruction at 0x{self.core.pc:08X}"),
+            End.INVALID_STATE: lambda: self._raise(
+                USAGE_FAULT, INVSTATE, f"branch to 0x{self.core.pc:08X} without the thumb bit"),
+            End.BREAKPOINT: self._breakpoint,
+        }
+
+    def _hint(self) -> None:
+        self._idle_once = True
+
+    def _fetch_error(self) -> None:
+        address = self.core.fault_address
+        if 0x40000000 <= address < 0x60000000 or address >= 0xA0000000:
+            self._raise(MEM_MANAGE, IACCVIOL, f"execution from 0x{address:08X}, which is execute-never")
+        else:
+            self._raise(BUS_FAULT, IBUSERR, f"instruction fetch from 0x{address:08X}, where nothing is")
+
+    def _forbidden_access(self) -> None:
+        address = self.nvic.mmfar = self.core.fault_address
+        self._raise(MEM_MANAGE, DACCVIOL | MMARVALID, f"access to 0x{address:08X}, which the MPU forbids", address)
+
+    def _trap(self) -> None:
         core = self.core
-        if end is End.WAIT:
-            self._sleep()
-        elif end is End.HINT:
-            self._idle_once = True
-        elif end is End.SVC:
-            self._synchronous(SVCALL)
-        elif end is End.EXCEPTION_RETURN:
-            self._exception_return(core.pc)
-        elif end is End.BUS_ERROR:
-            self.bus_fault(core.fault_address, core.pc)
-        elif end is End.FETCH_ERROR:
-            if 0x40000000 <= core.fault_address < 0x60000000 or core.fault_address >= 0xA0000000:
-                self._raise(MEM_MANAGE, IACCVIOL, f"execution from 0x{core.fault_address:08X}, which is execute-never")
-            else:
-                self._raise(BUS_FAULT, IBUSERR, f"instruction fetch from 0x{core.fault_address:08X}, where nothing is")
-        elif end is End.UNDEFINED:
-            self._raise(USAGE_FAULT, UNDEFINSTR, f"undefined instruction at 0x{core.pc:08X}")
-        elif end is End.FORBIDDEN:
-            self.nvic.mmfar = core.fault_address
-            self._raise(MEM_MANAGE, DACCVIOL | MMARVALID,
-                        f"access to 0x{core.fault_address:08X}, which the MPU forbids", core.fault_address)
-        elif end is End.FORBIDDEN_FETCH:
-            self._raise(MEM_MANAGE, IACCVIOL, f"execution from 0x{core.pc:08X}, which the MPU forbids")
-        elif end is End.TRAP:
-            core.pc = core.trap_pc
-            divide = core.trap_is_division
-            self._raise(USAGE_FAULT, DIVBYZERO if divide else UNALIGNED,
-                        f"{'division by zero' if divide else 'unaligned access'} at 0x{core.pc:08X}")
-        elif end is End.INVALID_STATE:
-            self._raise(USAGE_FAULT, INVSTATE, f"branch to 0x{core.pc:08X} without the thumb bit")
-        elif end is End.BREAKPOINT:
-            self.nvic.dfsr |= DFSR_BKPT
-            self.nvic.hfsr |= HFSR_DEBUGEVT
-            self._raise(HARD_FAULT, 0, f"BKPT at 0x{core.pc:08X} with no debugger")
+        core.pc = core.trap_pc
+        divide = core.trap_is_division
+        self._raise(USAGE_FAULT, DIVBYZERO if divide else UNALIGNED,
+                    f"{'division by zero' if divide else 'unaligned access'} at 0x{core.pc:08X}")
+
+    def _breakpoint(self) -> None:
+        self.nvic.dfsr |= DFSR_BKPT
+        self.nvic.hfsr |= HFSR_DEBUGEVT
+        self._raise(HARD_FAULT, 0, f"BKPT at 0x{self.core.pc:08X} with no debugger")
 
     # priorities --------------------------------------------------------------------------------------------------
     def _execution_priority(self) -> tuple[int, bool]:

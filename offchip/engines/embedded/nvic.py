@@ -28,7 +28,21 @@ CPACR, MPU_TYPE, MPU_END = 0xD88, 0xD90, 0xDB8
 DHCSR, DCRSR, DCRDR, DEMCR = 0xDF0, 0xDF4, 0xDF8, 0xDFC
 STIR, FPCCR, FPCAR, FPDSCR = 0xF00, 0xF34, 0xF38, 0xF3C
 
+#: registers that read as an attribute of the NVIC
+_PLAIN = {ACTLR: "actlr", VTOR: "vtor", SCR: "scr", CCR: "ccr", CFSR: "cfsr", HFSR: "hfsr", DFSR: "dfsr",
+          MMFAR: "mmfar", BFAR: "bfar", CPACR: "cpacr", DEMCR: "demcr", FPCCR: "fpccr", FPCAR: "fpcar",
+          FPDSCR: "fpdscr"}
+#: of these, what a write stores: (attribute, writable bits)
+_STORED = {VTOR: ("vtor", 0x3FFFFF80), SCR: ("scr", 0x16), MMFAR: ("mmfar", 0xFFFFFFFF), BFAR: ("bfar", 0xFFFFFFFF),
+           CPACR: ("cpacr", 0x00F00000), DEMCR: ("demcr", 0xFFFFFFFF), ACTLR: ("actlr", 0xFFFFFFFF),
+           FPCCR: ("fpccr", 0xC0000000), FPCAR: ("fpcar", 0xFFFFFFF8), FPDSCR: ("fpdscr", 0x07C00000)}
+_WRITE_ONE_TO_CLEAR = (CFSR, HFSR, DFSR)
+#: implementation defined or the debugger's alone: ignored by silicon, too
+_IGNORED = (AFSR, DHCSR, DCRSR, DCRDR)
+_CONFIGURABLE_FAULTS = (MEM_MANAGE, BUS_FAULT, USAGE_FAULT)
+
 _IDENTITY = {
+    ICTR: 2, CPUID: 0x410FC241, AFSR: 0, DHCSR: 0, **dict.fromkeys(range(0xD74, 0xD80, 4), 0),
     0xD40: 0x00000030, 0xD44: 0x00000200, 0xD48: 0x00100000, 0xD4C: 0, 0xD50: 0x00000030, 0xD54: 0, 0xD58: 0, 0xD5C: 0,
     0xD60: 0x01101110, 0xD64: 0x02111000, 0xD68: 0x21112231, 0xD6C: 0x01111110, 0xD70: 0x01310132,
     0xF40: 0x10110021, 0xF44: 0x11000011, 0xF48: 0,
@@ -153,6 +167,11 @@ class Nvic(Peripheral):
         super().__init__(machine)
         self.priority_mask = priority_mask
         self.IRQ = self.irq
+        self._readers: dict[int, Callable[[], int]] = {
+            ICSR: self._read_icsr, SHCSR: self._read_shcsr, AIRCR: lambda: 0xFA050000 | self.prigroup << 8}
+        self._writers: dict[int, Callable[[int], None]] = {
+            ICSR: self._write_icsr, AIRCR: self._write_aircr, SHCSR: self._write_shcsr, STIR: self._write_stir,
+            CCR: self._write_ccr}
         self.systick = SysTick(machine, lambda: self.pend(SYSTICK))
         #: wired by the core: ask it to look at the exceptions again, reset, sleep on exit
         self.on_change: Callable[[], None] = lambda: None
@@ -299,114 +318,98 @@ class Nvic(Peripheral):
             self._changed()
 
     def _read_word(self, offset: int) -> int:
-        if SYST_CSR <= offset <= SYST_CALIB:
-            return self.systick.read(offset)
-        block = offset & ~0x7F
-        if block in (0x100, 0x180):
-            return self._bits(offset & 0x7F, lambda e: self.enabled[e])
-        if block in (0x200, 0x280):
-            return self._bits(offset & 0x7F, lambda e: e in self.pending)
-        if block == 0x300:
-            return self._bits(offset & 0x7F, lambda e: e in self.active)
-        if 0x400 <= offset < 0x500 or SHPR1 <= offset <= SHPR3:
-            word = 0
-            for i in range(4):
-                exception = self._priority_slot(offset + i)
-                word |= (self.priority[exception] if exception is not None else 0) << 8 * i
-            return word
-        if offset == ICSR:
-            best = self._vector_pending()
-            running = self.active[-1] if self.active else 0
-            irq_pending = any(e >= IRQ0 for e in self.pending)
-            return (running | (len(self.active) <= 1) << 11 | best << 12 | irq_pending << 22
-                    | (SYSTICK in self.pending) << 26 | (PENDSV in self.pending) << 28 | (NMI in self.pending) << 31)
-        if offset == SHCSR:
-            word = sum(1 << b for b, e in _SHCSR_ACTIVE.items() if e in self.active)
-            word |= sum(1 << b for b, e in _SHCSR_PENDED.items() if e in self.pending)
-            faults = (MEM_MANAGE, BUS_FAULT, USAGE_FAULT)
-            return word | sum(1 << 16 + i for i, e in enumerate(faults) if self.enabled[e])
-        simple = {ICTR: 2, ACTLR: self.actlr, CPUID: 0x410FC241, VTOR: self.vtor,
-                  AIRCR: 0xFA050000 | self.prigroup << 8, SCR: self.scr, CCR: self.ccr, CFSR: self.cfsr,
-                  HFSR: self.hfsr, DFSR: self.dfsr, MMFAR: self.mmfar, BFAR: self.bfar, AFSR: 0,
-                  CPACR: self.cpacr, DHCSR: 0, DEMCR: self.demcr,
-                  FPCCR: self.fpccr, FPCAR: self.fpcar, FPDSCR: self.fpdscr}
-        if offset in simple:
-            return simple[offset]
+        plain = _PLAIN.get(offset)
+        if plain is not None:
+            return int(getattr(self, plain))
+        if offset in self._readers:
+            return self._readers[offset]()
         if offset in _IDENTITY:
             return _IDENTITY[offset]
-        if MPU_TYPE <= offset <= MPU_END:
-            return self.mpu.read(offset)
-        if 0xD74 <= offset < 0xD80:
-            return 0
-        return self.unmodelled(offset, 4)
+        if SYST_CSR <= offset <= SYST_CALIB:
+            return self.systick.read(offset)
+        if 0x100 <= offset < 0x380:
+            return self._read_interrupts(offset)
+        if 0x400 <= offset < 0x500 or SHPR1 <= offset <= SHPR3:
+            return self._read_priorities(offset)
+        return self.mpu.read(offset) if MPU_TYPE <= offset <= MPU_END else self.unmodelled(offset, 4)
+
+    def _read_interrupts(self, offset: int) -> int:
+        tests: dict[int, Callable[[int], bool]] = {
+            0x100: lambda e: self.enabled[e], 0x180: lambda e: self.enabled[e], 0x200: lambda e: e in self.pending,
+            0x280: lambda e: e in self.pending, 0x300: lambda e: e in self.active}
+        return self._bits(offset & 0x7F, tests[offset & ~0x7F])
+
+    def _read_priorities(self, offset: int) -> int:
+        word = 0
+        for i in range(4):
+            exception = self._priority_slot(offset + i)
+            word |= (self.priority[exception] if exception is not None else 0) << 8 * i
+        return word
+
+    def _read_icsr(self) -> int:
+        best = self._vector_pending()
+        running = self.active[-1] if self.active else 0
+        irq_pending = any(e >= IRQ0 for e in self.pending)
+        return (running | (len(self.active) <= 1) << 11 | best << 12 | irq_pending << 22
+                | (SYSTICK in self.pending) << 26 | (PENDSV in self.pending) << 28 | (NMI in self.pending) << 31)
+
+    def _read_shcsr(self) -> int:
+        word = sum(1 << b for b, e in _SHCSR_ACTIVE.items() if e in self.active)
+        word |= sum(1 << b for b, e in _SHCSR_PENDED.items() if e in self.pending)
+        return word | sum(1 << 16 + i for i, e in enumerate(_CONFIGURABLE_FAULTS) if self.enabled[e])
 
     def _write_word(self, offset: int, value: int) -> None:
-        block = offset & ~0x7F
-        if SYST_CSR <= offset <= SYST_CVR:
+        writer = self._writers.get(offset)
+        if writer is not None:
+            writer(value)
+        elif offset in _STORED:
+            name, mask = _STORED[offset]
+            setattr(self, name, value & mask)
+        elif offset in _WRITE_ONE_TO_CLEAR:
+            name = _PLAIN[offset]
+            setattr(self, name, getattr(self, name) & ~value)
+        elif SYST_CSR <= offset <= SYST_CVR:
             self.systick.write(offset, value)
-        elif block in (0x100, 0x180, 0x200, 0x280):
-            self._write_bits(block, IRQ0 + (offset & 0x7F) * 8, value)
+        elif 0x100 <= offset < 0x300:
+            self._write_bits(offset & ~0x7F, IRQ0 + (offset & 0x7F) * 8, value)
         elif 0x400 <= offset < 0x500 or SHPR1 <= offset <= SHPR3:
             for i in range(4):
                 self._set_priority_byte(offset + i, value >> 8 * i & 0xFF)
-        elif offset == ICSR:
-            for bit, exception in ((31, NMI), (28, PENDSV), (26, SYSTICK)):
-                if value >> bit & 1:
-                    self.pend(exception)
-            for bit, exception in ((27, PENDSV), (25, SYSTICK)):
-                if value >> bit & 1:
-                    self.pending.discard(exception)
-            self._changed()
-        elif offset == VTOR:
-            self.vtor = value & 0x3FFFFF80
-        elif offset == AIRCR:
-            if value >> 16 == 0x05FA:
-                self.prigroup = value >> 8 & 7
-                if value & 4:
-                    self.machine.request_reset("software")
-                self._changed()
-        elif offset == SHCSR:
-            for i, exception in enumerate((MEM_MANAGE, BUS_FAULT, USAGE_FAULT)):
-                self.enabled[exception] = bool(value >> 16 + i & 1)
-            for bit, exception in _SHCSR_PENDED.items():
-                (self.pending.add if value >> bit & 1 else self.pending.discard)(exception)
-            self._changed()
-        elif offset == CFSR:
-            self.cfsr &= ~value
-        elif offset == HFSR:
-            self.hfsr &= ~value
-        elif offset == DFSR:
-            self.dfsr &= ~value
-        elif offset == STIR:
-            if value & 0x1FF < IRQS:
-                self.pend(IRQ0 + (value & 0x1FF))
-        elif offset == SCR:
-            self.scr = value & 0x16
-        elif offset == CCR:
-            self.ccr = value & 0x31B
-            self.on_traps(self.ccr)
-        elif offset == MMFAR:
-            self.mmfar = value
-        elif offset == BFAR:
-            self.bfar = value
-        elif offset == CPACR:
-            self.cpacr = value & 0x00F00000
-        elif offset == DEMCR:
-            self.demcr = value
-        elif offset == ACTLR:
-            self.actlr = value
-        elif offset == FPCCR:
-            self.fpccr = value & 0xC0000000
-        elif offset == FPCAR:
-            self.fpcar = value & ~7
-        elif offset == FPDSCR:
-            self.fpdscr = value & 0x07C00000
         elif MPU_TYPE < offset <= MPU_END:
             self.mpu.write(offset, value)
-        elif offset in (AFSR, DHCSR, DCRSR, DCRDR):
-            return  # implementation defined or the debugger's alone: ignored by silicon, too
-        else:
+        elif offset not in _IGNORED:
             self.unmodelled(offset, 4, value)
+
+    def _write_icsr(self, value: int) -> None:
+        for bit, exception in ((31, NMI), (28, PENDSV), (26, SYSTICK)):
+            if value >> bit & 1:
+                self.pend(exception)
+        for bit, exception in ((27, PENDSV), (25, SYSTICK)):
+            if value >> bit & 1:
+                self.pending.discard(exception)
+        self._changed()
+
+    def _write_aircr(self, value: int) -> None:
+        if value >> 16 == 0x05FA:
+            self.prigroup = value >> 8 & 7
+            if value & 4:
+                self.machine.request_reset("software")
+            self._changed()
+
+    def _write_shcsr(self, value: int) -> None:
+        for i, exception in enumerate(_CONFIGURABLE_FAULTS):
+            self.enabled[exception] = bool(value >> 16 + i & 1)
+        for bit, exception in _SHCSR_PENDED.items():
+            (self.pending.add if value >> bit & 1 else self.pending.discard)(exception)
+        self._changed()
+
+    def _write_stir(self, value: int) -> None:
+        if value & 0x1FF < IRQS:
+            self.pend(IRQ0 + (value & 0x1FF))
+
+    def _write_ccr(self, value: int) -> None:
+        self.ccr = value & 0x31B
+        self.on_traps(self.ccr)
 
     def _write_bits(self, block: int, first: int, value: int) -> None:
         for i in range(32):
