@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -27,7 +31,7 @@ from offchip.scene.witness import DebugWitness
 from offchip.vault import fat, plain
 from offchip.vault.records import EEPROM_MAGIC, Tag, decode_record
 from tests.test_board import FakeEngine
-from tests.test_factory import CA, CA_PEM, CREDENTIALS, DEVICE, DEVICE_KEY, PROVISIONING, der
+from tests.test_factory import CA, CA_KEY, CA_PEM, CREDENTIALS, DEVICE, DEVICE_KEY, PROVISIONING, der, key_bytes
 
 ROGUE = Authority(66, "rogue")
 
@@ -274,3 +278,48 @@ def test_what_the_debug_port_yields_at_each_level() -> None:
 def test_who_has_found_no_key_cannot_be_the_device(attack: Attack) -> None:
     with pytest.raises(AttackFailed, match="no private key"):
         attack.fire(reach(Board(FakeEngine())))
+
+
+@pytest.fixture(scope="module")
+def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A real broker that demands client certificates of our CA; yields its port."""
+    program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/sbin")
+    if program is None:
+        pytest.skip("the judge 'mosquitto' is not installed")
+    folder: Path = tmp_path_factory.mktemp("mosquitto")
+    # one certificate serves as server and CA; the device's is trusted by itself
+    (folder / "server.pem").write_bytes(CA_PEM)
+    (folder / "server.key").write_bytes(key_bytes(CA_KEY))
+    (folder / "clients.pem").write_bytes(DEVICE.public_bytes(serialization.Encoding.PEM))
+    (folder / "acl").write_text("topic readwrite allowed/#\n")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    (folder / "conf").write_text(
+        f"listener {port} 127.0.0.1\nallow_anonymous true\nrequire_certificate true\nuser root\n"
+        f"cafile {folder}/clients.pem\ncertfile {folder}/server.pem\nkeyfile {folder}/server.key\n"
+        f"acl_file {folder}/acl\n")
+    broker = subprocess.Popen([program, "-c", str(folder / "conf")], stderr=subprocess.PIPE, text=True)
+    for line in broker.stderr:
+        if "running" in line:
+            break
+    else:
+        pytest.fail("mosquitto did not start")
+    yield port
+    broker.terminate()
+    broker.communicate(timeout=5)
+
+
+@pytest.mark.parametrize("stolen", [True, False])
+def test_what_was_stolen_lets_an_ordinary_client_into_a_real_broker(mosquitto: int, tmp_path: Path,
+                                                                    stolen: bool) -> None:
+    exploiter = reach(plain_board(vault.SD))
+    ReadMedium(vault.SD).fire(exploiter)
+    identity = exploiter.loot.identity
+    assert identity is not None
+    for name, content in (("ca", CA_PEM), ("crt", identity.chain_pem), ("key", identity.key_pem)):
+        (tmp_path / name).write_bytes(content)
+    credentials = ["--cert", tmp_path / "crt", "--key", tmp_path / "key"] if stolen else []
+    done = subprocess.run([str(shutil.which("mosquitto_pub")), "-h", "127.0.0.1", "-p", str(mosquitto), "--insecure",
+                           "--cafile", tmp_path / "ca", *credentials, "-i", "thing-1", "-t", "allowed/x", "-m", "x",
+                           "-q", "1"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode == 0) is stolen, done.stderr
