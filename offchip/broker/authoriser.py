@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from offchip.broker.policy import Decision, Policy, Request, Value, decide
@@ -12,6 +12,8 @@ from offchip.broker.registry import Registry
 
 #: certificates whose policies are remembered
 _MOST = 4096
+#: decisions that are remembered
+_MOST_DECISIONS = 16384
 
 
 class Authoriser:
@@ -19,15 +21,35 @@ class Authoriser:
 
     def __init__(self, profile: Profile, registry: Registry, now: Callable[[], datetime]) -> None:
         self._profile, self._registry, self._now = profile, registry, now
+        self._decisions: dict[tuple[str, ...], tuple[object, Decision]] = {}
         self._policies: dict[tuple[str, str], tuple[datetime, list[Policy]]] = {}
 
     def ask(self, certificate_id: str, client_id: str, peer_name: str, action: str, kind: str, name: str,
             extra: dict[str, Value] | None = None) -> Decision:
-        """Whether the policies of a certificate allow ``action``; ``kind``: client, topic or topicfilter."""
+        """Whether the policies of a certificate allow ``action``; ``kind``: client, topic or topicfilter.
+
+        A question that was asked before is not judged anew while everything the answer rests on is the same.
+        """
+        policies = tuple(self._policies_of(certificate_id, client_id))
+        if extra is not None:
+            return self._judge(policies, certificate_id, client_id, peer_name, action, kind, name, extra)
+        thing = self._registry.thing_of(certificate_id, client_id)
+        ground = (policies, (thing.name, thing.type_name, tuple(thing.attributes.items())) if thing else None)
+        question = certificate_id, client_id, peer_name, action, kind, name
+        known = self._decisions.get(question)
+        if known and known[0] == ground:
+            return known[1]
+        decision = self._judge(policies, certificate_id, client_id, peer_name, action, kind, name, {})
+        if len(self._decisions) >= _MOST_DECISIONS:
+            self._decisions.clear()
+        self._decisions[question] = ground, decision
+        return decision
+
+    def _judge(self, policies: Sequence[Policy], certificate_id: str, client_id: str, peer_name: str, action: str,
+               kind: str, name: str, extra: dict[str, Value]) -> Decision:
         context: dict[str, Value] = {**self._registry.context(certificate_id, client_id), "aws:SourceIp": peer_name,
-                                     **(extra or {})}
-        request = Request(action, self._registry.arn(kind, name), context)
-        return decide(self._policies_of(certificate_id, client_id), request)
+                                     **extra}
+        return decide(policies, Request(action, self._registry.arn(kind, name), context))
 
     def _policies_of(self, certificate_id: str, client_id: str) -> list[Policy]:
         keep = self._profile.policy_cache_seconds

@@ -23,6 +23,8 @@ _TICK_SECONDS = 0.5
 _SPARE_FILES = 192
 #: connections asyncio takes in one turn, before any of them can be turned away
 _BACKLOG = 64
+#: bytes read from one socket in one turn: one TLS record
+_PIECE = 16 * 1024
 
 
 class Listener:
@@ -99,8 +101,9 @@ class Listener:
         self._loop.call_later(_TICK_SECONDS, self._tick)
 
 
-class _TcpConnection(asyncio.Protocol):
-    """Moves bytes between one socket and one connection of the broker."""
+class _TcpConnection(asyncio.BufferedProtocol):
+    """Moves bytes between one socket and one connection of the broker, a piece at a time: who sends much must not keep
+    the others' acknowledgements waiting."""
 
     _transport: asyncio.Transport
 
@@ -108,8 +111,9 @@ class _TcpConnection(asyncio.Protocol):
         self._broker = broker
         self._connections, self._most = connections, most
         self._connection: Connection | None = None
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._paused = False
+        self._buffer = memoryview(bytearray(_PIECE))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -125,9 +129,12 @@ class _TcpConnection(asyncio.Protocol):
         self._connection.on_output = self._wake
         self._connections.add(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._connection:
-            self._connection.receive(data)
+            self._connection.receive(bytes(self._buffer[:nbytes]))
             self._flush()
 
     def pause_writing(self) -> None:
@@ -161,7 +168,10 @@ class _TcpConnection(asyncio.Protocol):
             raise Busy(f"there are {self._most} connections")
 
     def _wake(self) -> None:
-        self._loop.call_soon_threadsafe(self._flush)
+        if threading.get_ident() == self._thread:
+            self._loop.call_soon(self._flush)
+        else:
+            self._loop.call_soon_threadsafe(self._flush)
 
     def _flush(self) -> None:
         connection = self._connection
