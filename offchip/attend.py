@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from offchip import chip_map
-from offchip.board.factory import configuration_page, medium_image
+from offchip.board.factory import data_image, medium_image
 from offchip.files import replace_file
 from offchip.interrupt import Interrupt
 from offchip.live import open_scene
@@ -37,7 +37,7 @@ class Session:
         self._start = time.monotonic()
         self._scene, _ = open_scene(folder)
         provisioning = self._scene.provisioning(defence=Defence(scheme, medium))
-        for name, content in (("nvm.img", configuration_page(provisioning).ljust(chip_map.DATA.size, b"\xFF")),
+        for name, content in (("nvm.img", data_image(provisioning)),
                               ("card.img", medium_image(provisioning, SD, SD_SIZE)),
                               ("eeprom.img", medium_image(provisioning, EEPROM, chip_map.EEPROM_SIZE))):
             replace_file(folder / name, content)

@@ -118,6 +118,9 @@ class FakeEngine:
         self.calls.append(f"program rdp={self.port.rdp_level}")
         self.memory[0x08000000][address - 0x08000000:address - 0x08000000 + len(data)] = data
 
+    def read_memory(self, address: int, length: int) -> bytes:
+        return bytes(length)  # the unique device id
+
     def power_on(self) -> None:
         self.calls.append("on")
 

@@ -7,12 +7,12 @@ Attackers and negative tests who want broken content write it themselves, throug
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from offchip import chip_map
 from offchip.engines.protocol import Engine
 from offchip.errors import FactoryError, MediumError, VaultError
-from offchip.vault import INTERNAL, NONE, Credentials, MediumKind, Scheme
+from offchip.vault import INTERNAL, NONE, Chip, Credentials, MediumKind, Scheme
 from offchip.vault.records import CONFIGURATION_MAGIC, Entries, Tag, encode_record
 
 CONFIGURATION_ADDRESS = chip_map.CONFIGURATION.start
@@ -39,6 +39,13 @@ class Provisioning:
     wifi_ssid: str = "offchip"
     wifi_passphrase: str = "not-a-secret"
     rdp_level: int = 0
+    #: 32 bytes injected by the factory; None: the device makes its own at the first boot (SPEC.md section 8)
+    device_secret: bytes | None = field(default=None, repr=False)
+
+    def chip(self, identity: bytes) -> Chip | None:
+        """What the factory injects into the chip with this unique id; None: nothing, or the fleet's one secret."""
+        secret = self.scheme.fleet_secret or self.device_secret
+        return None if secret is None else Chip(secret, identity)
 
     def check(self) -> None:
         """Raises FactoryError for the first field a device could not live with."""
@@ -66,6 +73,8 @@ class Provisioning:
         if not self.scheme.goes_with(self.medium):
             raise FactoryError(f"medium: scheme '{self.scheme.name}' does not go with medium '{self.medium.name}'; "
                                f"it needs {' or '.join(each.name for each in self.scheme.media)}")
+        if self.device_secret is not None and len(self.device_secret) != 32:
+            raise FactoryError(f"device secret: {len(self.device_secret)} bytes; it takes 32")
         if not self.credentials.anchors:
             raise FactoryError("trust anchors: give at least one certificate")
 
@@ -104,14 +113,27 @@ def configuration_page(provisioning: Provisioning) -> bytes:
     return page
 
 
-def medium_image(provisioning: Provisioning, medium: MediumKind, size: int) -> bytes:
+def data_image(provisioning: Provisioning, identity: bytes = b"") -> bytes:
+    """The flash sectors that hold data: configuration page, and the scheme's part. Raises FactoryError.
+
+    ``identity``: the chip's unique id; needed where a secret is injected.
+    """
+    page = configuration_page(provisioning).ljust(CONFIGURATION_SIZE, b"\xFF")
+    try:
+        kept = provisioning.scheme.flash(provisioning.credentials, provisioning.chip(identity))
+    except (VaultError, MediumError) as error:
+        raise FactoryError(str(error)) from error
+    return (page + kept).ljust(chip_map.DATA.size, b"\xFF")
+
+
+def medium_image(provisioning: Provisioning, medium: MediumKind, size: int, identity: bytes = b"") -> bytes:
     """What the factory puts on a medium of this kind and size (bytes): blank unless the device keeps something there.
 
     Raises FactoryError.
     """
     try:
         if medium is provisioning.medium:
-            return provisioning.scheme.image(medium, size, provisioning.credentials)
+            return provisioning.scheme.image(medium, size, provisioning.credentials, provisioning.chip(identity))
         return medium.image(size, {}, b"")
     except (VaultError, MediumError) as error:
         raise FactoryError(str(error)) from error
@@ -119,14 +141,15 @@ def medium_image(provisioning: Provisioning, medium: MediumKind, size: int) -> b
 
 def provision(engine: Engine, provisioning: Provisioning) -> None:
     """Program page, medium and readout protection of a board that holds its firmware already. Raises FactoryError."""
-    page = configuration_page(provisioning)
+    identity = engine.read_memory(chip_map.UID.start, chip_map.UID.size)
+    data = data_image(provisioning, identity)
     port = engine.debug_port()
     if port.rdp_level == 2:
         raise FactoryError("the chip is at RDP level 2, which is final; take a fresh chip")
-    engine.program(CONFIGURATION_ADDRESS, page.ljust(CONFIGURATION_SIZE, b"\xFF"))
+    engine.program(chip_map.DATA.start, data)
     if provisioning.medium.device:
         medium = engine.medium(provisioning.medium.device)
-        medium.write(0, medium_image(provisioning, provisioning.medium, medium.size))
+        medium.write(0, medium_image(provisioning, provisioning.medium, medium.size, identity))
     # last: protection would lock the programmer out, and lowering it erases what was programmed
     if provisioning.rdp_level > port.rdp_level:
         port.set_rdp(provisioning.rdp_level)

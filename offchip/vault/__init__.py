@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 from offchip.errors import VaultError
+from offchip.vault.chunk import Chunk
 from offchip.vault.credentials import Credentials
 from offchip.vault.internal import Internal
 from offchip.vault.medium import EEPROM, MEDIA, NONE, SD, MediumKind, medium
-from offchip.vault.plain import Plain
-from offchip.vault.scheme import Chunk, Scheme
+from offchip.vault.plain import Plain, SplitPlain
+from offchip.vault.scheme import Chip, Scheme
+from offchip.vault.vaulted import Encrypted, FleetKey, Fresh, Labelled, Sealed, Split
 
 INTERNAL, PLAIN = Internal(), Plain()
 #: by name, in the order of the ladder
-SCHEMES: dict[str, Scheme] = {each.name: each for each in (INTERNAL, PLAIN)}
+SCHEMES: dict[str, Scheme] = {each.name: each for each in (
+    INTERNAL, PLAIN, SplitPlain(), Encrypted(), Sealed(), Labelled(), Fresh(), Split(), FleetKey())}
 
-__all__ = ["EEPROM", "INTERNAL", "MEDIA", "NONE", "PLAIN", "SCHEMES", "SD", "Chunk", "Credentials", "MediumKind",
-           "Scheme", "medium", "scheme"]
+__all__ = ["EEPROM", "INTERNAL", "MEDIA", "NONE", "PLAIN", "SCHEMES", "SD", "Chip", "Chunk", "Credentials",
+           "MediumKind", "Scheme", "medium", "scheme"]
 
 
 def scheme(name: str) -> Scheme:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from offchip.errors import MediumError, VaultError
+from offchip.vault.chunk import CREDENTIAL_CHUNKS
 from offchip.vault.credentials import Credentials
 from offchip.vault.fat import Storage
 from offchip.vault.medium import NONE, MediumKind
 from offchip.vault.records import Entries, Tag
-from offchip.vault.scheme import Place, Scheme
+from offchip.vault.scheme import Chip, Place, Scheme
 
 
 class Internal(Scheme):
@@ -16,11 +17,9 @@ class Internal(Scheme):
 
     name, code, shows = "internal", 0, "the baseline: everything in internal flash"
     media = (NONE,)
+    on_chip = CREDENTIAL_CHUNKS
 
-    def page_entries(self, credentials: Credentials) -> Entries:
-        return credentials.entries()
-
-    def image(self, medium: MediumKind, size: int, credentials: Credentials) -> bytes:
+    def image(self, medium: MediumKind, size: int, credentials: Credentials, chip: Chip | None = None) -> bytes:
         raise VaultError("scheme 'internal' keeps nothing on a medium")
 
     def read(self, medium: MediumKind, storage: Storage) -> Entries:

@@ -9,11 +9,12 @@ from binascii import Error as Base64Error
 
 from offchip.errors import MediumError, VaultError
 from offchip.vault import fat
+from offchip.vault.chunk import CREDENTIAL_CHUNKS, CREDENTIAL_TAGS, Chunk
 from offchip.vault.credentials import Credentials, pem
 from offchip.vault.fat import Storage
 from offchip.vault.medium import EEPROM, SD, MediumKind
 from offchip.vault.records import EEPROM_MAGIC, Entries, Tag, decode_record, encode_record
-from offchip.vault.scheme import Chunk, Place, Scheme
+from offchip.vault.scheme import Chip, Place, Scheme
 
 #: file -> the tag whose values are in it, and their PEM label
 FILES = {
@@ -26,8 +27,9 @@ _PEM = re.compile(rb"-----BEGIN [A-Z ]+-----(.*?)-----END [A-Z ]+-----", re.DOTA
 
 def files(entries: Entries) -> dict[str, bytes]:
     """The PEM files of SPEC.md section 4."""
+    held = {tag for tag, _ in entries}
     return {path: b"".join(pem(label, value) for tag, value in entries if tag == wanted)
-            for path, (wanted, label) in FILES.items()}
+            for path, (wanted, label) in FILES.items() if wanted in held}
 
 
 def record(entries: Entries) -> bytes:
@@ -43,13 +45,12 @@ class Plain(Scheme):
 
     name, code, shows = "plain", 1, "everything on the medium in clear: everything falls"
     media = (SD, EEPROM)
-    clear = frozenset(Chunk)
+    on_chip = frozenset[Chunk]()
+    clear = CREDENTIAL_CHUNKS
 
-    def page_entries(self, credentials: Credentials) -> Entries:
-        return []
-
-    def image(self, medium: MediumKind, size: int, credentials: Credentials) -> bytes:
-        entries = credentials.entries()
+    def image(self, medium: MediumKind, size: int, credentials: Credentials, chip: Chip | None = None) -> bytes:
+        tags = {CREDENTIAL_TAGS[chunk] for chunk in CREDENTIAL_CHUNKS - self.on_chip}
+        entries = [entry for entry in credentials.entries() if entry[0] in tags]
         if medium.has_files:
             return medium.image(size, files(entries), b"")
         return medium.image(size, {}, record(entries))
@@ -58,12 +59,15 @@ class Plain(Scheme):
         if not medium.has_files:
             return decode_record(storage.read(0, storage.size), EEPROM_MAGIC)
         found: Entries = []
-        for path, (tag, _) in FILES.items():
+        for path, (tag, _) in self._files():
             found += [(tag, _body(path, text)) for text in _PEM.findall(fat.read_file(storage, path))]
         return found
 
     def place(self, medium: MediumKind, tag: Tag) -> Place:
-        return Place(next(path for path, (held, _) in FILES.items() if held is tag)) if medium.has_files else Place()
+        for path, (held, _) in self._files():
+            if held is tag:
+                return Place(path) if medium.has_files else Place()
+        raise MediumError(f"scheme '{self.name}' keeps no field {tag} on a medium")
 
     def write(self, medium: MediumKind, storage: Storage, entries: Entries) -> None:
         if not medium.has_files:
@@ -71,6 +75,19 @@ class Plain(Scheme):
             return
         for path, content in files(entries).items():
             fat.write_file(storage, path, content)
+
+
+    def _files(self) -> list[tuple[str, tuple[Tag, str]]]:
+        kept = {CREDENTIAL_TAGS[chunk] for chunk in CREDENTIAL_CHUNKS - self.on_chip}
+        return [(path, held) for path, held in FILES.items() if held[0] in kept]
+
+
+class SplitPlain(Plain):
+    """The key in internal flash, the rest for everybody to read and to replace."""
+
+    name, code, shows = "split-plain", 2, "key in flash, certificates in clear: key safe, trust replaceable"
+    on_chip = frozenset({Chunk.DEVICE_KEY})
+    clear = CREDENTIAL_CHUNKS - on_chip
 
 
 def _body(path: str, text: bytes) -> bytes:

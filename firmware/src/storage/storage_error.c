@@ -31,6 +31,16 @@ const char *storage_error_word(enum storage_error error)
         return "record-crc";
     case STORAGE_RECORD_FIELD:
         return "record-field";
+    case STORAGE_RECORD:
+        return "record";
+    case STORAGE_NO_SECRET:
+        return "no-secret";
+    case STORAGE_RNG:
+        return "rng";
+    case STORAGE_FLASH:
+        return "flash";
+    case STORAGE_MEMORY:
+        return "memory";
     }
     return "unknown";
 }

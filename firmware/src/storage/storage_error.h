@@ -16,7 +16,12 @@ enum storage_error {
     STORAGE_EEPROM_TIMEOUT,
     STORAGE_RECORD_MAGIC,
     STORAGE_RECORD_CRC,
-    STORAGE_RECORD_FIELD /* "record-field <tag>" */
+    STORAGE_RECORD_FIELD, /* "record-field <tag>" */
+    STORAGE_RECORD,       /* "record-<why> <chunk>": no slot of a chunk holds a record that counts */
+    STORAGE_NO_SECRET,    /* the chip has no device secret, and nothing to make its first seals of */
+    STORAGE_RNG,          /* no good random numbers for a device secret */
+    STORAGE_FLASH,        /* the internal flash refuses */
+    STORAGE_MEMORY
 };
 
 const char *storage_error_word(enum storage_error error); /* without the <name> or <tag> */

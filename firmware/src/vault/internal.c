@@ -15,5 +15,6 @@ static enum storage_error load(const struct device_config *config, struct creden
     return STORAGE_OK;
 }
 
-const struct scheme SCHEME_INTERNAL = { "internal", 0, false, 1u << TLV_ANCHOR | 1u << TLV_CERTIFICATE | 1u << TLV_KEY,
-                                        load };
+const struct scheme SCHEME_INTERNAL = { "internal", 0,
+                                        false,      1u << TLV_ANCHOR | 1u << TLV_CERTIFICATE | 1u << TLV_KEY,
+                                        load,       NULL };

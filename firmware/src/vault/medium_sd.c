@@ -9,6 +9,12 @@
 
 static struct fat_volume volume;
 
+/* The file found last: looking it up again costs four blocks. Nothing moves while the card is the same. */
+static struct {
+    char name[13];
+    struct fat_file file;
+} found;
+
 static enum storage_error read_block(void *medium, uint32_t lba, uint8_t to[SD_BLOCK_SIZE])
 {
     (void)medium;
@@ -26,6 +32,7 @@ static enum storage_error write_block(void *medium, uint32_t lba, const uint8_t 
 static enum storage_error present(void)
 {
     struct sd_card card;
+    found.name[0] = '\0';
     enum storage_error error = sd_init(&card);
     if (error) {
         return error;
@@ -37,8 +44,17 @@ static enum storage_error present(void)
 static enum storage_error open(const char *name, struct fat_file *file)
 {
     char path[sizeof "/CREDS/" + 12] = "/CREDS/";
-    strncat(path, name, 12);
-    return fat_open(&volume, path, file);
+    enum storage_error error = STORAGE_OK;
+    if (strncmp(found.name, name, sizeof found.name) != 0) {
+        found.name[0] = '\0';
+        strncat(path, name, 12);
+        error = fat_open(&volume, path, &found.file);
+        if (!error) {
+            strncat(found.name, name, sizeof found.name - 1);
+        }
+    }
+    *file = found.file;
+    return error;
 }
 
 static enum storage_error size(const char *name, uint32_t *bytes)

@@ -36,7 +36,7 @@ static enum storage_error load_files(const struct medium *medium, struct credent
     if (!error) {
         error = load_file(medium, out, "DEVICE.CRT", CERTIFICATE_MAX_BYTES, &out->certificate);
     }
-    if (!error) {
+    if (!error && !out->key.length) {
         error = load_file(medium, out, "DEVICE.KEY", KEY_MAX_BYTES, &out->key);
     }
     out->anchor_count = error ? 0 : 1;
@@ -133,6 +133,7 @@ static enum storage_error load(const struct device_config *config, struct creden
 {
     const struct medium *medium = config->medium;
     out->source = medium->name;
+    out->key = config->key; /* where the scheme leaves it in the page; then one on the medium is refused */
     enum storage_error error = medium->present();
     if (error) {
         return credentials_error(error);
@@ -140,4 +141,5 @@ static enum storage_error load(const struct device_config *config, struct creden
     return medium->has_files ? load_files(medium, out) : load_record(medium, out);
 }
 
-const struct scheme SCHEME_PLAIN = { "plain", 1, true, 0, load };
+const struct scheme SCHEME_PLAIN = { "plain", 1, true, 0, load, NULL };
+const struct scheme SCHEME_SPLIT_PLAIN = { "split-plain", 2, true, 1u << TLV_KEY, load, NULL };

@@ -5,4 +5,7 @@
 #include "vault/scheme.h"
 
 extern const struct scheme SCHEME_PLAIN;
+
+/* Scheme `split-plain`: the same, but for the private key, which is in the configuration page. */
+extern const struct scheme SCHEME_SPLIT_PLAIN;
 #endif

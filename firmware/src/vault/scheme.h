@@ -8,6 +8,7 @@
 
 struct credentials;
 struct device_config;
+struct record_format;
 
 struct scheme {
     const char *name; /* the word of the console (SPEC section 6) */
@@ -17,6 +18,8 @@ struct scheme {
 
     /* Fetches the credentials. Prints the `storage:` lines (medium, error). */
     enum storage_error (*load)(const struct device_config *config, struct credentials *out);
+
+    const struct record_format *format; /* of its chunks in the vault area; NULL: it has none there */
 };
 
 const struct scheme *scheme_by_code(uint32_t code); /* NULL: there is none */
