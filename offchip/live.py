@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from offchip.broker.profile import DEFAULT_PROFILE, load_profile
 from offchip.broker.world import WIDE, enrol
 from offchip.errors import BrokerError, OffchipError
 from offchip.interrupt import Interrupt
@@ -31,17 +32,18 @@ class Files:
     device_key: Path
 
 
-def open_scene(folder: Path, keylog: Path | None = None,
-               server: tuple[Path | None, Path | None] = (None, None)) -> tuple[Scene, Files]:
+def open_scene(folder: Path, keylog: Path | None = None, server: tuple[Path | None, Path | None] = (None, None),
+               profile: str = DEFAULT_PROFILE) -> tuple[Scene, Files]:
     """A scene with one thing and an observer who may see everything; PEM files in ``folder``.
 
     Args:
         folder: made if it is not there.
         keylog: NSS key log of the broker's TLS sessions, for Wireshark.
         server: PEM files (certificate, private key) the broker shows instead of its own.
+        profile: name of the server's behaviour, or a TOML file of one's own.
 
     Raises:
-        BrokerError, PkiError: key log or server certificate are unusable.
+        BrokerError, PkiError: profile, key log or server certificate are unusable.
         OffchipError: the folder cannot be written.
     """
     identity = None
@@ -50,7 +52,8 @@ def open_scene(folder: Path, keylog: Path | None = None,
         if not (certificate and key):
             raise BrokerError("a server certificate needs its private key and the other way round; give both.")
         identity = Identity.load(certificate, key)
-    scene = Scene(things=(THING,), keylog=keylog, server=identity)
+    chosen = load_profile(Path(profile) if profile.endswith(".toml") else profile)
+    scene = Scene(things=(THING,), keylog=keylog, server=identity, profile=chosen)
     observer = enrol(scene.authority, scene.registry, OBSERVER, WIDE)
     device = scene.world.devices[THING]
     files = Files(folder / "ca.pem", folder / "observer.crt", folder / "observer.key", folder / "device.crt",
@@ -79,8 +82,9 @@ class LiveLab:
     """
 
     def __init__(self, folder: Path, engine: str, elf: Path, scheme: Scheme, medium: MediumKind, port: int,
-                 keylog: Path | None = None, server: tuple[Path | None, Path | None] = (None, None)) -> None:
-        self.scene, self.files = open_scene(folder, keylog, server)
+                 keylog: Path | None = None, server: tuple[Path | None, Path | None] = (None, None),
+                 profile: str = DEFAULT_PROFILE) -> None:
+        self.scene, self.files = open_scene(folder, keylog, server, profile)
         self.board = self.scene.build(THING, Defence(scheme, medium), engine=engine, elf=elf).board
         self.listener = self.scene.listen(port)
 

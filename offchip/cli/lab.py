@@ -29,6 +29,7 @@ def lab(
     eeprom: Annotated[Path | None, typer.Option(help="image for the EEPROM instead of the factory's")] = None,
     certificate: Annotated[Path | None, typer.Option(help="PEM the broker shows, with --key")] = None,
     key: Annotated[Path | None, typer.Option(help="PEM private key of --certificate")] = None,
+    profile: Annotated[str, typer.Option(help="aws-2026, aws-2018 or a TOML file: the broker's rules")] = "aws-2026",
 ) -> None:
     """Keep a device publishing to a broker on a real TCP port, for mosquitto_sub, openssl s_client and curiosity."""
     from offchip import vault
@@ -37,14 +38,16 @@ def lab(
 
     with Interrupt() as stop:
         live = LiveLab(folder, engine, elf, vault.scheme(scheme), vault.medium(medium), port, keylog,
-                       (certificate, key))
+                       (certificate, key), profile)
         load_images(live.board, sd, eeprom)
         _look_at(live, stop, seconds, OBSERVER)
 
 
 def _look_at(live: LiveLab, stop: Interrupt, seconds: float | None, observer: str) -> None:
     files, address = live.files, f"{live.listener.host}:{live.listener.port}"
-    console.print(f"broker on {address}; watch it with:", soft_wrap=True)
+    # tools read the address off the first line
+    console.print(f"broker on {address} with the rules of {live.scene.broker.profile.name}; watch it with:",
+                  soft_wrap=True)
     console.print(f"  mosquitto_sub -h localhost -p {live.listener.port} --cafile {files.ca} "
                   f"--cert {files.observer_certificate} --key {files.observer_key} -i {observer} -t 'offchip/#' -v",
                   soft_wrap=True)
