@@ -94,11 +94,22 @@ _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: 
           type(None): "none"}
 
 
+#: "does not fit", for None may be a value
+_NOTHING = object()
+
+
 def coerce(value: Any, hint: Any) -> Any:
     """``value`` as ``hint`` wants it. Raises Refused when it does not fit."""
-    origin = get_origin(hint)
     if hint is Any or hint is object or isinstance(hint, typing.TypeVar):
         return value
+    origin = get_origin(hint)
+    found = _coerce_generic(value, hint, origin) if origin is not None else _coerce_plain(value, hint)
+    if found is _NOTHING:
+        raise Refused(f"{describe(value)} does not fit; {expected(hint)} is expected")
+    return found
+
+
+def _coerce_generic(value: Any, hint: Any, origin: Any) -> Any:
     if origin in (Union, types.UnionType):
         for option in get_args(hint):
             try:
@@ -106,46 +117,55 @@ def coerce(value: Any, hint: Any) -> Any:
             except Refused:
                 continue
     elif origin is typing.Literal:
-        if value in get_args(hint):
-            return value
+        return value if value in get_args(hint) else _NOTHING
     elif origin in (list, tuple, Sequence) and isinstance(value, list):
         inner = next(iter(get_args(hint)), Any)
-        return origin(coerce(v, inner) for v in value) if origin is not Sequence else [coerce(v, inner) for v in value]
-    elif hint in (bool, str):
-        if isinstance(value, hint):
-            return value
-        if hint is str and isinstance(value, Path):
-            return str(value)
-    elif hint is bytes:
-        if isinstance(value, str):
-            try:
-                return bytes.fromhex(value)
-            except ValueError:
-                pass  # refused below
-    elif hint is int:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
-    elif hint is float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-    elif hint is Path:
-        if isinstance(value, str | Path):
-            return Path(value)
-    elif isinstance(hint, type) and issubclass(hint, Enum):
-        wanted = value.member if isinstance(value, Member) else value
-        for member in hint:
-            if isinstance(wanted, str) and snake_case(wanted) in (member.name.lower(), snake_case(member.name)):
-                return member
-    elif hint in (None, type(None)):
-        if value is None:
-            return None
-    elif isinstance(hint, type):
-        if getattr(hint, "_is_protocol", False):  # structural: only its methods can be looked at
-            if isinstance(value, Peripheral):
-                return value
-        elif isinstance(value, hint):
-            return value
-    raise Refused(f"{describe(value)} does not fit; {expected(hint)} is expected")
+        items = [coerce(v, inner) for v in value]
+        return items if origin is Sequence else origin(items)
+    return _NOTHING
+
+
+def _coerce_plain(value: Any, hint: Any) -> Any:
+    if hint in _PLAIN:
+        return _PLAIN[hint](value)
+    if not isinstance(hint, type):
+        return _NOTHING
+    if issubclass(hint, Enum):
+        return _coerce_member(value, hint)
+    # a protocol is structural: only its methods can be looked at
+    wanted = Peripheral if getattr(hint, "_is_protocol", False) else hint
+    return value if isinstance(value, wanted) else _NOTHING
+
+
+def _coerce_member(value: Any, hint: type[Enum]) -> Any:
+    wanted = value.member if isinstance(value, Member) else value
+    for member in hint:
+        if isinstance(wanted, str) and snake_case(wanted) in (member.name.lower(), snake_case(member.name)):
+            return member
+    return _NOTHING
+
+
+def _coerce_bytes(value: Any) -> Any:
+    try:
+        return bytes.fromhex(value) if isinstance(value, str) else _NOTHING
+    except ValueError:
+        return _NOTHING
+
+
+def _is_number(value: Any, kind: type | types.UnionType) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+_PLAIN: dict[Any, Callable[[Any], Any]] = {
+    bool: lambda v: v if isinstance(v, bool) else _NOTHING,
+    str: lambda v: str(v) if isinstance(v, str | Path) else _NOTHING,
+    bytes: _coerce_bytes,
+    int: lambda v: v if _is_number(v, int) else _NOTHING,
+    float: lambda v: float(v) if _is_number(v, int | float) else _NOTHING,
+    Path: lambda v: Path(v) if isinstance(v, str | Path) else _NOTHING,
+    type(None): lambda v: None if v is None else _NOTHING,
+    None: lambda v: None if v is None else _NOTHING,
+}
 
 
 def empty_of(hint: Any) -> Any:

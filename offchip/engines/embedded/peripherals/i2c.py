@@ -292,8 +292,9 @@ class Stm32F4I2c(Peripheral):
             return 0  # upper half of a register, reserved
         if offset == DR:
             return self._read_data()
-        if width == 1:
-            return self.unmodelled(offset, width)  # only DR may be accessed by bytes
+        return self._read_word(offset) if width > 1 else self.unmodelled(offset, width)  # only DR takes bytes
+
+    def _read_word(self, offset: int) -> int:
         if offset == CR1:
             if self._cr1 & (CR1_START | CR1_STOP):
                 self._count_poll()
@@ -302,7 +303,7 @@ class Stm32F4I2c(Peripheral):
             return self._read_status2()
         if offset in self._stored:
             return self._stored[offset]
-        return self.unmodelled(offset, width)
+        return self._sr1 if offset == SR1 else self.unmodelled(offset, 4)
 
     def write(self, offset: int, width: int, value: int) -> None:
         if width == 2 and offset & 2:

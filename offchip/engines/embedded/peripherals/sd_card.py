@@ -545,11 +545,7 @@ class SdCardSpi(Peripheral):
         self.commands += 1
 
         if not self._spi_mode:
-            awake = not self.require_wake_up or self._wake_up_bytes >= _WAKE_UP_BYTES
-            if index == 0 and argument == 0 and good_crc and awake:
-                self._spi_mode = True
-                self._to_idle()
-                self._reply()
+            self._enter_spi_mode(index == 0 and argument == 0 and good_crc)
             return
         if self._busy_left:  # only CMD0 is heard, and it ends the programming half done
             if index == 0 and good_crc:
@@ -560,15 +556,24 @@ class SdCardSpi(Peripheral):
         if not good_crc and (self._crc_on or index in (0, 8)):
             self.command_crc_errors += 1
             self._reply(R1_CRC_ERROR)
-            return
-        if not frame[5] & 1:
+        elif not frame[5] & 1 or self._out_of_place(index):
             self._illegal()
-            return
+        else:
+            self._carry_out(index, argument, application)
+
+    def _enter_spi_mode(self, asked: bool) -> None:
+        if asked and (not self.require_wake_up or self._wake_up_bytes >= _WAKE_UP_BYTES):
+            self._spi_mode = True
+            self._to_idle()
+            self._reply()
+
+    def _out_of_place(self, index: int) -> bool:
+        """A command that the running transfer does not allow."""
         if self._mode is Mode.READ_ENDED and index != 12:
             self._mode = Mode.COMMAND
-        if self._mode in (Mode.READ_MULTIPLE, Mode.AWAIT_TOKEN) and index not in (0, 12):
-            self._illegal()
-            return
+        return self._mode in (Mode.READ_MULTIPLE, Mode.AWAIT_TOKEN) and index not in (0, 12)
+
+    def _carry_out(self, index: int, argument: int, application: bool) -> None:
         bits = 0
         if self._erase_step is not EraseStep.NONE and index not in _KEEP_ERASE_SEQUENCE:
             self._erase_step = EraseStep.NONE

@@ -26,6 +26,9 @@ _CR1_UNMODELLED = CR1_RXONLY | CR1_CRCEN | CR1_BIDIMODE
 _DMA = CR2_RXDMAEN | CR2_TXDMAEN
 _ANY_REQUEST = CR2_ERRIE | CR2_RXNEIE | CR2_TXEIE | _DMA
 _ANY_ERROR = SR_MODF | SR_OVR
+#: registers that read as an attribute, and the writable bits of those that only store
+_PLAIN = {CR1: "_cr1", CR2: "_cr2", CRCPR: "_crc_polynomial", I2SCFGR: "_i2s_configuration", I2SPR: "_i2s_prescaler"}
+_STORED = {CRCPR: 0xFFFF, I2SCFGR: 0xFBF, I2SPR: 0x3FF}
 _MIRROR = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
 
@@ -102,16 +105,9 @@ class Stm32F4Spi(Peripheral):
             if self._cr2 & _ANY_REQUEST:
                 self._update_irq()
             return self._receive if width > 1 else self._receive & 0xFF
-        if offset == CR1:
-            value = self._cr1
-        elif offset == CR2:
-            value = self._cr2
-        elif offset == CRCPR:
-            value = self._crc_polynomial
-        elif offset == I2SCFGR:
-            value = self._i2s_configuration
-        elif offset == I2SPR:
-            value = self._i2s_prescaler
+        plain = _PLAIN.get(offset)
+        if plain is not None:
+            value = int(getattr(self, plain))
         elif width == 1 and offset & 3 == 1 and offset != DR + 1:
             value = self.read(offset & ~3, 4) >> 8
         else:
@@ -120,35 +116,32 @@ class Stm32F4Spi(Peripheral):
 
     def write(self, offset: int, width: int, value: int) -> None:
         if offset == DR:
-            if self._plain:
-                self.frames += 1
-                received = self._transmit(value & 0xFF)
-                if self._sr & SR_RXNE:
-                    self._overrun()
-                else:
-                    self._receive = received
-                    self._sr |= SR_RXNE
-                if self._cr2 & _ANY_REQUEST:
-                    self._update_irq()
-            else:
-                self._frame(value & 0xFFFF)
+            self._write_data(value)
         elif offset == CR1:
             self._write_cr1(value & 0xFFFF)
         elif offset == CR2:
             self._cr2 = value & 0xF7
             self._update_irq()
-        elif offset == SR:
-            pass  # only CRCERR could be cleared here, and it is never set
-        elif offset == CRCPR:
-            self._crc_polynomial = value & 0xFFFF
-        elif offset == I2SCFGR:
-            if value & I2SCFGR_I2SMOD:
+        elif offset in _STORED:
+            if offset == I2SCFGR and value & I2SCFGR_I2SMOD:
                 self.unmodelled(offset, width, value)
-            self._i2s_configuration = value & 0xFBF
-        elif offset == I2SPR:
-            self._i2s_prescaler = value & 0x3FF
-        else:
+            setattr(self, _PLAIN[offset], value & _STORED[offset])
+        elif offset != SR:  # there only CRCERR could be cleared, and it is never set
             self.unmodelled(offset, width, value)
+
+    def _write_data(self, value: int) -> None:
+        if not self._plain:
+            self._frame(value & 0xFFFF)
+            return
+        self.frames += 1
+        received = self._transmit(value & 0xFF)
+        if self._sr & SR_RXNE:
+            self._overrun()
+        else:
+            self._receive = received
+            self._sr |= SR_RXNE
+        if self._cr2 & _ANY_REQUEST:
+            self._update_irq()
 
     # registers -------------------------------------------------------------------------------------------------
     def _read_error_status(self) -> int:

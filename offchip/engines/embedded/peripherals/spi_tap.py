@@ -277,6 +277,20 @@ class SpiTap(Peripheral):
         elif mosi != 0xFF or self._frame:
             self._follow_command(mosi)
         miso = self._wire(mosi)
+        if self._phase:
+            miso = self._follow_answer(miso)
+        if self._command:
+            self._begin_command()
+        if self._stuck is not None:
+            miso = self._hold(miso)
+        if self._recording:
+            self._remember(mosi, miso)
+        if self._cut_now:
+            self._cut_power()
+        return miso
+
+    def _follow_answer(self, miso: int) -> int:
+        """What the card says, and what is made of it."""
         phase = self._phase
         if phase == _READ_DATA:
             at = self._at
@@ -290,14 +304,6 @@ class SpiTap(Peripheral):
                 self._begin_read()
         elif phase == _WRITE_RESPONSE:
             self._follow_response(miso)
-        if self._command:
-            self._begin_command()
-        if self._stuck is not None:
-            miso = self._hold(miso)
-        if self._recording:
-            self._remember(mosi, miso)
-        if self._cut_now:
-            self._cut_power()
         return miso
 
     def peek(self) -> int:
