@@ -216,7 +216,8 @@ class CortexM(Peripheral):
             End.FORBIDDEN: self._forbidden_access,
             End.FORBIDDEN_FETCH: lambda: self._raise(
                 MEM_MANAGE, IACCVIOL, f"execution from 0x{self.core.pc:08X}, which the MPU forbids"),
-            End.TRAP: self._trap,
+            End.TRAP: lambda: self._trap(self.core.trap_pc, UNALIGNED, "unaligned access"),
+            End.DIVISION: self._division,
             End.UNDEFINED: lambda: self._raise(
                 USAGE_FAULT, UNDEFINSTR, f"undefined instruction at 0x{self.core.pc:08X}"),
             End.INVALID_STATE: lambda: self._raise(
@@ -238,12 +239,16 @@ class CortexM(Peripheral):
         address = self.nvic.mmfar = self.core.fault_address
         self._raise(MEM_MANAGE, DACCVIOL | MMARVALID, f"access to 0x{address:08X}, which the MPU forbids", address)
 
-    def _trap(self) -> None:
-        core = self.core
-        core.pc = core.trap_pc
-        divide = core.trap_is_division
-        self._raise(USAGE_FAULT, DIVBYZERO if divide else UNALIGNED,
-                    f"{'division by zero' if divide else 'unaligned access'} at 0x{core.pc:08X}")
+    def _trap(self, pc: int, status: int, what: str) -> None:
+        self.core.pc = pc
+        self._raise(USAGE_FAULT, status, f"{what} at 0x{pc:08X}")
+
+    def _division(self) -> None:
+        if self.core.divide():
+            self.executed_instructions += 1
+            self.machine.clock.advance(1)
+        else:
+            self._trap(self.core.pc, DIVBYZERO, "division by zero")
 
     def _breakpoint(self) -> None:
         self.nvic.dfsr |= DFSR_BKPT

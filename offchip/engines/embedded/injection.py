@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from offchip.engines.embedded.clock import Clock
+from offchip.engines.embedded.thumb import in_it_block, instruction_length
 from offchip.engines.embedded.unicorn_core import REGISTERS, UnicornCore
 from offchip.engines.protocol import Fired, StorageEvent, TornRest
 from offchip.errors import EngineError
@@ -88,7 +89,7 @@ class Injector:
             raise EngineError(f"skip_instruction takes an even address, occurrence from 1 and count from 0, not "
                               f"0x{address:X}, {occurrence}, {count}")
         instruction = self._read(address, instruction_length(self._read(address, 2)))
-        skip = _Skip(address, occurrence, count, instruction, self._in_it_block(address))
+        skip = _Skip(address, occurrence, count, instruction, in_it_block(self._peek, address))
         self._skips.setdefault(address, []).append(skip)
         self._replace(skip)
         self._core.watch(address)
@@ -184,6 +185,12 @@ class Injector:
                 self._core.stop_soon()
         return stop
 
+    def _peek(self, address: int, length: int) -> bytes:
+        try:
+            return self._read(address, length)
+        except EngineError:
+            return b""
+
     def _replace(self, skip: _Skip) -> None:
         """Have a NOP there, or the instruction, whatever the next occurrence is to be."""
         wanted = skip.in_it_block and skip.hits(skip.seen + 1)
@@ -191,23 +198,3 @@ class Injector:
             skip.replaced = wanted
             nop = {2: b"\x00\xbf", 4: b"\xaf\xf3\x00\x80"}[len(skip.instruction)]
             self._write(skip.address, nop if wanted else skip.instruction)
-
-    def _in_it_block(self, address: int) -> bool:
-        """Whether one of the halfwords before may be an IT that reaches so far (A7.7.38)."""
-        for start in range(address - 2, address - 18, -2):
-            try:
-                half = self._read(start, 2)
-            except EngineError:
-                return False
-            if half[1] == 0xBF and half[0] & 0xF:
-                position = start + 2
-                for _ in range(4 - ((half[0] & -half[0]) & 0xF).bit_length() + 1):
-                    if position == address:
-                        return True
-                    position += instruction_length(self._read(position, 2))
-        return False
-
-
-def instruction_length(half: bytes) -> int:
-    """Bytes of the instruction that begins with this halfword (A5.1)."""
-    return 4 if half[1] >> 3 in (0b11101, 0b11110, 0b11111) else 2

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import re
+import struct
 from collections.abc import Callable
 from enum import Enum, auto
 
@@ -43,6 +44,7 @@ from unicorn.unicorn_const import (
 )
 from unicorn.unicorn_py3.unicorn import MMIO_READ_CFUNC, MMIO_WRITE_CFUNC, Uc, UcError, uclib
 
+from offchip.engines.embedded.thumb import in_it_block, instruction_length
 from offchip.engines.embedded.virtual_tlb import PAGE_SIZE, VirtualTlb, invalid_address_offset
 from offchip.errors import EngineError
 
@@ -60,7 +62,8 @@ class End(Enum):
     """Why a slice ended."""
 
     LIMIT = auto()
-    TRAP = auto()  # at `trap_pc`: division by zero, or an unaligned access, with the trap on
+    TRAP = auto()  # at `trap_pc`: an unaligned access, with the trap on
+    DIVISION = auto()  # before a division, with the trap on: :meth:`UnicornCore.divide`
     SKIP = auto()  # before an instruction that is not to be executed
     WAIT = auto()  # WFI
     HINT = auto()  # WFE or YIELD
@@ -103,13 +106,12 @@ class UnicornCore:
         self._end: End | None = None
         self._keep: list[object] = []
         self._unmask_hooks: set[int] = set()
-        self._division_hooks: set[int] = set()
+        self._divisions: set[int] = set()  # where the core stops, while a division by zero is to be trapped
         self._watched: dict[int, int] = {}  # address -> hook
         self._trap_hooks: list[int] = []
         self._trap_division = False
         self._trapped = False
         self.trap_pc = 0
-        self.trap_is_division = False
         self.skipping = False  # the slice ended before an instruction that is to be skipped
         #: asked before each execution of a watched instruction: is it to be skipped?
         self.before_watched: Callable[[int], bool] = lambda address: False
@@ -226,10 +228,12 @@ class UnicornCore:
         """Watch what must be seen of a page that is about to be executed for the first time."""
         self._watch_unmasking(page)
         if self._trap_division:
-            for found in _DIVISION.finditer(self._peek(page, PAGE_SIZE + 2) or self._peek(page, PAGE_SIZE)):
-                if not found.start() % 2 and (at := page + found.start()) not in self._division_hooks:
-                    self._division_hooks.add(at)
-                    self.uc.hook_add(UC_HOOK_CODE, self._divides, None, at, at)
+            code = self._peek(page, PAGE_SIZE + 2) or self._peek(page, PAGE_SIZE)
+            found = {page + each.start() for each in _DIVISION.finditer(code) if not each.start() % 2}
+            new = {at for at in found - self._divisions if not in_it_block(self._peek, at)}
+            if new:
+                self._divisions |= new
+                self.uc.ctl_set_exits(sorted(self._divisions))
 
     def _watch_unmasking(self, page: int) -> None:
         """Watch the instructions of a page that may lower PRIMASK, BASEPRI or FAULTMASK, or move a stack pointer.
@@ -274,29 +278,37 @@ class UnicornCore:
             self.tlb.flush()
         if division != self._trap_division:
             self._trap_division = division
+            self._divisions.clear()
+            self.uc.ctl_exits_enabled(division)
             self.uc.ctl_flush_tb()
             self.tlb.forget_code(0, 1 << 32)
 
     def _accessed(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> None:
         if address % size and size <= 4:
-            self._stop_for_trap(False)
+            self._stop_for_trap()
 
-    def _divides(self, uc: Uc, address: int, size: int, data: object) -> None:
-        if self.running and self._trap_division and self._counter.value <= self._limit.value:
-            divisor = self._peek(address + 2, 1)[0] & 0xF
-            if not self.get(_CORE_NAMES[divisor])[0]:
-                self._stop_for_trap(True)
+    def divide(self) -> bool:
+        """Carry out the SDIV or UDIV at PC; False: the divisor is 0, nothing is done (A7.7.127, A7.7.195)."""
+        first, second = struct.unpack("<HH", self._peek(self.pc, 4))
+        dividend, divisor = self.get(_CORE_NAMES[first & 0xF], _CORE_NAMES[second & 0xF])
+        if not divisor:
+            return False
+        if not first & 0x20:
+            dividend, divisor = (each - (each >> 31 << 32) for each in (dividend, divisor))
+        quotient = abs(dividend) // abs(divisor)
+        self.set(_CORE_NAMES[second >> 8 & 0xF], quotient if (dividend < 0) == (divisor < 0) else -quotient)
+        self.pc = self.pc + 4
+        return True
 
-    def _stop_for_trap(self, division: bool) -> None:
+    def _stop_for_trap(self) -> None:
         if not self._trapped:
-            self._trapped, self.trap_is_division, self.trap_pc = True, division, self.pc
+            self._trapped, self.trap_pc = True, self.pc
             self.uc.emu_stop()
 
     def skip(self) -> None:
         """Step over the instruction at PC, which is in no IT block, without executing it."""
         pc = self.pc
-        wide = int.from_bytes(self._peek(pc, 2), "little") >> 11 in (0b11101, 0b11110, 0b11111)
-        self.pc = pc + (4 if wide else 2)
+        self.pc = pc + instruction_length(self._peek(pc, 2))
 
     # slices ----------------------------------------------------------------------------------------------------
     def run(self, limit: int) -> End:
@@ -325,6 +337,8 @@ class UnicornCore:
                 self.executed = counter - 1
                 return End.LIMIT
             self.executed = counter
+            if self._divisions and self.pc in self._divisions:
+                return End.DIVISION if counter < self._limit.value else End.LIMIT
             return End.WAIT
         self.executed = counter
         return self._end
