@@ -7,17 +7,30 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 
 from offchip.attacks.base import Attack, AttackFailed
 from offchip.attacks.bus import ReplaceOnTheBus, SniffBus
 from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.client import CloneIdentity, ExceedRights, ReturnAfterDeactivation, Who
 from offchip.attacks.debug import DumpMemory, LowerProtection
-from offchip.attacks.medium import Change, ChangeRecord, Damage, DamageMedium, ReadMedium, ReplaceTrustAnchor
-from offchip.attacks.server import ImpersonateServer, UseStaleServer
+from offchip.attacks.medium import (
+    Change,
+    ChangeRecord,
+    Damage,
+    DamageMedium,
+    ReadMedium,
+    ReplaceTrustAnchor,
+    noise,
+)
+from offchip.attacks.server import ImpersonateServer, StaleServer, UseStaleServer, WrongServer
 from offchip.evidence import Evidence
-from offchip.vault import EEPROM, NONE, PLAIN, SD
+from offchip.scene import HOST, PORT
+from offchip.vault import EEPROM, NONE, PLAIN, SD, MediumKind
+from OffchipLibrary import OffchipLibrary
 from tests.known_bad.worlds import World, dead, fails
+from tests.test_attacks import DEVICE_KEY, plain_board, reach
 
 #: attack -> the world it applies to
 FITTING: dict[Attack, dict[str, object]] = {
@@ -137,3 +150,82 @@ def test_a_reader_who_never_read(world: Callable[..., World], monkeypatch: pytes
     bad.fire(ReadMedium(SD))
     with pytest.raises(AssertionError, match="never where it is said"):
         bad.loot.attacker_should_have_the_device_key()
+
+
+def test_a_sniffer_hears_only_what_crossed(world: Callable[..., World], tmp_path: Path) -> None:
+    """The card with the key is in its slot, and the device never reads it."""
+    bad = world("A02", elf=dead(tmp_path), scheme=PLAIN, medium=SD)
+    bad.lab.board.on_slice.append(lambda now_ns: bad.say("credentials: ok"))
+    with pytest.raises(AttackFailed, match="nothing crossed the buses"):
+        bad.fire(SniffBus())
+    assert bad.lab.reach.loot.keys == []
+
+
+def test_who_sits_on_the_bus_leaves_the_card_as_it_is(world: Callable[..., World]) -> None:
+    live = world("A10", scheme=PLAIN, medium=SD)
+    before = live.lab.board.sd.image
+    evidence = live.fire(ReplaceOnTheBus())
+    assert live.lab.board.sd.image == before
+    changed = [(each.time_ns, each.before, each.after) for each in live.lab.board.spi_tap.fired()]
+    assert [(each.time_ns, each.before, each.after) for each in evidence] == changed
+    assert all(time_ns > 0 and old != new for time_ns, old, new in changed)
+
+
+def test_evidence_has_the_time_of_the_deed(world: Callable[..., World]) -> None:
+    live = world("A13")
+    live.lab.board.power_on()
+    live.lab.board.run(0.01)
+    assert [each.time_ns for each in live.fire(DumpMemory())] == [live.lab.board.now_ns] * 3
+
+
+def test_a_keyword_fires_its_attack_with_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    library, fired = OffchipLibrary(), []
+    monkeypatch.setattr(library.lab, "fire", fired.append)
+    library.run_keyword("Read The Medium", [SD], {})
+    library.run_keyword("Change The Record", [EEPROM, Change.TRUNCATE], {})
+    library.run_keyword("Damage The Medium", [SD], {"how": Damage.PULL})
+    assert fired == [ReadMedium(SD), ChangeRecord(EEPROM, Change.TRUNCATE), DamageMedium(SD, Damage.PULL)]
+
+
+@pytest.mark.parametrize("kind", [SD, EEPROM])
+def test_the_flipped_bit_is_the_key_s(kind: MediumKind) -> None:
+    for flipped in (False, True):
+        exploiter = reach(plain_board(kind))
+        if flipped:
+            ChangeRecord(kind, Change.FLIP).fire(exploiter)
+        ReadMedium(kind).fire(exploiter)
+        found = [key for key in exploiter.loot.keys if key.key.private_numbers() == DEVICE_KEY.private_numbers()]
+        assert bool(found) is not flipped
+
+
+def test_noise_is_noise() -> None:
+    assert len(set(noise(4096))) == 256 and noise(4096) == noise(4096) and noise(512) != noise(513)[:512]
+
+
+@pytest.mark.parametrize(("attack", "owner_s", "right_host", "valid"), [
+    (ImpersonateServer(WrongServer.UNTRUSTED), False, True, True),
+    (ImpersonateServer(WrongServer.WRONG_HOST), True, False, True),
+    (UseStaleServer(StaleServer.EXPIRED), True, True, False),
+    (UseStaleServer(StaleServer.NOT_YET_VALID), True, True, False)])
+def test_an_impersonator_s_certificate_is_what_it_is_said_to_be(
+        world: Callable[..., World], tmp_path: Path, attack: Attack, owner_s: bool, right_host: bool,
+        valid: bool) -> None:
+    bad = world(attack.id, elf=dead(tmp_path))
+    with pytest.raises(AttackFailed):
+        bad.fire(attack)
+    scene, rogue = bad.lab.scene, bad.lab.reach.rogue
+    bad.lab.board.internet.connect(HOST, PORT)
+    assert rogue is not None and len(rogue.visits) == 1
+    shown = rogue.identity.certificate
+    assert shown.public_key() != scene.world.server.certificate.public_key()
+    try:
+        shown.verify_directly_issued_by(scene.authority.root.certificate)
+    except (ValueError, InvalidSignature):
+        assert not owner_s
+    else:
+        assert owner_s
+    names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert (HOST in names.get_values_for_type(x509.DNSName)) is right_host
+    assert (shown.not_valid_before_utc <= scene.utc() <= shown.not_valid_after_utc) is valid
+    if attack == UseStaleServer(StaleServer.EXPIRED):
+        assert shown.not_valid_after_utc < scene.utc()

@@ -8,17 +8,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from robot.result import TestSuite as ResultSuite
+from robot.running import TestSuite as RunningSuite
 
 from offchip.attacks.client import CloneIdentity, Forgery
 from offchip.attacks.debug import DumpMemory, Lowering, LowerProtection, Memory
 from offchip.attacks.medium import ReadMedium
 from offchip.attacks.rogue import Visit
 from offchip.broker import events
+from offchip.broker.processor import Telemetry
 from offchip.engines.protocol import Diagnostic, Transfer
 from offchip.errors import BoardError
 from offchip.evidence import Evidence
 from offchip.report.record import Verdict
+from offchip.scene.witness import DebugRequest
 from offchip.vault import EEPROM, PLAIN, SD
+from OffchipLibrary import OffchipLibrary
 from tests.known_bad.worlds import World, dead, fails
 
 WAITING = "state: waiting reason=tls retry_ms={}"
@@ -235,10 +240,20 @@ def test_a_run_that_is_not_clean(world: Make, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(AssertionError, match="passphrase"):
         bad.secret.the_run_should_be_clean()
     bad = world()
-    bad.lab.board.sd.write(0, bad.lab.device.identity.key_der)
+    bad.lab.board.eeprom.write(0, bad.lab.device.identity.key_der)
     with pytest.raises(AssertionError, match="forbids"):
         bad.secret.the_run_should_be_clean()
     world().secret.the_run_should_be_clean()
+
+
+def test_a_test_that_only_the_common_check_fails() -> None:
+    library = OffchipLibrary()
+    data, result = RunningSuite("s").tests.create("t"), ResultSuite("s").tests.create("t")
+    library.start_test(data, result)
+    assert data.teardown.name == "The Run Should Be Clean"
+    library.lab.record.proven = True
+    library.end_test(data, result)  # it has not passed
+    assert not library.lab.record.proven
 
 
 def _refuse(text: str) -> Callable[..., None]:
@@ -339,6 +354,50 @@ def test_a_processor_that_saw_nothing_and_one_that_saw_through_it(world: Make) -
     bad.server.processor_should_have_counted_rogue_packets()
 
 
+def test_what_others_did_is_not_the_device_s_doing(world: Make) -> None:
+    bad = world()
+    log, reason = bad.lab.scene.broker.log, events.DisconnectReason.FORBIDDEN_ACCESS
+    log(events.PublishForbidden("thing-2", "offchip/other", "iot:Publish"), 7)
+    log(events.SubscribeForbidden("thing-2", "offchip/other"), 7)
+    log(events.Connected("thing-2", "c", "thing-2", False), 7)
+    log(events.PublishAccepted("thing-2", "offchip/feed", b"", 0, 0), 7)
+    log(events.Disconnected(reason, "thing-2"), 7)
+    log(events.ConnectRefused(None, "policy", "thing-2"), 7)
+    bad.lab.scene.processor.accepted.append(Telemetry("offchip/feed", "thing-2", 1, 1, 20.0))
+    bad.server.broker_should_never_have_connected("thing-1")
+    bad.server.broker_should_have_sessions("thing-1", 0)
+    with pytest.raises(AssertionError, match="no session of thing-1 ended"):
+        bad.server.broker_should_have_disconnected("thing-1", reason)
+    with pytest.raises(AssertionError, match="0 CONNECTs of thing-1"):
+        bad.server.broker_should_have_refused_the_connect("thing-1")
+    with pytest.raises(AssertionError, match="0 forbidden"):
+        bad.server.broker_should_have_forbidden_publishing("offchip/third")
+    with pytest.raises(AssertionError, match="0 forbidden"):
+        bad.server.broker_should_have_forbidden_subscribing("offchip/third")
+    with pytest.raises(AssertionError, match="accepted 0 packets of thing-1"):
+        bad.server.processor_should_have_accepted("thing-1")
+    bad.say("mqtt: published topic=offchip/feed seq=1 qos=0")
+    with pytest.raises(AssertionError, match="the broker accepted 0"):
+        bad.device.device_should_publish("offchip/feed", timeout=1)
+
+
+def test_a_refusal_for_another_reason(world: Make) -> None:
+    bad = world()
+    bad.lab.scene.broker.log(events.CertificateRefused("not registered", "c"))
+    with pytest.raises(AssertionError, match="0 certificates were refused with 'INACTIVE'"):
+        bad.server.broker_should_have_refused_the_certificate("INACTIVE")
+
+
+def test_a_forgery_that_was_noticed_as_well(world: Make) -> None:
+    bad = world(scheme=PLAIN, medium=EEPROM)
+    bad.fire(ReadMedium(EEPROM))
+    bad.fire(CloneIdentity())
+    bad.server.processor_should_have_believed_the_forgery()
+    bad.fire(CloneIdentity(forgery=Forgery.CARELESS))
+    with pytest.raises(AssertionError, match="2 forged packets: 1 believed"):
+        bad.server.processor_should_have_believed_the_forgery()
+
+
 # loot --------------------------------------------------------------------------------------------------------------
 @fails("Attacker Should Have The Device Key", "Attacker Should Have Been Let In")
 @pytest.mark.parametrize("place", ["sdcard", "eeprom", "flash 0x08000000", "spi1 block 7"])
@@ -368,12 +427,39 @@ def test_an_attacker_who_found_another_key_or_the_right_one_elsewhere(world: Mak
         bad.loot.attacker_should_have_the_device_key("spi1")
 
 
+def test_an_attacker_whose_bytes_are_others(world: Make) -> None:
+    bad = world("A01", scheme=PLAIN, medium=EEPROM)
+    own, other = bad.lab.device.identity, bad.lab.scene.world.devices["thing-2"]
+    bad.hand_over(own, "eeprom", b"?")  # the key does lie there; he has not read it
+    with pytest.raises(AssertionError, match="not among 1 keys"):
+        bad.loot.attacker_should_have_the_device_key()
+    bad.lab.reach.loot.keys.clear()
+    bad.hand_over(other, "eeprom", own.key_der)  # read, and another one shown
+    with pytest.raises(AssertionError, match="not among 1 keys"):
+        bad.loot.attacker_should_have_the_device_key()
+    bad.fire(ReadMedium(EEPROM))
+    bad.loot.attacker_should_have_the_device_key()
+
+
 @fails("Attacker Should Have Been Let In")
 def test_an_attacker_with_the_key_who_was_not_let_in(world: Make) -> None:
     bad = world("A08", scheme=PLAIN, medium=SD)
     bad.fire(ReadMedium(SD))
     bad.lab.scene.deactivate(bad.lab.device.identity)
     bad.fire(CloneIdentity())
+    nobody = "sessions of the attacker: \\[\\]; accepted publishes: \\[\\]"
+    with pytest.raises(AssertionError, match=nobody):
+        bad.loot.attacker_should_have_been_let_in("offchip/feed")
+    # neither the device's own session, nor one under another certificate, nor another topic
+    log, own = bad.lab.scene.broker.log, bad.lab.device.identity.certificate_id
+    his = bad.lab.scene.broker.events.of(events.ConnectionOpened)[-1].connection
+    log(events.Connected("thing-1", own, "thing-1", False), 77)
+    log(events.PublishAccepted("thing-1", "offchip/feed", b"", 0, 0), 77)
+    log(events.Connected("thing-1", "another", "thing-1", False), his)
+    log(events.PublishAccepted("thing-1", "offchip/third", b"", 0, 0), his)
+    with pytest.raises(AssertionError, match=nobody):
+        bad.loot.attacker_should_have_been_let_in("offchip/feed")
+    log(events.PublishAccepted("thing-1", "offchip/feed", b"", 0, 0), his)
     with pytest.raises(AssertionError, match="sessions of the attacker: \\[\\]"):
         bad.loot.attacker_should_have_been_let_in("offchip/feed")
 
@@ -414,7 +500,18 @@ def test_a_rogue_nobody_called_and_one_who_was_deceived(world: Make) -> None:
     with pytest.raises(AssertionError, match="not 48"):
         nothing(alert=48)
     nothing()
-    rogue.visits[-1].messages.append(("offchip/feed", b'{"thing":"thing-1"}'))
+    rogue.handshakes.append("TLSv1.3")
+    with pytest.raises(AssertionError, match="the rogue got"):
+        nothing()
+    rogue.handshakes.clear()
+    rogue.visits[-1].client = "thing-1"
+    with pytest.raises(AssertionError, match="the rogue got"):
+        nothing()
+    rogue.visits[-1].client = ""
+    rogue.visits[-1].messages.append(("offchip/feed", b'{"thing":"thing-2"}'))
+    with pytest.raises(AssertionError, match="the rogue got 0 packets"):
+        data()
+    rogue.visits[-1].messages[0] = ("offchip/feed", b'{"thing":"thing-1"}')
     with pytest.raises(AssertionError, match="the rogue got"):
         nothing()
     with pytest.raises(AssertionError, match="it published 0"):
@@ -460,6 +557,22 @@ def test_a_debug_port_that_was_not_asked_and_one_that_did_as_asked(world: Make) 
     for level in (1, 2):
         with pytest.raises(AssertionError, match="at level 0"):
             bad.loot.readout_protection_should_be(level)
+    # the last answer counts, and every refusal
+    bad.fire(DumpMemory(Memory.ALL))
+    with pytest.raises(AssertionError, match="requests for flash"):
+        bad.loot.debug_port_should_have_refused("flash")
+    bad.fire(LowerProtection(Lowering.LEVEL_1))
+    bad.fire(DumpMemory(Memory.ALL))
+    with pytest.raises(AssertionError, match="requests for flash"):
+        bad.loot.debug_port_should_have_given("flash")
+    requests = bad.lab.device.debug_port.requests
+    requests.append(DebugRequest("mass-erase", 0, 0, "no"))
+    bad.loot.debug_port_should_have_refused_to("mass-erase")
+    with pytest.raises(AssertionError, match="requests to mass-erase"):
+        bad.loot.debug_port_should_have_refused_to("mass-erase", times=2)
+    requests.append(DebugRequest("mass-erase", 0, 0))
+    with pytest.raises(AssertionError, match="requests to mass-erase"):
+        bad.loot.debug_port_should_have_refused_to("mass-erase", times=2)
 
 
 @fails("Device Key Should Be In The Flash")

@@ -82,20 +82,28 @@ def _mutant(source: str, entry: dict[str, Any]) -> Mutant:
     return mutant
 
 
-def apply(mutant: Mutant, tree: Path) -> dict[Path, str]:
-    """Change the tree; returns what the files held before. Raises CorpusError where an anchor is not there once."""
-    before: dict[Path, str] = {}
+def check(mutant: Mutant, tree: Path) -> dict[Path, str]:
+    """What its files would hold. Raises CorpusError where an anchor is not there exactly once."""
+    after: dict[Path, str] = {}
     for edit in mutant.edits:
         path = tree / edit.file
         try:
-            text = path.read_text(encoding="utf-8")
+            text = after[path] if path in after else path.read_text(encoding="utf-8")
         except OSError as error:
             raise CorpusError(f"{mutant.source}: {mutant.id}: {edit.file}: {error.strerror}") from None
         if text.count(edit.find) != 1:
             raise CorpusError(f"{mutant.source}: {mutant.id}: the text to replace stands {text.count(edit.find)} times "
                               f"in {edit.file}, not once")
-        before.setdefault(path, text)
-        path.write_text(text.replace(edit.find, edit.replace), encoding="utf-8")
+        after[path] = text.replace(edit.find, edit.replace)
+    return after
+
+
+def apply(mutant: Mutant, tree: Path) -> dict[Path, str]:
+    """Change the tree; returns what the files held before. Raises CorpusError where an anchor is not there once."""
+    after = check(mutant, tree)
+    before = {path: path.read_text(encoding="utf-8") for path in after}
+    for path, text in after.items():
+        path.write_text(text, encoding="utf-8")
     return before
 
 

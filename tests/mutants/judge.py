@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -41,7 +42,8 @@ class Tree:
     @property
     def _environment(self) -> dict[str, str]:
         # no byte code: two edits of one size within a second would leave the older one in force
-        return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": f"{self.folder}:{self.folder / 'robot'}",
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": f"{self.folder}:{self.folder / 'robot'}",
                 "OFFCHIP_MUTANT": "1"}
 
     def build(self) -> None:
@@ -55,8 +57,8 @@ class Tree:
     def verdicts(self, judges: Iterable[str]) -> dict[str, str]:
         """Judge -> ``green``, ``red`` or a word why there is no verdict (which counts as neither)."""
         judges = list(judges)
-        tests = [each for each in judges if "::" in each]
-        claims = [each for each in judges if "::" not in each]
+        tests = [each for each in judges if is_test(each)]
+        claims = [each for each in judges if not is_test(each)]
         found: dict[str, str] = {}
         if claims:
             found |= self._claims(claims)
@@ -92,27 +94,42 @@ class Tree:
             return dict.fromkeys(tests, f"no verdict: {said}")
         found: dict[str, str] = {}
         for case in ElementTree.parse(report).iter("testcase"):
-            node = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
+            node = case.get("classname", ""), case.get("name", "")
             outcome = {child.tag for child in case}
             word = "red" if outcome & {"failure", "error"} else "skipped" if "skipped" in outcome else "green"
             for test in tests:
                 # a node without parameters stands for all of its cases: red when one is
-                if test in (node, node.split("[")[0]) and found.get(test) != "red":
+                if _junit(test) in (node, (node[0], node[1].split("[")[0])) and found.get(test) != "red":
                     found[test] = word
         return {test: found.get(test, "there is no such test") for test in tests}
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(command, cwd=self.folder, env=self._environment, capture_output=True, text=True,
-                                  stdin=subprocess.DEVNULL, timeout=LIMIT_S)
-        except subprocess.TimeoutExpired:
-            return subprocess.CompletedProcess(command, 1, "", f"ended after {LIMIT_S} s")
+        with subprocess.Popen(command, cwd=self.folder, env=self._environment, text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+            try:
+                output, errors = process.communicate(timeout=LIMIT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # with everything it has started
+                process.communicate()
+                return subprocess.CompletedProcess(command, 1, "", f"ended after {LIMIT_S} s")
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def is_test(judge: str) -> bool:
+    """A pytest node id; a claim of the lab otherwise."""
+    return "::" in judge
 
 
 def claims() -> tuple[str, ...]:
     """Every claim of the lab's suites."""
     return tuple(f"{path.stem}: {test.name}" for path in sorted((ROOT / "robot/suites").glob("*.robot"))
                  for test in TestSuite.from_file_system(path).tests)
+
+
+def _junit(node: str) -> tuple[str, str]:
+    """``tests/test_x.py::TestY::test_z`` as JUnit's class name and name: ``tests.test_x.TestY``, ``test_z``."""
+    path, *classes, name = node.split("::")
+    return ".".join([*path.removesuffix(".py").split("/"), *classes]), name
 
 
 def _spoken(claim: str) -> str:
