@@ -105,6 +105,7 @@ def test_every_failure_is_named_waited_for_and_tried_again(program: Path, script
     first = life.calls[:life.calls.index(waiting)]
     for line in said:
         assert f"> {line}" in first
+    assert "secret" not in " ".join(life.console) and "the-key" not in " ".join(life.console)
     assert not any(not_reached in what for what in first)
     # whatever was taken is given back before the wait: buffers, key, session
     assert first.count("credentials_wipe") == first.count("credentials_load")

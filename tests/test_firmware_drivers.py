@@ -85,6 +85,7 @@ class TestStorage:
         card.write(5 * 512, b"A" * 511 + b"Z")
         assert board.finish(400) == [*SD_GOOD, "eeprom: init=ok", *EEPROM_GOOD, "eeprom: beyond=eeprom-timeout"]
         assert board.lines[0] == "boot: reset=power-on clock=0"
+        assert board.engine.machine.find("eeprom").write_protect  # again, after the last write
         assert card.read(32767 * 512, 512) == bytes(9 + i * 7 + (i >> 8) & 0xFF for i in range(512))
         for i, length in enumerate(LENGTHS):
             wanted = bytes(i + k * 7 + (k >> 8) & 0xFF for k in range(length)) + b"\xff"
