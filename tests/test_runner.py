@@ -146,15 +146,33 @@ def test_runs_that_end_at_the_same_time_leave_one_whole_report(tmp_path: Path) -
     assert content["index.html"] == content["records/a.json"]
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_the_old_report(tmp_path: Path) -> None:
-    script = (f"mount -t tmpfs -o size=1m none {tmp_path} && echo old > {tmp_path}/old && "
-              f"{sys.executable} -m offchip run --results {tmp_path}/results; echo code=$?; ls {tmp_path}")
-    done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script], cwd=ROOT, text=True,
-                          capture_output=True)
-    if "code=" not in done.stdout:
+def on_a_small_disk(folder: Path, size: str, script: str) -> subprocess.CompletedProcess[str]:
+    """Run shell code in a mount namespace where ``folder`` is a disk of that size."""
+    script = f"mount -t tmpfs -o size={size} none '{folder}' && cd '{folder}' && {{ {script}\n}}; echo end; ls"
+    done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script], text=True,
+                          capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300)
+    if "end" not in done.stdout:
         pytest.skip(f"no mounts here: {done.stderr.strip()}")
-    assert done.stdout.split() == ["code=2", "old"]
-    assert len(done.stderr.strip().splitlines()) == 1 and "free" in done.stderr
+    return done
+
+
+def test_a_small_disk_is_refused_before_the_run(tmp_path: Path) -> None:
+    done = on_a_small_disk(tmp_path, "1m", f"echo mine > mine; {sys.executable} -m offchip run --results here; echo $?")
+    assert done.stdout.split() == ["2", "end", "mine"]
+    assert "free" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_disk_that_fills_up_during_the_run_is_one_sentence_and_leaves_the_old_report(tmp_path: Path) -> None:
+    fills = "*** Test Cases ***\nFills The Disk\n    Evaluate    open($RECORDS + '.x', 'wb').write(bytes(200 << 20))\n"
+    folder = suites(tmp_path / "suites", s=LIBRARY + fills)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    old = "from offchip.runner.results import ResultsFolder as R; from pathlib import Path\n" \
+          "with R(Path('results'), False) as r: (r.fresh / 'index.html').write_text('old'); r.publish()"
+    done = on_a_small_disk(disk, "80m", f"{sys.executable} -c \"{old}\"; {sys.executable} -m offchip run --suites "
+                                        f"'{folder}' --results results; echo $?; cat results/index.html; echo")
+    assert done.stdout.split() == ["2", "old", "end", "results"], done.stdout + done.stderr
+    assert "disk is full" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
 # the inventory -------------------------------------------------------------------------------------------------------
@@ -210,7 +228,7 @@ def test_a_record_that_cannot_be_saved_is_no_proof(tmp_path: Path) -> None:
     folder = suites(tmp_path / "suites", s=LIBRARY + spoil)
     done = offchip("run", "--suites", folder, "--results", tmp_path / "results")
     assert done.returncode == 1
-    assert results_of(tmp_path / "results") == {"Loses Its Record": "not run"}
+    assert results_of(tmp_path / "results") == {"Loses Its Record": "refuted"}
 
 
 # the whole command ---------------------------------------------------------------------------------------------------
@@ -245,20 +263,26 @@ def test_two_runs_at_once_with_one_seed_say_the_same_bytes_in_any_locale(tmp_pat
     assert host["started"].endswith("+00:00") and "--seed 7" in host["command"] and len(host["seconds"]) == 2
 
 
-def test_nothing_goes_on_when_the_run_is_terminated_while_a_claim_hangs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_goes_on_when_the_run_is_ended_while_a_claim_hangs(tmp_path: Path, number: signal.Signals) -> None:
     folder = suites(tmp_path / "suites", s="*** Test Cases ***\nHangs\n    Evaluate    subprocess.Popen(['sleep', "
                     "'877'], start_new_session=True)\n    Evaluate    time.sleep(900)\n")
     run = subprocess.Popen([sys.executable, "-m", "offchip", "run", "--suites", folder, "--results", tmp_path / "r"],
                            cwd=ROOT, text=True, stderr=subprocess.PIPE, start_new_session=True)
     started = time.monotonic()
-    while not (sleeps := [each for each in psutil.Process(run.pid).children(recursive=True)
-                          if each.name() == "sleep"]):
+    while not (below := [each for each in psutil.Process(run.pid).children(recursive=True)
+                         if each.name() == "sleep" or "robot" in each.cmdline()]) or below[-1].name() != "sleep":
         assert time.monotonic() - started < 120
         time.sleep(0.1)
-    run.send_signal(signal.SIGTERM)
-    assert run.wait(60) == 143
-    assert not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in sleeps)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["suites"]
+    run.send_signal(number)
+    if number == signal.SIGTERM:
+        assert run.wait(60) == 143
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["suites"]
+    else:  # nobody is left to end what the claim itself started
+        assert run.wait(60) == -number
+        below.pop().kill()
+    gone, alive = psutil.wait_procs(below, timeout=20)
+    assert not alive
 
 
 def test_help_sets_nothing_up(tmp_path: Path) -> None:

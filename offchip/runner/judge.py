@@ -69,6 +69,8 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
     whole = own and not options.suites and not options.tests
     place = options.results or OUTPUT / (WHOLE_RESULTS if whole else PARTIAL_RESULTS)
     with StopSignals(), ResultsFolder(place, whole) as folder:
+        for each in folder.left_over():
+            say(f"{each}: left over from a run that was killed; delete it when you like")
         host = describe(options.elf, options.jobs)
         elf = folder.fresh / "firmware.elf"  # a build during the run must not change what is judged
         shutil.copyfile(options.elf, elf)

@@ -16,6 +16,7 @@ from offchip.board.create import create_board
 from offchip.engines.select import Standby
 from offchip.errors import BoardError, OffchipError
 from offchip.paths import ROOT
+from offchip.runner.processes import die_with_parent
 
 #: virtual time; the device says ``boot:`` after 4 ms (SPEC section 6)
 _BOOT_S = 2.0
@@ -68,6 +69,7 @@ def why_not(engine: str, elf: Path, seed: int) -> str:
 
 
 if __name__ == "__main__":
+    die_with_parent()
     try:
         print(why_not(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))
     except OffchipError as error:

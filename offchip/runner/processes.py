@@ -12,7 +12,7 @@ from types import FrameType, TracebackType
 
 import psutil
 
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _END_S = 10.0
 
 
@@ -33,8 +33,7 @@ class StopSignals:
         self._came = False
 
     def __enter__(self) -> StopSignals:
-        if sys.platform == "linux":  # orphans become our children and are found when the run ends
-            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # orphans become our children and are found when the run ends
         self._before = {number: signal.signal(number, self._stop) for number in self._NUMBERS}
         return self
 
@@ -47,6 +46,16 @@ class StopSignals:
         if not self._came:
             self._came = True
             raise Stopped(number)
+
+
+def die_with_parent() -> None:
+    """This process ends when the one that started it does, even by SIGKILL, which that one cannot pass on."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 @contextmanager

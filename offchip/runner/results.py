@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -39,12 +40,17 @@ class ResultsFolder:
         self.given, self.whole = path, whole
         try:
             self.path = path.resolve()
-            self._check()
+            if self.path.parent.is_dir():
+                with _locked(self.path.parent):  # another run may be putting its report there
+                    self._check()
+            else:
+                self._check()
         except OSError as error:
             raise OffchipError(f"{path}: the report cannot be written here ({error.strerror}); give another "
                                "--results.") from None
         self._made: list[Path] = []
         self.fresh = self.path  # until __enter__
+        self._lock = -1
 
     # before the run --------------------------------------------------------------------------------------------------
     def _check(self) -> None:
@@ -81,6 +87,8 @@ class ResultsFolder:
             self._made = _make_parents(self.path.parent)
             self.fresh = Path(tempfile.mkdtemp(prefix=f"{self.path.name}.new-", dir=self.path.parent))
             self.fresh.chmod(0o777 & ~_umask())
+            self._lock = os.open(self.fresh, os.O_RDONLY)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
         except OSError as error:
             raise OffchipError(f"{self.given}: the report cannot be written here ({error.strerror}); give another "
                                "--results.") from None
@@ -88,6 +96,7 @@ class ResultsFolder:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
                  traceback: TracebackType | None) -> None:
+        os.close(self._lock)
         if self.fresh != self.path:  # it was not published
             shutil.rmtree(self.fresh, ignore_errors=True)
             for folder in self._made:
@@ -95,6 +104,11 @@ class ResultsFolder:
                     folder.rmdir()
                 except OSError:
                     break
+
+    def left_over(self) -> list[Path]:
+        """Unfinished reports of runs that were killed; whoever wants them gone deletes them himself."""
+        return [each for each in sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}.new-*"))
+                if each.is_dir() and each != self.fresh and _is_idle(each)]
 
     # behind the run --------------------------------------------------------------------------------------------------
     def publish(self) -> Path:
@@ -200,6 +214,18 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_idle(folder: Path) -> bool:
+    """No run holds the folder's lock."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _umask() -> int:

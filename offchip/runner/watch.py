@@ -7,6 +7,8 @@ import json
 import os
 from typing import Any
 
+from offchip.runner.processes import die_with_parent
+
 
 class Watch:
     """``--listener offchip.runner.watch.Watch:FD``; ``FD`` is the write end of a pipe the run reads."""
@@ -16,6 +18,7 @@ class Watch:
     def __init__(self, descriptor: str) -> None:
         self._pipe = int(descriptor)
         os.set_inheritable(self._pipe, False)
+        die_with_parent()
 
     def start_test(self, data: Any, result: Any) -> None:
         self._tell(event="start", claim=self._key(result))

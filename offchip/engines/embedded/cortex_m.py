@@ -400,6 +400,8 @@ class CortexM(Peripheral):
         self._attention = True
         if not vector & 1:
             self._raise(USAGE_FAULT, INVSTATE, f"vector {exception} (0x{vector:08X}) without the thumb bit")
+        elif vector >= 0xE0000000:  # only a branch in handler mode makes an exception return of it (B1.5.8)
+            self._raise(MEM_MANAGE, IACCVIOL, f"vector {exception} (0x{vector:08X}) is execute-never")
 
     def _derived(self, original: int) -> int:
         """The exception that takes the place of ``original``, whose stacking failed; nothing is stacked again."""
