@@ -34,12 +34,16 @@ def run(
     limit: Annotated[float, typer.Option(help="host seconds after which a claim counts as hung and is not run",
                                          min=1)] = _HANG_LIMIT_S,
     xunit: Annotated[Path | None, typer.Option(help="write a copy of the report's JUnit file here")] = None,
+    own_credentials: Annotated[Path | None, typer.Option(
+        help="folder with the certificate, key and CA that AWS IoT handed out: the device holds these", metavar="DIR",
+        )] = None,
     summary: Annotated[bool, typer.Option(help="print the table of claims")] = True,
 ) -> None:
     """Run the suites and write the report; exit code 1 when a claim is refuted or was not run."""
     from offchip.runner.judge import Options, judge
 
-    options = Options(engine, elf.resolve(), suites.resolve(), suite or [], test or [], results, jobs, seed, limit)
+    options = Options(engine, elf.resolve(), suites.resolve(), suite or [], test or [], results, jobs, seed, limit,
+                      own_credentials.resolve() if own_credentials else None)
     place, outcome = judge(options, lambda line: console.print(escape(line)))
     if xunit is not None:
         try:

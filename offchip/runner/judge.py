@@ -15,6 +15,7 @@ from offchip.engines.renode.locate import need_renode
 from offchip.engines.select import resolve_engine, standby
 from offchip.errors import OffchipError
 from offchip.paths import OUTPUT, PACKAGES, SUITES
+from offchip.pki.own import load_own_credentials
 from offchip.report.build import Judged, RunFacts, build_report
 from offchip.runner.host import describe
 from offchip.runner.inventory import Claim, Suite, read_inventory
@@ -37,6 +38,7 @@ class Options:
         results: None for ``results`` beside the project, ``results-partial`` for some of them.
         seed: decides every random choice of the lab.
         limit_s: host seconds a claim may take before it counts as hung.
+        own_credentials: folder of the credentials the device is to hold instead of made ones.
     """
 
     engine: str
@@ -48,6 +50,7 @@ class Options:
     jobs: int
     seed: int
     limit_s: float
+    own_credentials: Path | None = None
 
 
 def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
@@ -64,9 +67,11 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
     if engine == "renode":
         need_renode()
     firmware = read_elf(options.elf)
+    if options.own_credentials is not None:
+        load_own_credentials(options.own_credentials)
     inventory = read_inventory(options.folder, options.suites, options.tests)
     own = options.folder == SUITES
-    whole = own and not options.suites and not options.tests
+    whole = own and not options.suites and not options.tests and options.own_credentials is None
     place = options.results or OUTPUT / (WHOLE_RESULTS if whole else PARTIAL_RESULTS)
     with StopSignals(), ResultsFolder(place, whole) as folder:
         for each in folder.left_over():
@@ -85,7 +90,8 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
         shutil.rmtree(folder.fresh / "suites", ignore_errors=True)
         host.finish({key: each.seconds for key, each in outcomes.claims.items()})
         facts = RunFacts(engine, firmware.sha256, options.seed,
-                         (*([] if own else [options.folder.name]), *options.suites, *options.tests))
+                         (*([] if own else [options.folder.name]), *options.suites, *options.tests,
+                          *(["own credentials"] if options.own_credentials else [])))
         summary = build_report(folder.fresh, facts, claims, asdict(host), log_ids)
         return folder.publish(), summary
 
@@ -103,9 +109,10 @@ def _outcomes(options: Options, engine: str, elf: Path, fresh: Path, inventory: 
             say(f"no claim is run: {reason}")
             lost = {claim.key: Outcome("LOST", reason) for suite in inventory for claim in suite.claims}
             return Outcomes(lost, refused=True)
-        order = Order(options.folder, {"ENGINE": engine, "ELF": str(elf), "RECORDS": str(fresh / "records"),
-                               "SEED": str(options.seed)},
-                      PACKAGES, fresh / "suites", temporary, options.limit_s)
+        variables = {"ENGINE": engine, "ELF": str(elf), "RECORDS": str(fresh / "records"), "SEED": str(options.seed)}
+        if options.own_credentials is not None:
+            variables["OWN_CREDENTIALS"] = str(options.own_credentials)
+        order = Order(options.folder, variables, PACKAGES, fresh / "suites", temporary, options.limit_s)
         return Run(order, inventory, standbys, say).finish()
     finally:
         for each in standbys:

@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from offchip.board.board import Board
 from offchip.board.create import create_board
 from offchip.board.factory import Provisioning, provision
@@ -23,9 +25,10 @@ from offchip.broker.profile import DEFAULT_PROFILE, Profile
 from offchip.broker.registry import Registry, Status
 from offchip.broker.server import Broker
 from offchip.broker.world import HOST, NARROW, PORT, build_world
-from offchip.network.clock import NEVER_NS, LabClock
+from offchip.network.clock import DEFAULT_START, NEVER_NS, LabClock
 from offchip.network.internet import Internet
 from offchip.pki import AWS_VALIDITY, NOT_YET_VALID, Authority, Identity
+from offchip.pki.own import OwnCredentials
 from offchip.scene.defence import Defence
 from offchip.scene.secrets import Secret
 from offchip.scene.seeds import derive
@@ -65,6 +68,7 @@ class Scene:
         interval_s: seconds between two rounds of telemetry the data processor expects (None: it does not judge them).
         keylog: NSS key log of the broker's TLS sessions.
         server: what the broker shows instead of a certificate of its own authority.
+        own: credentials a person brings; the first thing has them instead of made ones.
 
     Raises:
         BrokerError, PkiError: profile, key log or server certificate are unusable.
@@ -72,11 +76,16 @@ class Scene:
 
     def __init__(self, seed: int = DEFAULT_SEED, *, things: Sequence[str] = (THING, OTHER_THING), policy: str = NARROW,
                  profile: Profile | str = DEFAULT_PROFILE, interval_s: float | None = None, keylog: Path | None = None,
-                 server: Identity | None = None) -> None:
+                 server: Identity | None = None, own: OwnCredentials | None = None) -> None:
         self.seed = seed
-        self.clock = LabClock()
+        # nobody meets a certificate from the future because it was made after the lab's usual day
+        self.clock = LabClock(max(DEFAULT_START, own.identity.certificate.not_valid_before_utc + timedelta(days=1))
+                              if own is not None else DEFAULT_START)
         self._now_ns = 0
         self.world = build_world(self.utc, derive(seed, "owner"), things, profile, policy, interval_s, keylog, server)
+        self._own = own
+        if own is not None:
+            self._bring(things[0], policy, own.identity)
         self.internet = Internet()
         self.internet.register(HOST, PORT, self.world.broker)
         self.devices: list[Device] = []
@@ -101,6 +110,14 @@ class Scene:
     def processor(self) -> Processor:
         """Reads what the things publish and believes nothing it has not checked."""
         return self.world.processor
+
+    def _bring(self, thing: str, policy: str, identity: Identity) -> None:
+        """RegisterCertificateWithoutCA, as for a certificate of an account whose CA this server does not have."""
+        self.deactivate(self.world.devices[thing])
+        identifier = self.registry.register_certificate_without_ca(identity)
+        self.registry.attach_thing(identifier, thing)
+        self.registry.attach_policy(identifier, policy)
+        self.world.devices[thing] = identity
 
     def deactivate(self, identity: Identity) -> None:
         """UpdateCertificate INACTIVE, as a fleet owner does when a device is stolen."""
@@ -154,9 +171,11 @@ class Scene:
         """What the factory gives a thing. ``identity``: instead of its registered one; ``changes``: other fields."""
         defence = defence or Defence()
         identity = identity or self.world.devices[thing]
+        anchors = [self.authority.root.certificate, *([self._own.anchor] if self._own else [])]
         standard = Provisioning(
             thing_name=thing, endpoint_host=HOST, endpoint_port=PORT, publish_topics=(THING_TOPIC + thing, FEED_TOPIC),
-            credentials=Credentials((self.authority.root.certificate_der,), identity.certificate_der, identity.key_der),
+            credentials=Credentials(tuple(each.public_bytes(Encoding.DER) for each in anchors),
+                                    identity.certificate_der, identity.key_der),
             scheme=defence.scheme, medium=defence.medium, rdp_level=defence.rdp_level, publish_interval_ms=2000)
         return replace(standard, **changes)
 

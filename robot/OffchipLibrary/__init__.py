@@ -12,12 +12,14 @@ from typing import Any
 
 from robot.api import logger
 from robot.api.deco import library
+from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 from robotlibcore import DynamicCore
 
 from offchip import __version__, vault
 from offchip.attacks.catalogue import ATTACKS
 from offchip.errors import OffchipError
 from offchip.paths import FIRMWARE
+from offchip.pki.own import load_own_credentials
 from offchip.scene import DEFAULT_SEED
 from offchip.vault import MediumKind, Scheme
 from OffchipLibrary.attacker import AttackerKeywords
@@ -41,6 +43,13 @@ def _medium(name: str) -> MediumKind:
     return vault.medium(name)
 
 
+def _variable(name: str) -> str:
+    try:
+        return str(BuiltIn().get_variable_value(name, ""))
+    except RobotNotRunningError:
+        return ""
+
+
 _LAST_KEYWORD = "The Run Should Be Clean"
 
 
@@ -53,17 +62,21 @@ class OffchipLibrary(DynamicCore):  # type: ignore[misc]
     - ``engine``: ``embedded``, ``renode`` or ``auto``;
     - ``elf``: the firmware (empty: the lab's own);
     - ``records``: folder for verdict records, one JSON file per test (empty: none are written);
-    - ``seed``: of keys, certificates, TLS and the device's random generator; one seed, one result.
+    - ``seed``: of keys, certificates, TLS and the device's random generator; one seed, one result;
+    - ``own_credentials``: folder with the three files AWS IoT hands out for a thing, for the device to hold instead of
+      made ones (empty: the variable ``${OWN_CREDENTIALS}`` of the run, if it is set).
 
     Each test ends with `The Run Should Be Clean` as its teardown. A test about an attack is tagged with its id.
     """
 
     ROBOT_LISTENER_API_VERSION = 3
 
-    def __init__(self, engine: str = "embedded", elf: str = "", records: str = "", seed: int = DEFAULT_SEED) -> None:
+    def __init__(self, engine: str = "embedded", elf: str = "", records: str = "", seed: int = DEFAULT_SEED,
+                 own_credentials: str = "") -> None:
         self.ROBOT_LIBRARY_LISTENER = self
         firmware = Path(elf) if elf else FIRMWARE
-        self.lab = Lab(engine, firmware, seed)
+        folder = own_credentials or _variable("${OWN_CREDENTIALS}")
+        self.lab = Lab(engine, firmware, seed, load_own_credentials(Path(folder)) if folder else None)
         self._records = Path(records) if records else None
         super().__init__([
             BenchKeywords(self.lab), OwnerKeywords(self.lab), AttackerKeywords(self.lab),

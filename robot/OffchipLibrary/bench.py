@@ -48,7 +48,8 @@ class BenchKeywords:
         | certificate | ``unregistered``: signed by the owner's CA, unknown to the registry; ``foreign``: another CA's |
         | policy | what the server lets its things do |
         """
-        scene = Scene(self.lab.seed, things=(THING, OTHER_THING), policy=policy, interval_s=interval_ms / 1000)
+        scene = Scene(self.lab.seed, things=(THING, OTHER_THING), policy=policy, interval_s=interval_ms / 1000,
+                      own=self.lab.own)
         try:
             changes = {"publish_topics": tuple(publish_topics)} if publish_topics else {}
             device = scene.build(

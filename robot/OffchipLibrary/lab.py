@@ -17,6 +17,7 @@ from offchip.board.media import Eeprom, SdCard
 from offchip.broker.events import ConnectionOpened, Disconnected, Event, PublishForbidden, SubscribeForbidden
 from offchip.errors import OffchipError
 from offchip.evidence import Evidence
+from offchip.pki.own import OwnCredentials
 from offchip.report.record import Record
 from offchip.scene import DEFAULT_SEED, Device, Scene
 from offchip.vault import MediumKind
@@ -43,6 +44,7 @@ class Lab:
     engine: str
     elf: Path | None
     seed: int = DEFAULT_SEED
+    own: OwnCredentials | None = None
     record: Record = field(default_factory=lambda: Record("", ""))
     begun: Mark = field(default_factory=Mark)
     owner_acted_ns: int | None = None

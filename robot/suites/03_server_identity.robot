@@ -51,7 +51,7 @@ Clock Set Back Does Not Revive A Certificate The Device Has Outlived
     Power On
     Device Should Publish    offchip/feed
     Use A Stale Server Certificate    expired    clock_back_days=14
-    Device Should Fail Every Attempt    ^clock: refused 2026-05-18\\S+ source=sntp floor=2026-06-01
+    Device Should Fail Every Attempt    ^clock: refused \\S+ source=sntp floor=\\S+
     Rogue Should Have Got Nothing    calls=0
     Verdict Should Be    held    the clock does not go back behind what a server proved
 
@@ -60,7 +60,7 @@ Clock Set Back Revives An Old Certificate On A Device That Has Never Connected
     [Tags]    A18
     Given A Device
     Use A Stale Server Certificate    expired    clock_back_days=14
-    Console Should Show    ^clock: 2026-05-18\\S+ source=sntp
+    Console Should Show    ^clock: \\S+ source=sntp
     Console Should Show    ^mqtt: published
     Rogue Should Have Received Device Data
     Broker Should Never Have Connected    thing-1
