@@ -81,6 +81,12 @@ CA Planted In The EEPROM Is Not Believed With Internal Credentials
     Replace The Trust Anchor    eeprom
     Rogue Is Refused    nothing on a medium decides whom the device trusts
 
+CA Planted On An SD Card Is Not Believed With Credentials In The EEPROM
+    [Tags]    A04
+    Given A Device    scheme=plain    medium=eeprom
+    Replace The Trust Anchor    sd
+    Rogue Is Refused    the device asks no medium but its own
+
 CA Replaced On The Bus Is Noticed When The Checksum Is Left Wrong
     [Tags]    A10
     Given A Device    scheme=plain    medium=sd
