@@ -131,6 +131,13 @@ def test_waits_grow_and_a_long_connection_shortens_them_again(program: Path) -> 
     assert [int(word) for word in re.findall(r"retry_ms=(\d+)", " ".join(life.console))] == [1000, 2000, 1000]
 
 
+def test_connections_that_end_at_once_do_not_shorten_the_wait(program: Path) -> None:
+    life = live(program, 60_000, mqtt_serve="stream,stream,stream", tls_receive="e:closed,e:closed,e:closed",
+                rng_fill="4294967295,4294967295,4294967295")
+    waits = [int(word) for word in re.findall(r"retry_ms=(\d+)", " ".join(life.console))]
+    assert waits == [1 + 0xFFFFFFFF % ceiling for ceiling in (1000, 2000, 4000)]
+
+
 def test_a_failing_generator_waits_long_and_is_tested_again(program: Path) -> None:
     life = live(program, 3000, credentials_load="fail", rng_fill="fail")
     assert f"> state: waiting reason=storage retry_ms={1 + 0xFFFFFFFF % 1000}" in life.calls

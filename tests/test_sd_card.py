@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fakes import FakeMachine
 from offchip.engines import protocol
 from offchip.engines.embedded.peripherals.crc import crc7, crc16
-from offchip.engines.embedded.peripherals.sd_card import SdCardSpi
+from offchip.engines.embedded.peripherals.sd_card import R1_CRC_ERROR, SdCardSpi
 from offchip.engines.embedded.peripherals.spi import (
     CR1,
     CR1_DFF,
@@ -75,11 +75,11 @@ class Host:
             remainder ^= polynomial if top ^ int(bit) else 0
         return remainder
 
-    def command(self, index: int, argument: int = 0) -> int:
-        """Select, send, return R1; CS stays low."""
+    def command(self, index: int, argument: int = 0, damage: int = 0) -> int:
+        """Select, send, return R1; CS stays low. ``damage``: bits of the CRC7's byte that flip on the way."""
         self.tap.on_gpio(0, False)
         frame = bytes([0x40 | index]) + argument.to_bytes(4, "big")
-        for value in frame + bytes([self.crc(frame, 0x09, 7) << 1 | 1]):
+        for value in frame + bytes([(self.crc(frame, 0x09, 7) << 1 | 1) ^ damage]):
             self.byte(value)
         return next((r for r in (self.byte() for _ in range(9)) if not r & 0x80), 0xFF)
 
@@ -230,6 +230,16 @@ def test_replaced_read_passes_the_crc_and_leaves_evidence() -> None:
     assert host.tap.fired() == []
     host.tap.replace_on_read(7, 3, b"\xBA\xD1", fix_crc=False)
     assert host.read(7) == (changed, False)
+
+
+@pytest.mark.parametrize("damage", [0x02, 0x80, 0x54])
+def test_a_command_whose_checksum_is_wrong_is_not_carried_out(damage: int) -> None:
+    host = Host().start()
+    assert host.command(16, 1024, damage) == R1_CRC_ERROR  # not 0x40, a parameter error
+    host.deselect()
+    assert host.command(17, 7 * 512, damage) == R1_CRC_ERROR and host.token() == 0xFF
+    host.deselect()
+    assert host.simple(59, 0) == 0 and host.command(17, 7 * 512, damage) == 0  # 7.2.2: the host has a choice
 
 
 def test_a_rule_that_changes_nothing_leaves_no_evidence() -> None:
