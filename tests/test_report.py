@@ -66,6 +66,8 @@ def test_the_page_and_the_table_say_the_same(told: Path) -> None:
         chip = re.search(rf'<a class="chip ([a-z-]+)" href="#claim-{number}" title="{name}">([a-z ]+)</a>', page)
         if attack and status != "not run" or name == "Skipped":
             assert chip and chip[2] == verdict and chip[1] == chip[2].replace(" ", "-"), name
+            row = page[:chip.start()].rpartition('<th scope="row">')[2]
+            assert row.startswith(f"{attack} "), "in the row of its own attack"
     assert "4 of 8 claims proven, **1 refuted**, 3 not run" in (told / "summary.md").read_text()
     assert all(word in page for word in ("A01", "A02", "A09", "place of Held", "so it is", "616263"))
 

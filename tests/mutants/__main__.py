@@ -40,7 +40,7 @@ def main() -> int:
         return 2
     if options.list:
         for each in mutants:
-            print(f"{each.id:24} {each.what}")
+            print(f"{each.id:{max(len(mutant.id) for mutant in mutants)}}  {each.what}")
         return 0
     folder = Path(tempfile.mkdtemp(prefix="offchip-mutants-"))
     try:
