@@ -30,8 +30,9 @@ def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
                for path in sorted((FIRMWARE / "src" / part).glob("*.c"))]
     command = ["arm-none-eabi-gcc", "-std=c11", "-O2", "-g", "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft",
                "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra", "-Werror", f"-I{FIRMWARE / 'src'}",
-               f"-I{FIRMWARE}", "-isystem", ROOT / ".cache/mbedtls-3.6.6/include", "-DMBEDTLS_CONFIG_FILE=<mbedtls_config.h>",
-               ROOT / "tests/firmware_drivers/probe.c", *sources, "-nostartfiles", f"-L{FIRMWARE}",
+               f"-I{FIRMWARE}", "-isystem", ROOT / ".cache/mbedtls-3.6.6/include",
+               "-DMBEDTLS_CONFIG_FILE=<mbedtls_config.h>", ROOT / "tests/firmware_drivers/probe.c", *sources,
+               "-nostartfiles", f"-L{FIRMWARE}",
                f"-T{FIRMWARE / 'link.ld'}", "--specs=nano.specs", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments",
                "-o", program]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300)
