@@ -7,6 +7,7 @@ import argparse
 import fnmatch
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
@@ -18,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tests.mutants.corpus import CORPUS, CorpusError, Mutant, apply, check, judges_of, load, restore
-from tests.mutants.judge import ROOT, Tree, claims, is_test
+from tests.mutants.judge import ROOT, Tree, claims, end_all, is_test
 
 
 def main() -> int:
@@ -42,6 +43,7 @@ def main() -> int:
         for each in mutants:
             print(f"{each.id:{max(len(mutant.id) for mutant in mutants)}}  {each.what}")
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="offchip-mutants-"))
     try:
         return _campaign([_asked_everything(each) for each in mutants] if options.discover else mutants, folder,
@@ -49,6 +51,9 @@ def main() -> int:
     except CorpusError as error:
         print(f"error: {error}.", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing is left running", file=sys.stderr)
+        return 130
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -70,24 +75,33 @@ def _campaign(mutants: list[Mutant], folder: Path, jobs: int, console: Console) 
     for number in range(max(1, min(jobs, len(mutants)))):
         trees.put(Tree(folder / str(number)))
     console.print(f"{len(mutants)} variants; first everything they name, unchanged")
+    with ThreadPoolExecutor(trees.qsize()) as pool:
+        try:
+            return _judge_all(mutants, trees, pool, console)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_all()
+            raise
+
+
+def _judge_all(mutants: list[Mutant], trees: Queue[Tree], pool: Executor, console: Console) -> int:
     failed: list[str] = []
     unjudged: list[str] = []
-    with ThreadPoolExecutor(trees.qsize()) as pool:
-        _need_green(judges_of(mutants), trees, pool)
-        running = {pool.submit(_judge, mutant, trees): mutant for mutant in mutants}
-        for number, done in enumerate(as_completed(running), 1):
-            mutant = running[done]
-            try:
-                missed = done.result()
-            except CorpusError as error:
-                unjudged.append(mutant.id)
-                console.print(f"[{number}/{len(mutants)}] [yellow]{mutant.id}[/]: {escape(str(error))}")
-                continue
-            mark = "[red]unnoticed[/]" if missed else "[green]as expected[/]"
-            console.print(f"[{number}/{len(mutants)}] {mutant.id} {mark}: {escape(mutant.what)}")
-            for judge, word in missed.items():
-                console.print(f"      {escape(judge)}: {escape(word)}")
-            failed += [mutant.id] if missed else []
+    _need_green(judges_of(mutants), trees, pool)
+    running = {pool.submit(_judge, mutant, trees): mutant for mutant in mutants}
+    for number, done in enumerate(as_completed(running), 1):
+        mutant = running[done]
+        try:
+            missed = done.result()
+        except CorpusError as error:
+            unjudged.append(mutant.id)
+            console.print(f"[{number}/{len(mutants)}] [yellow]{mutant.id}[/]: {escape(str(error))}")
+            continue
+        mark = "[red]unnoticed[/]" if missed else "[green]as expected[/]"
+        console.print(f"[{number}/{len(mutants)}] {mutant.id} {mark}: {escape(mutant.what)}")
+        for judge, word in missed.items():
+            console.print(f"      {escape(judge)}: {escape(word)}")
+        failed += [mutant.id] if missed else []
     wanted = sum(bool(each.red) for each in mutants)
     red = sum(bool(each.red) and each.id not in failed + unjudged for each in mutants)
     variants = len(mutants) - wanted

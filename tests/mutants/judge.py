@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +21,11 @@ from tests.mutants.corpus import CorpusError
 ROOT = Path(__file__).resolve().parents[2]
 #: host seconds; ends what hangs, decides nothing else
 LIMIT_S = 900
+#: host seconds a judge has to end by itself once it is told to
+_GRACE_S = 10
+#: what runs at this moment, each with a process group of its own
+_RUNNING: set[subprocess.Popen[str]] = set()
+_STOPPED = threading.Event()
 
 
 class Tree:
@@ -104,15 +110,39 @@ class Tree:
         return {test: found.get(test, "there is no such test") for test in tests}
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        if _STOPPED.is_set():
+            raise CorpusError("interrupted")
         with subprocess.Popen(command, cwd=self.folder, env=self._environment, text=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+            _RUNNING.add(process)
             try:
                 output, errors = process.communicate(timeout=LIMIT_S)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)  # with everything it has started
+                _kill(process)
                 process.communicate()
                 return subprocess.CompletedProcess(command, 1, "", f"ended after {LIMIT_S} s")
+            finally:
+                _RUNNING.discard(process)
         return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+def end_all() -> None:
+    """Kill every judge that runs, and let none begin."""
+    _STOPPED.set()
+    for process in tuple(_RUNNING):
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGTERM)  # a run of claims ends its suites
+        process.wait(_GRACE_S)
+    except (ProcessLookupError, subprocess.TimeoutExpired):
+        pass
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
 def is_test(judge: str) -> bool:
