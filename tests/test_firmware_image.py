@@ -14,7 +14,7 @@ from offchip.board.board import Board
 from offchip.paths import FIRMWARE
 from offchip.pki import Identity
 from offchip.scene import Defence, Device, Scene
-from offchip.vault import EEPROM, INTERNAL, NONE, PLAIN, SD
+from offchip.vault import EEPROM, INTERNAL, NONE, PLAIN, SCHEMES, SD
 
 WINDOW = 8
 
@@ -46,6 +46,19 @@ def protected(board: Board) -> bool:
 
 
 def test_memory_holds_the_key_only_while_it_is_used_and_only_as_numbers(device: Device) -> None:
+    look_into_memory(device)
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEMES if name not in (INTERNAL.name, PLAIN.name)])
+def test_so_it_is_with_every_scheme(name: str) -> None:
+    scene = Scene()
+    try:
+        look_into_memory(scene.build("thing-1", Defence(SCHEMES[name], EEPROM), elf=FIRMWARE))
+    finally:
+        scene.close()
+
+
+def look_into_memory(device: Device) -> None:
     board, identity = device.board, device.identity
     board.power_on()
     board.console.wait_for("^credentials: ok", 10)
