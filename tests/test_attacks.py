@@ -141,8 +141,10 @@ def test_a_rogue_anchor_is_planted_on_both_media_full_or_blank(kind: vault.Mediu
     exploiter = reach(Board(FakeEngine()) if blank else plain_board(kind))
     anchor = ROGUE.root.certificate_der
     evidence = ReplaceTrustAnchor(kind)._plant(exploiter, anchor)
-    entries = vault.PLAIN.read(kind, exploiter.medium(kind))
-    assert [value for tag, value in entries if tag == Tag.TRUST_ANCHOR] == [anchor] and evidence.changed
+    assert evidence.changed
+    if kind is vault.EEPROM or not blank:  # a blank card gets the one file, which is looked at below
+        entries = vault.PLAIN.read(kind, exploiter.medium(kind))
+        assert [value for tag, value in entries if tag == Tag.TRUST_ANCHOR] == [anchor]
     if not blank:
         assert (Tag.DEVICE_PRIVATE_KEY, CREDENTIALS.private_key) in entries
     if kind is vault.SD:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.host_library import build_host_library
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = [*sorted((ROOT / "firmware/src/storage").glob("*.c")), *sorted((ROOT / "firmware/src/vault").glob("*.c")),
            ROOT / "firmware/src/board/format.c"]
@@ -36,7 +38,7 @@ def call(*words: object) -> str:
 @pytest.fixture(scope="session")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("harness") / "harness"
-    subprocess.run(["make", "-s", "-j2", "-C", FIRMWARE, "host-mbedtls"], check=True, timeout=600)
+    build_host_library()
     call("gcc", "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined",
          "-fno-sanitize-recover=all", f"-I{FIRMWARE / 'src'}", f"-I{FIRMWARE}",
          "-isystem", MBEDTLS, "-DMBEDTLS_CONFIG_FILE=<mbedtls_config.h>",

@@ -19,6 +19,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from offchip.pki import Authority, Identity
 from offchip.pki.authority import EXPIRED, NOT_YET_VALID
+from tests.host_library import build_host_library
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "firmware"
@@ -40,7 +41,7 @@ CLOSE = ctypes.CFUNCTYPE(None)
 
 @pytest.fixture(scope="session")
 def library_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    subprocess.run(["make", "-s", "-j2", "-C", FIRMWARE, "host-mbedtls"], check=True, timeout=600)
+    build_host_library()
     path = tmp_path_factory.mktemp("tls") / "tls.so"
     done = subprocess.run(
         ["gcc", "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-Bsymbolic",

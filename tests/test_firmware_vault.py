@@ -20,6 +20,7 @@ from offchip.board.factory import Provisioning, data_image, medium_image
 from offchip.vault.chunk import Chunk
 from offchip.vault.counters import SIZE, Counters
 from offchip.vault.vaulted import Vaulted
+from tests.host_library import build_host_library
 from tests.test_factory import CREDENTIALS, PROVISIONING
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None or not MBEDTLS.is_di
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    subprocess.run(["make", "-s", "-j2", "-C", FIRMWARE, "host-mbedtls"], check=True, timeout=600)
+    build_host_library()
     path = tmp_path_factory.mktemp("vault") / "vault"
     sources = [*sorted((FIRMWARE / "src/storage").glob("*.c")), *sorted((FIRMWARE / "src/vault").glob("*.c")),
                FIRMWARE / "src/board/format.c"]

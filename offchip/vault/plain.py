@@ -76,7 +76,6 @@ class Plain(Scheme):
         for path, content in files(entries).items():
             fat.write_file(storage, path, content)
 
-
     def _files(self) -> list[tuple[str, tuple[Tag, str]]]:
         kept = {CREDENTIAL_TAGS[chunk] for chunk in CREDENTIAL_CHUNKS - self.on_chip}
         return [(path, held) for path, held in FILES.items() if held[0] in kept]
