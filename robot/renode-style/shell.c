@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A shell on USART1 for lab_board.robot: interrupt-driven, 115200 baud from the 16 MHz HSI, a SysTick every 10 ms.
  * It fits into flash sector 0 and has no initialised data.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the exception model of a Cortex-M4F promises (ARMv7-M ARM B1.5), one fact a line; the expected values are the
    architecture's, written in expected.txt by hand. */
 #include "probe.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A small kernel in the manner of the common ones for Cortex-M4F: SVC starts the first thread, SysTick pends PendSV,
  * PendSV (lowest priority) switches stacks and, for a thread that used the FPU, s16-s31; lazy stacking is on. Nested

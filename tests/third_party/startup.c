@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Start-up in the manner of a vendor's package: vector table, data, CCM, bss, FPU, main. */
 #include <stdint.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The registers these programs use, RM0090. */
 #include <stdint.h>
 

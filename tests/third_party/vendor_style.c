@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A polling program as a vendor's examples are written: clock tree with time-outs, a millisecond tick, USART1 console,
  * SD card on SPI1 (chip select PA4), EEPROM on I2C1. It knows nothing of the lab.
