@@ -18,6 +18,11 @@ from offchip.platform.resc import Monitor, MonitorExit
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def typed(path: Path) -> str:
+    """As it is typed in a monitor, where a space ends a path."""
+    return str(path).replace(" ", "\\ ")
+
+
 class Recorder:
     """A backend that writes down what it is asked for."""
 
@@ -552,7 +557,7 @@ def test_a_wrong_description_in_a_script_is_named_by_the_line_of_the_script(benc
 
 
 def test_the_lab_board_through_its_script(bench: Bench) -> None:
-    bench.run(f'$name="lab"; include @{ROOT / "platforms" / "board.resc"}')
+    bench.run(f'$name="lab"; include @{typed(ROOT / "platforms/board.resc")}')
     assert bench.run("mach") == ["lab"]
     assert "sysbus.spi1.tap.sdcard" in bench.backend.peripherals()
     for macro in ("powercut", "powerup", "lid_closed", "lid_open", "eject", "insert", "tamper"):
@@ -568,7 +573,8 @@ FLASH_WORDS = range(0, 0x100000, 0x1000)
 
 
 def test_no_word_of_flash_changes_while_the_supply_is_cut(bench: Bench) -> None:
-    bench.run(f'$bin=@{FIRMWARE}; include @{ROOT / "platforms/board.resc"}; runMacro $lid_closed; runMacro $flashit')
+    bench.run(f'$bin=@{typed(FIRMWARE)}; include @{typed(ROOT / "platforms/board.resc")}; runMacro $lid_closed; '
+              "runMacro $flashit")
     bench.run('showAnalyzer usart1; emulation RunFor "0.02"')
     assert any("boot:" in line for line in bench.output)
     before = [bench.backend.read_bus(0x08000000 + offset, 4) for offset in FLASH_WORDS]
@@ -587,10 +593,11 @@ def test_no_word_of_flash_changes_while_the_supply_is_cut(bench: Bench) -> None:
 
 
 def test_a_blank_board_boots_and_says_what_it_lacks(bench: Bench) -> None:
-    bench.run(f'$bin=@{FIRMWARE}; $console=0; $modem=0; include @{ROOT / "platforms/blank.resc"}')
+    bench.run(f'$bin=@{typed(FIRMWARE)}; $console=0; $modem=0; include @{typed(ROOT / "platforms/blank.resc")}')
     bench.run('emulation RunFor "0.1"')
     assert any("config: error missing" in line for line in bench.output)
-    bench.run(f'$bin=@{FIRMWARE}; include @{ROOT / "platforms/blank.resc"}')  # again, over the running one
+    # again, over the running one
+    bench.run(f'$bin=@{typed(FIRMWARE)}; include @{typed(ROOT / "platforms/blank.resc")}')
     assert bench.run("mach") == ["offchip"]
 
 

@@ -157,7 +157,8 @@ def on_a_small_disk(folder: Path, size: str, script: str) -> subprocess.Complete
 
 
 def test_a_small_disk_is_refused_before_the_run(tmp_path: Path) -> None:
-    done = on_a_small_disk(tmp_path, "1m", f"echo mine > mine; {sys.executable} -m offchip run --results here; echo $?")
+    done = on_a_small_disk(tmp_path, "1m",
+                           f"echo mine > mine; '{sys.executable}' -m offchip run --results here; echo $?")
     assert done.stdout.split() == ["2", "end", "mine"]
     assert "free" in done.stderr and "Traceback" not in done.stderr
 
@@ -169,7 +170,7 @@ def test_a_disk_that_fills_up_during_the_run_is_one_sentence_and_leaves_the_old_
     disk.mkdir()
     old = "from offchip.runner.results import ResultsFolder as R; from pathlib import Path\n" \
           "with R(Path('results'), False) as r: (r.fresh / 'index.html').write_text('old'); r.publish()"
-    done = on_a_small_disk(disk, "80m", f"{sys.executable} -c \"{old}\"; {sys.executable} -m offchip run --suites "
+    done = on_a_small_disk(disk, "80m", f"'{sys.executable}' -c \"{old}\"; '{sys.executable}' -m offchip run --suites "
                                         f"'{folder}' --results results; echo $?; cat results/index.html; echo")
     assert done.stdout.split() == ["2", "old", "end", "results"], done.stdout + done.stderr
     assert "disk is full" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr

@@ -45,7 +45,7 @@ def test_a_second_session_has_images_of_its_own_and_a_signal_leaves_nothing_behi
     for session in sessions:
         assert session.stderr is not None
         said = [session.stderr.readline() for _ in range(3)]  # console, broker, prompt
-        folders.add(re.search(r"--cafile (\S+)/ca\.pem", said[1])[1])
+        folders.add(re.search(r"--cafile (.+?)/ca\.pem", said[1])[1])
         processes += [psutil.Process(session.pid), *psutil.Process(session.pid).children(recursive=True)]
     assert len(folders) == 2 and len(processes) == 4
     for session in sessions:
@@ -72,4 +72,5 @@ def test_renodes_monitor_is_started_by_a_command(tmp_path: Path) -> None:
     assert program == str(build / "Renode.dll") and options == ["--disable-xwt", "--console", "-e"]
     console = re.search(r"console: 127\.0\.0\.1:(\d+)", done.stderr)
     assert console and f"$console={console[1]}; " in commands
-    assert commands.startswith("$bin=@/") and commands.endswith("; include @" + str(ROOT / "platforms/offchip.resc"))
+    script = str(ROOT / "platforms/offchip.resc").replace(" ", "\\ ")
+    assert commands.startswith("$bin=@/") and commands.endswith(f"; include @{script}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,15 +44,20 @@ def lab(
         _look_at(live, stop, seconds, OBSERVER)
 
 
+def _quoted(path: Path) -> str:
+    """As a shell takes it, so that the printed line works in a folder with a space."""
+    return shlex.quote(str(path))
+
+
 def _look_at(live: LiveLab, stop: Interrupt, seconds: float | None, observer: str) -> None:
     files, address = live.files, f"{live.listener.host}:{live.listener.port}"
     # tools read the address off the first line
     console.print(f"broker on {address} with the rules of {live.scene.broker.profile.name}; watch it with:",
                   soft_wrap=True)
-    console.print(f"  mosquitto_sub -h localhost -p {live.listener.port} --cafile {files.ca} "
-                  f"--cert {files.observer_certificate} --key {files.observer_key} -i {observer} -t 'offchip/#' -v",
+    console.print(f"  mosquitto_sub -h localhost -p {live.listener.port} --cafile {_quoted(files.ca)} "
+                  f"--cert {_quoted(files.observer_certificate)} --key {_quoted(files.observer_key)} -i {observer} -t 'offchip/#' -v",
                   soft_wrap=True)
-    console.print(f"  openssl s_client -connect {address} -servername iot.offchip.test -CAfile {files.ca}",
+    console.print(f"  openssl s_client -connect {address} -servername iot.offchip.test -CAfile {_quoted(files.ca)}",
                   soft_wrap=True)
     try:
         live.run(seconds, print, stop)

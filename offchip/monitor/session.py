@@ -10,6 +10,7 @@ import fcntl
 import itertools
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -145,8 +146,9 @@ def _world(ports: Ports, folder: Path, options: Sequence[str], say: Callable[[st
             if ready is None:
                 said = " ".join((first + world.stderr.read()).split())
                 raise OffchipError(said or "the world around the board ended without a word")
-            say(f"broker: mosquitto_sub -h localhost -p {ready['port']} --cafile {folder}/ca.pem "
-                f"--cert {folder}/observer.crt --key {folder}/observer.key -i observer -t 'offchip/#' -v")
+            place = shlex.quote(str(folder))
+            say(f"broker: mosquitto_sub -h localhost -p {ready['port']} --cafile {place}/ca.pem "
+                f"--cert {place}/observer.crt --key {place}/observer.key -i observer -t 'offchip/#' -v")
             # what it says later would fill the pipe one day
             threading.Thread(target=world.stderr.read, name="world", daemon=True).start()
             yield
