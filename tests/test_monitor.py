@@ -162,7 +162,7 @@ def test_the_board_script_unchanged(session: Session, tmp_path: Path) -> None:
     board |= {"sysbus.nvm": "", "sysbus.rng": "", "sysbus.flash": "", "sysbus.i2c1": "", "sysbus.i2c1.eeprom": "",
               "sysbus.sram": "", "sysbus.ccm": "", "sysbus.gpioc.hall": "", "sysbus.usart2": ""}
     script = ROOT / "platforms" / "board.resc"
-    session.monitor.execute(f"$bin=@fw.elf; $sd=@card.img; include @{script}")
+    session.monitor.execute(f"$bin=@fw.elf; $sd=@card.img; include @{typed(script)}")
     assert session.backend.names == ["offchip"]
     assert session.calls == [
         ("platform", script.parent / "offchip-board.repl"), ("sysbus.spi1.tap.sdcard", "UseImage", card),

@@ -59,7 +59,8 @@ def run_robot(suite: Path, out: Path, shell: Path, engine: str = "embedded") -> 
     done = subprocess.run(
         [sys.executable, "-m", "robot", "--pythonpath", ROOT, "--pythonpath", ROOT / "robot", "--outputdir", out,
          "--log", "NONE", "--report", "NONE", "--variable", f"ENGINE:{engine}", "--variable", f"SHELL:{shell}",
-         "--variable", "FIRMWARE:" + str(FIRMWARE).replace(" ", "\\ "), suite], capture_output=True, text=True, timeout=120)
+         "--variable", "FIRMWARE:" + str(FIRMWARE).replace(" ", "\\ "), suite],
+        capture_output=True, text=True, timeout=120)
     assert not done.stderr and done.returncode < 250, done.stderr
     return {test.name: test for test in ExecutionResult(out / "output.xml").suite.all_tests}
 

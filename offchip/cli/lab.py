@@ -55,7 +55,8 @@ def _look_at(live: LiveLab, stop: Interrupt, seconds: float | None, observer: st
     console.print(f"broker on {address} with the rules of {live.scene.broker.profile.name}; watch it with:",
                   soft_wrap=True)
     console.print(f"  mosquitto_sub -h localhost -p {live.listener.port} --cafile {_quoted(files.ca)} "
-                  f"--cert {_quoted(files.observer_certificate)} --key {_quoted(files.observer_key)} -i {observer} -t 'offchip/#' -v",
+                  f"--cert {_quoted(files.observer_certificate)} --key {_quoted(files.observer_key)} -i {observer} "
+                  "-t 'offchip/#' -v",
                   soft_wrap=True)
     console.print(f"  openssl s_client -connect {address} -servername iot.offchip.test -CAfile {_quoted(files.ca)}",
                   soft_wrap=True)

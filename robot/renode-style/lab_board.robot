@@ -16,7 +16,7 @@ Test Teardown     Test Teardown
 
 *** Variables ***
 ${BOARD}          ${CURDIR}/../../platforms/board.resc
-${REPL}           ${{$CURDIR.replace(" ", "\\ ")}}/../../platforms/offchip-board.repl
+${REPL}           ${{'${CURDIR}'.replace(' ', '\\ ')}}/../../platforms/offchip-board.repl
 ${CONSOLE}        sysbus.usart1
 
 
