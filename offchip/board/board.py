@@ -64,6 +64,8 @@ class Board:
         self.clock = clock or LabClock()
         self.modem = Modem(self.internet, self.clock) if with_modem else None
         self.console = Console(self.run_until, lambda data: engine.feed_uart(_CONSOLE_UART, data))
+        #: every byte that ever crossed the modem's line, from the chip and to it
+        self.said_to_modem, self.said_by_modem = bytearray(), bytearray()
         self.powered = False
         self.resets = 0
         self.on_slice: list[Callable[[int], int | None]] = []
@@ -211,6 +213,7 @@ class Board:
                 self.console.feed(byte.value, byte.time_ns)
             elif byte.uart == _MODEM_UART:
                 to_modem.append(byte.value)
+        self.said_to_modem += to_modem
         quiet_until_ns = NEVER_NS
         for listener in self.on_slice:
             quiet_until_ns = min(quiet_until_ns, listener(now_ns) or 0)
@@ -234,6 +237,7 @@ class Board:
         if count:
             self._line_free_ns = line_free_ns
             self.engine.feed_uart(_MODEM_UART, bytes(self._to_chip[:count]))
+            self.said_by_modem += self._to_chip[:count]
             del self._to_chip[:count]
 
     def _wait_for_host(self, duration_ns: int) -> None:

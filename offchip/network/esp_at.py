@@ -59,6 +59,8 @@ class Modem:
         self.network_up = True
         self.sntp_answers = True
         self.stream: Stream | None = None
+        #: every byte the MCU ever handed over for the network
+        self.payloads = bytearray()
         self._powered = False
         self._order = count()
         self._commands: dict[str, Callable[[str, list[str], int], None]] = {
@@ -176,6 +178,7 @@ class Modem:
 
     def _send_payload(self, now_ns: int) -> None:
         data = bytes(self._payload)
+        self.payloads += data
         self._payload.clear()
         self._say(b"\r\nRecv %d bytes\r\n" % len(data), now_ns)
         try:

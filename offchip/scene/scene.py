@@ -8,6 +8,7 @@ tests. Everything random follows from the scene's seed: two scenes of one seed a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from offchip import chip_map
 from offchip.board.board import Board
 from offchip.board.create import create_board
 from offchip.board.factory import Provisioning, provision
@@ -25,6 +27,7 @@ from offchip.broker.profile import DEFAULT_PROFILE, Profile
 from offchip.broker.registry import Registry, Status
 from offchip.broker.server import Broker
 from offchip.broker.world import HOST, NARROW, PORT, build_world
+from offchip.errors import VaultError
 from offchip.network.clock import DEFAULT_START, NEVER_NS, LabClock
 from offchip.network.internet import Internet
 from offchip.pki import AWS_VALIDITY, NOT_YET_VALID, Authority, Identity
@@ -34,6 +37,8 @@ from offchip.scene.secrets import Secret
 from offchip.scene.seeds import derive
 from offchip.scene.witness import DebugWitness
 from offchip.vault import Credentials
+from offchip.vault.counters import SIZE as VAULT_SIZE
+from offchip.vault.counters import Counters
 
 DEFAULT_SEED = 1
 THING, OTHER_THING = "thing-1", "thing-2"
@@ -55,6 +60,15 @@ class Device:
     provisioning: Provisioning
     board: Board
     debug_port: DebugWitness
+
+    def secrets(self) -> set[bytes]:
+        """The device secret the factory injected, and the one in the chip now (looked at through the back door)."""
+        injected = self.provisioning.chip(b"")
+        found = set() if injected is None else {injected.secret}
+        first = chip_map.sector(chip_map.VAULT_SECTORS[0]).start
+        with suppress(VaultError):  # none is there
+            found.add(Counters.parse(self.board.engine.read_memory(first, VAULT_SIZE)).secret)
+        return found
 
 
 class Scene:
@@ -152,10 +166,11 @@ class Scene:
         raise ValueError(f"there is no server certificate '{kind}'")
 
     def secrets(self) -> list[Secret]:
-        """What no console may show and no attacker may get: keys of devices and CA, passphrases."""
+        """What no console may show and no attacker may get: keys of devices and CA, device secrets, passphrases."""
         found = [Secret.of_key("the owner's CA key", self.authority.root)]
         for device in self.devices:
             found.append(Secret.of_key(f"the private key of {device.thing}", device.identity))
+            found += [Secret.of_bytes(f"the device secret of {device.thing}", each) for each in device.secrets()]
             found.append(Secret.of_text(f"the Wi-Fi passphrase of {device.thing}",
                                         device.provisioning.wifi_passphrase))
         return found

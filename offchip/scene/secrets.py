@@ -52,6 +52,11 @@ class Secret:
             raise ValueError(f"{name}: {len(text.encode())} bytes cannot be told from chance; take {_WINDOW} or more")
         return cls(name, (text.encode(),))
 
+    @classmethod
+    def of_bytes(cls, name: str, value: bytes) -> Secret:
+        """A symmetric key, in both byte orders."""
+        return cls(name, (value, value[::-1]))
+
     def form_in(self, data: bytes) -> str:
         """In which form any eight consecutive bytes of it occur in ``data``; '' when they do not."""
         if not data.strip(data[:1]):

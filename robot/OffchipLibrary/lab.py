@@ -12,6 +12,7 @@ from pathlib import Path
 from offchip.attacks.base import Attack
 from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.reach import Reach
+from offchip.attacks.rogue import RogueBroker
 from offchip.board.board import Board
 from offchip.board.media import Eeprom, SdCard
 from offchip.broker.events import ConnectionOpened, Disconnected, Event, PublishForbidden, SubscribeForbidden
@@ -83,6 +84,11 @@ class Lab:
         if self._reach is None:
             self._reach = Reach.into(self.scene, self.device)
         return self._reach
+
+    @property
+    def rogue(self) -> RogueBroker | None:
+        """The exploiter's server, once it stands."""
+        return self._reach.rogue if self._reach else None
 
     @property
     def board(self) -> Board:

@@ -1,16 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where secrets must not be: on no console, and on no bus or medium where the scheme forbids it."""
+"""Where secrets must not be: on no console or modem's line, at no server, on no bus or medium the scheme forbids."""
 
 from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import fields
 
 from robot.api.deco import keyword
 from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 
 from offchip.attacks.wire import rebuild
+from offchip.broker.events import Event
 from offchip.scene.secrets import find
 from offchip.vault import EEPROM, SD
 from OffchipLibrary.device_oracle import DeviceOracleKeywords
 from OffchipLibrary.lab import Lab
+
+#: a quoted text of ESP-AT has a backslash before these
+_QUOTED, _ESCAPED = re.compile(r'([",\\])'), r"\\\1"
 
 
 class SecretOracleKeywords:
@@ -21,20 +30,47 @@ class SecretOracleKeywords:
 
     @keyword(tags=("oracle",))
     def console_should_have_shown_no_secret(self) -> None:
-        """No private key and no passphrase came out of the console: not raw, in hexadecimal, in base64, nor a part."""
+        """No private key, device secret or passphrase came out of the console: raw, in hexadecimal, base64, or a part.
+        """
         for device in self.lab.scene.devices:
-            found = find(self.lab.scene.secrets(), bytes(device.board.console.raw))
-            if found:
-                raise AssertionError(f"the console of {device.thing} showed {', '.join(found)}")
+            self._search(bytes(device.board.console.raw), f"the console of {device.thing} showed")
         self.lab.saw("no secret on the console")
 
     @keyword(tags=("oracle",))
+    def modem_line_should_have_carried_no_secret(self) -> None:
+        """No private key, device secret or passphrase crossed the line between chip and modem, either way.
+
+        One exception, by the byte: in the command that joins the device's own network, ``AT+CWJAP="ssid","passphrase"``
+        at the start of a line, the passphrase may stand in its place. In what is sent into the network it may not.
+        """
+        for device in self.lab.scene.devices:
+            board, given = device.board, device.provisioning
+            for line in (board.said_to_modem, board.said_by_modem):
+                self._search(_without_join(bytes(line), given.wifi_ssid, given.wifi_passphrase),
+                             f"the modem's line of {device.thing} carried")
+            if board.modem is not None:
+                self._search(bytes(board.modem.payloads), f"into the network {device.thing} sent")
+        self.lab.saw("no secret on the modem's line, but the passphrase where the network is joined")
+
+    @keyword(tags=("oracle",))
+    def servers_should_have_been_told_no_secret(self) -> None:
+        """Behind TLS, too: no client id, topic or payload at the broker or the attacker's server holds one."""
+        self._search(_told(self.lab.scene.broker.events), "the broker was told")
+        for visit in self.lab.rogue.visits if self.lab.rogue else []:
+            told = [visit.client.encode(), *(part for topic, text in visit.messages for part in (topic.encode(), text))]
+            self._search(b"\0".join(told), "the attacker's server was told")
+        self.lab.saw("no secret told to a server")
+
+    @keyword(tags=("oracle",))
     def secrets_should_be_only_where_the_scheme_puts_them(self) -> None:
-        """No medium, and no bus that was recorded, holds a private key or passphrase in clear against the scheme."""
-        board, defence, secrets = self.lab.board, self.lab.device.defence, self.lab.scene.secrets()
+        """No medium, and no bus that was recorded, holds a secret in clear against the scheme.
+
+        A scheme may put the device's private key on its medium, never a device secret, a passphrase or the CA's key.
+        """
+        board, defence = self.lab.board, self.lab.device.defence
         for kind, tap, bus in ((SD, board.spi_tap, "spi1"), (EEPROM, board.i2c_tap, "i2c1")):
-            if defence.clear_on(kind):
-                continue
+            allowed = f"the private key of {self.lab.device.thing}" if defence.clear_on(kind) else ""
+            secrets = [each for each in self.lab.scene.secrets() if each.name != allowed]
             crossed = [each.data for each in rebuild(tap.drain())]
             seen = [each.received for each in self.lab.record.fired if each.place.startswith(bus)]
             for where, contents in ((f"the {kind.name} bus", [*crossed, *seen]),
@@ -44,12 +80,17 @@ class SecretOracleKeywords:
                     raise AssertionError(f"on {where} lies {found[0]}; {defence.scheme.name} forbids it")
         self.lab.saw("no secret on a medium or bus that may not have it")
 
+    def _search(self, data: bytes, words: str) -> None:
+        found = find(self.lab.scene.secrets(), data)
+        if found:
+            raise AssertionError(f"{words} {', '.join(found)}")
+
     @keyword(tags=("oracle",))
     def the_run_should_be_clean(self) -> None:
         """What is true of every test; the library runs it as each test's teardown.
 
-        No complaint of a model, no secret on a console, none on a bus or medium where the scheme forbids it, every
-        back-off kept, and a verdict where the test is tagged with an attack.
+        No complaint of a model, no secret on a console or a modem's line or told to a server, none on a bus or medium
+        where the scheme forbids it, every back-off kept, and a verdict where the test is tagged with an attack.
         """
         lab = self.lab
         if lab.problem:
@@ -59,9 +100,25 @@ class SecretOracleKeywords:
             device.models_should_have_no_complaints()
             device.device_should_have_kept_its_back_off()
             self.console_should_have_shown_no_secret()
+            self.modem_line_should_have_carried_no_secret()
+            self.servers_should_have_been_told_no_secret()
             self.secrets_should_be_only_where_the_scheme_puts_them()
         if _passed() and lab.record.attack and lab.record.verdict is None:
             raise AssertionError(f"the test is about {lab.record.attack} and has no verdict")
+
+
+def _without_join(line: bytes, ssid: str, passphrase: str) -> bytes:
+    """The line without the passphrase, or what a cut left of it, where the command that joins ``ssid`` has it."""
+    head = f'AT+CWJAP="{_QUOTED.sub(_ESCAPED, ssid)}","'.encode()
+    value = _QUOTED.sub(_ESCAPED, passphrase).encode()
+    first, *rest = re.split(rb"(?:^|(?<=\n))" + re.escape(head), line)
+    return head.join([first, *(part[len(os.path.commonprefix([part, value])):] for part in rest)])
+
+
+def _told(log: Iterable[Event]) -> bytes:
+    values = [getattr(event, field.name) for event in log for field in fields(event)]
+    return b"\0".join(value if isinstance(value, bytes) else value.encode()
+                      for value in values if isinstance(value, bytes | str))
 
 
 def _passed() -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from robot.result import TestSuite as ResultSuite
 from robot.running import TestSuite as RunningSuite
 
+from offchip import chip_map
 from offchip.attacks.client import CloneIdentity, Forgery
 from offchip.attacks.debug import DumpMemory, Lowering, LowerProtection, Memory
 from offchip.attacks.medium import ReadMedium
@@ -23,6 +25,7 @@ from offchip.evidence import Evidence
 from offchip.report.record import Verdict
 from offchip.scene.witness import DebugRequest
 from offchip.vault import EEPROM, PLAIN, SD
+from offchip.vault.counters import Counters
 from OffchipLibrary import OffchipLibrary
 from tests.known_bad.worlds import World, dead, fails
 
@@ -201,6 +204,108 @@ def test_a_console_that_shows_a_secret(world: Make, form: str) -> None:
         bad.secret.console_should_have_shown_no_secret()
 
 
+def leaks(bad: World) -> dict[str, bytes]:
+    """Every secret, in one form each that a firmware may well spell it in."""
+    identity = bad.lab.device.identity
+    scalar = identity.key.private_numbers().private_value.to_bytes(32, "big")  # type: ignore[union-attr]
+    return {
+        "der": identity.key_der, "pem": identity.key_pem, "hex": scalar.hex().upper().encode(),
+        "base64": base64.b64encode(b"ab" + scalar), "scalar": scalar, "half": scalar[7:23],
+        "passphrase": bad.lab.device.provisioning.wifi_passphrase.encode(), "secret": SECRET[::-1],
+        "secret-hex": SECRET.hex().encode(), "ca": bad.lab.scene.authority.root.key_pem}
+
+
+SECRET = hashlib.sha256(b"a device secret").digest()
+
+
+def with_secret(bad: World) -> World:
+    """The device has a secret of its own in the chip, whatever its scheme."""
+    first = chip_map.sector(chip_map.VAULT_SECTORS[0]).start
+    bad.lab.board.engine.program(first, Counters(SECRET).image())
+    return bad
+
+
+JOIN = b'AT+CWJAP="offchip","not-a-secret"\r\n'
+
+
+@fails("Modem Line Should Have Carried No Secret")
+@pytest.mark.parametrize("way", ["said_to_modem", "said_by_modem", "payloads"])
+def test_a_modem_s_line_that_carries_a_secret(world: Make, way: str) -> None:
+    bad = with_secret(world())
+    board = bad.lab.board
+    assert board.modem is not None
+    board.said_to_modem += b"ATE0\r\n" + JOIN
+    board.modem.payloads += bytes(range(256))
+    bad.secret.modem_line_should_have_carried_no_secret()
+    line = board.modem.payloads if way == "payloads" else getattr(board, way)
+    complaint = "into the network thing-1 sent" if way == "payloads" else "line of thing-1 carried"
+    for leak in leaks(bad).values():
+        before = bytes(line)
+        line += b"AT+CIPSNTPCFG=1,0," + leak + b"\r\n"
+        with pytest.raises(AssertionError, match=complaint):
+            bad.secret.modem_line_should_have_carried_no_secret()
+        line[:] = before
+    bad.secret.modem_line_should_have_carried_no_secret()
+
+
+@fails("Modem Line Should Have Carried No Secret")
+def test_only_the_command_that_joins_has_the_passphrase(world: Make) -> None:
+    bad = world()
+    line, modem = bad.lab.board.said_to_modem, bad.lab.board.modem
+    assert modem is not None
+    for clean in (JOIN, b"AT\r\n" + JOIN + JOIN, JOIN[:-5] + b"AT\r\n" + JOIN):  # a reset cut the last one
+        line[:] = clean
+        bad.secret.modem_line_should_have_carried_no_secret()
+    for spilt in (b" " + JOIN, b"AT+" + JOIN, JOIN.replace(b"offchip", b"elsewhere"), JOIN.replace(b'"offchip",', b""),
+                  JOIN.replace(b"not", b"not-a-secretnot"), JOIN.replace(b"CWJAP", b"CWSAP"),
+                  JOIN.replace(b"\r\n", b',"not-a-secret"\r\n')):
+        line[:] = spilt
+        with pytest.raises(AssertionError, match="the Wi-Fi passphrase"):
+            bad.secret.modem_line_should_have_carried_no_secret()
+    line[:] = b""
+    modem.payloads += JOIN  # sent into the network it is told to everybody
+    with pytest.raises(AssertionError, match="the Wi-Fi passphrase"):
+        bad.secret.modem_line_should_have_carried_no_secret()
+
+
+@fails("Servers Should Have Been Told No Secret")
+@pytest.mark.parametrize("where", ["client id", "topic", "payload", "basic ingest", "rogue client", "rogue payload"])
+def test_a_server_that_was_told_a_secret(world: Make, where: str) -> None:
+    bad = with_secret(world())
+    reach, broker = bad.lab.reach, bad.lab.scene.broker
+    rogue = reach.answer_as_server(reach.authority.issue_server([reach.host]))
+    for leak in leaks(bad).values():
+        text = leak.decode() if leak.isascii() else leak.hex()
+        rogue.visits[:] = [Visit(b"hello", None, "thing-1", [("offchip/feed", b"{}")])]
+        broker.events.clear()
+        broker.log(events.PublishAccepted("thing-1", "offchip/feed", b"{}", 0, 0))
+        bad.secret.servers_should_have_been_told_no_secret()
+        if where == "rogue client":
+            rogue.visits.append(Visit(client=text))
+        elif where == "rogue payload":
+            rogue.visits.append(Visit(messages=[("offchip/feed", leak)]))
+        else:
+            broker.log({"client id": events.ConnectRefused(None, "policy", text),
+                        "topic": events.PublishForbidden("thing-1", text, "iot:Publish"),
+                        "payload": events.PublishAccepted("thing-1", "offchip/feed", leak, 0, 0),
+                        "basic ingest": events.RuleInvoked("thing-1", "rule", "$aws/rules/rule", leak)}[where])
+        with pytest.raises(AssertionError, match="the attacker's server was told" if where.startswith("rogue")
+                           else "the broker was told"):
+            bad.secret.servers_should_have_been_told_no_secret()
+
+
+@fails("Secrets Should Be Only Where The Scheme Puts Them")
+def test_a_scheme_in_clear_does_not_allow_other_secrets(world: Make) -> None:
+    bad = with_secret(world(scheme=PLAIN, medium=SD))
+    found = leaks(bad)
+    for form in ("passphrase", "secret", "secret-hex", "ca"):
+        bad.lab.board.sd.write(bad.lab.board.sd.size - 4096, bytes(512))
+        bad.secret.secrets_should_be_only_where_the_scheme_puts_them()
+        bad.lab.board.sd.write(bad.lab.board.sd.size - 4096, found[form])
+        with pytest.raises(AssertionError, match="plain forbids it"):
+            bad.secret.secrets_should_be_only_where_the_scheme_puts_them()
+
+
 @fails("Secrets Should Be Only Where The Scheme Puts Them")
 @pytest.mark.parametrize("kind", [SD, EEPROM])
 @pytest.mark.parametrize("form", ["pem", "der", "reversed"])
@@ -238,6 +343,14 @@ def test_a_run_that_is_not_clean(world: Make, monkeypatch: pytest.MonkeyPatch) -
     bad = world()
     bad.say(bad.lab.device.provisioning.wifi_passphrase)
     with pytest.raises(AssertionError, match="passphrase"):
+        bad.secret.the_run_should_be_clean()
+    bad = world()
+    bad.lab.board.said_to_modem += b"AT+GMR\r\n" + bad.lab.device.identity.key_pem
+    with pytest.raises(AssertionError, match="line of thing-1 carried"):
+        bad.secret.the_run_should_be_clean()
+    bad = world()
+    bad.lab.scene.broker.log(events.PublishAccepted("thing-1", "t", bad.lab.device.identity.key_der, 0, 0))
+    with pytest.raises(AssertionError, match="the broker was told"):
         bad.secret.the_run_should_be_clean()
     bad = world()
     bad.lab.board.eeprom.write(0, bad.lab.device.identity.key_der)
