@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from offchip.attacks.catalogue import ATTACKS
 from offchip.errors import OffchipError
 from offchip.runner.inventory import read_inventory
 from offchip.runner.results import MARKER, ResultsFolder
@@ -183,6 +184,33 @@ def test_the_inventory_is_what_robot_would_run() -> None:
     assert all(suite.recorded for suite in inventory), "each suite imports OffchipLibrary itself"
     (only,) = read_inventory(ROOT / "robot/suites", ["07"], ["*Level 1 Refuses*"])
     assert [claim.name for claim in only.claims] == ["Level 1 Refuses The Flash"]
+
+
+@pytest.mark.parametrize(("include", "exclude", "stems"), [
+    (["CWE-312"], [], {"06_plain"}), (["A09"], [], {"02_storage_faults"}), (["CWE-12*"], [], {"07_debug_port"}),
+    (["CWE-295ANDCWE-345"], ["A17"], {"06_plain"}), ([], ["A*"], {"01_baseline"})])
+def test_claims_are_chosen_by_the_weaknesses_of_their_attacks(include: list[str], exclude: list[str],
+                                                              stems: set[str]) -> None:
+    chosen = read_inventory(ROOT / "robot/suites", include=include, exclude=exclude)
+    assert {suite.stem for suite in chosen} == stems
+    for suite in chosen:
+        for claim in suite.claims:
+            for attack in ATTACKS.keys() & set(claim.tags):
+                assert set(ATTACKS[attack].tags()) <= set(claim.tags)
+    for wrong in ({"include": ["CWE-1"]}, {"exclude": ["CWE-1"]}, {"include": ["A01"], "exclude": ["CWE-312"]}):
+        with pytest.raises(OffchipError, match="no test has a tag|choose nothing"):
+            read_inventory(ROOT / "robot/suites", **wrong)
+
+
+def test_robot_s_own_command_chooses_by_them_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "robot", "--prerunmodifier", "offchip.runner.tags.AttackTags", "--include",
+               "CWE-312", "--dryrun", "--output", tmp_path / "o.xml", "--log", "NONE", "--report", "NONE",
+               "--pythonpath", "robot"]
+    for name, value in {"ENGINE": "embedded", "ELF": "", "RECORDS": "", "SEED": "1"}.items():
+        command += ["--variable", f"{name}:{value}"]
+    done = subprocess.run([*command, "robot/suites"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "3 tests, 3 passed" in done.stdout
 
 
 def test_two_claims_of_one_name_are_refused(tmp_path: Path) -> None:

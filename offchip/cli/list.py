@@ -3,22 +3,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
-from offchip.cli.terminal import console
 from offchip.errors import OffchipError
 
 
-def list_(what: Annotated[str, typer.Argument(help="schemes")] = "schemes") -> None:
-    """Name the ways to keep credentials, one line each: name, media it can use, what it shows."""
+def list_(what: Annotated[str, typer.Argument(help="schemes or claims")] = "schemes") -> None:
+    """Name the ways to keep credentials, or the claims with their tags, one line each."""
+    if what not in _LISTS:
+        raise OffchipError(f"there is no list of '{what}'; there are: {', '.join(_LISTS)}")
+    for line in _LISTS[what]():
+        print(line)
+
+
+def _schemes() -> Iterator[str]:
+    """Name, media it can use, what it shows."""
     from offchip.vault import SCHEMES
 
-    if what != "schemes":
-        raise OffchipError(f"there is no list of '{what}'; there is: schemes")
     width = max(map(len, SCHEMES))
     for scheme in SCHEMES.values():
         media = ", ".join(medium.name for medium in scheme.media)
-        console.print(f"{scheme.name.ljust(width)}  {media.ljust(10)}  {scheme.shows}", markup=False, highlight=False,
-                      soft_wrap=True)
+        yield f"{scheme.name.ljust(width)}  {media.ljust(10)}  {scheme.shows}"
+
+
+def _claims() -> Iterator[str]:
+    """Suite, name, tags."""
+    from offchip.paths import SUITES
+    from offchip.runner.inventory import read_inventory
+
+    for suite in read_inventory(SUITES):
+        for claim in suite.claims:
+            yield f"{suite.stem}: {claim.name}" + (f"  [{', '.join(claim.tags)}]" if claim.tags else "")
+
+
+_LISTS = {"schemes": _schemes, "claims": _claims}

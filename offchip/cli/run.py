@@ -25,6 +25,8 @@ def run(
     suites: Annotated[Path, typer.Option(help="folder of the suites")] = SUITES,
     suite: Annotated[list[str] | None, typer.Option(help="only these suites, e.g. 06_plain")] = None,
     test: Annotated[list[str] | None, typer.Option(help="only the tests of this name (Robot pattern)")] = None,
+    include: Annotated[list[str] | None, typer.Option(help="only tests with this tag, e.g. A01 or CWE-312")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="no tests with this tag")] = None,
     results: Annotated[Path | None, typer.Option(
         help="folder of the report: new, empty, or holding a report [default: results; results-partial for some "
              "of the claims]", show_default=False)] = None,
@@ -42,8 +44,8 @@ def run(
     """Run the suites and write the report; exit code 1 when a claim is refuted or was not run."""
     from offchip.runner.judge import Options, judge
 
-    options = Options(engine, elf.resolve(), suites.resolve(), suite or [], test or [], results, jobs, seed, limit,
-                      own_credentials.resolve() if own_credentials else None)
+    options = Options(engine, elf.resolve(), suites.resolve(), suite or [], test or [], include or [], exclude or [],
+                      results, jobs, seed, limit, own_credentials.resolve() if own_credentials else None)
     place, outcome = judge(options, lambda line: console.print(escape(line)))
     if xunit is not None:
         try:

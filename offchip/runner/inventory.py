@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from robot.api import TestSuite
 from robot.errors import DataError
 
 from offchip.errors import OffchipError
+from offchip.runner.tags import AttackTags
 
 #: name of the run's top suite; the full name of every claim begins with it
 ROOT_NAME = "offchip"
@@ -26,12 +28,14 @@ class Claim:
         name: the claim in words.
         full_name: with all parent suites, as Robot's ``--test`` takes it.
         doc: first line of its documentation.
+        tags: its attack's id and weaknesses, and its own.
     """
 
     suite: str
     name: str
     full_name: str
     doc: str
+    tags: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -56,43 +60,55 @@ class Suite:
     recorded: bool
 
 
-def read_inventory(folder: Path, suites: list[str], tests: list[str]) -> tuple[Suite, ...]:
+def read_inventory(folder: Path, suites: Sequence[str] = (), tests: Sequence[str] = (), include: Sequence[str] = (),
+                   exclude: Sequence[str] = ()) -> tuple[Suite, ...]:
     """The suites in ``folder`` with their claims, in the order of the files.
 
     Args:
         suites: parts of file names; empty for all.
         tests: names or Robot patterns of claims; empty for all.
+        include, exclude: tags or Robot's patterns of tags, e.g. ``A01`` or ``CWE-312``; empty for all and none.
 
     Raises:
-        OffchipError: a suite does not parse, a name or pattern fits nothing, or two claims share one name.
+        OffchipError: a suite does not parse, a choice fits nothing, or two claims share one name.
     """
-    try:
-        root = TestSuite.from_file_system(str(folder))
-    except DataError as error:
-        raise OffchipError(f"{folder}: {str(error).splitlines()[0]}") from None
-    root.name = ROOT_NAME
-    files = [suite for suite in _leaves(root) if suite.source is not None]
-    stems = [Path(suite.source).stem for suite in files]
+    root = _read(folder)
+    stems = [Path(suite.source).stem for suite in _leaves(root) if suite.source is not None]
     for name in suites:
         if not any(name in stem for stem in stems):
             raise OffchipError(f'there is no suite "{name}"; there are {", ".join(stems)}.')
     for pattern in tests:
-        trial = root.deepcopy()
-        trial.filter(included_tests=pattern)
-        if not trial.test_count:
-            raise OffchipError(f'there is no test "{pattern}"; "offchip list claims" names them all.')
-    if tests:
-        root.filter(included_tests=tests)
+        _need_claims(root, f'there is no test "{pattern}"', included_tests=pattern)
+    for pattern in (*include, *exclude):
+        _need_claims(root, f'no test has a tag "{pattern}"', included_tags=pattern)
+    root.filter(included_tests=tests or None, included_tags=include or None, excluded_tags=exclude or None)
     chosen = tuple(
         Suite(Path(suite.source).stem, suite.full_name, _claims(suite), _closes(suite), _recorded(suite))
         for suite in _leaves(root)
         if suite.source is not None and (not suites or any(n in Path(suite.source).stem for n in suites)))
     if not chosen:
-        raise OffchipError("--suite and --test together choose nothing: the suites named have no test of that name.")
+        raise OffchipError("--suite, --test, --include and --exclude together choose nothing.")
     twice = [key for key, n in Counter(claim.key for suite in chosen for claim in suite.claims).items() if n > 1]
     if twice:
         raise OffchipError(f'{folder}: two tests are called "{twice[0]}"; a claim needs a name of its own.')
     return chosen
+
+
+def _read(folder: Path) -> TestSuite:
+    try:
+        root = TestSuite.from_file_system(str(folder))
+    except DataError as error:
+        raise OffchipError(f"{folder}: {str(error).splitlines()[0]}") from None
+    root.name = ROOT_NAME
+    root.visit(AttackTags())
+    return root
+
+
+def _need_claims(root: TestSuite, complaint: str, **chosen: str) -> None:
+    trial = root.deepcopy()
+    trial.filter(**chosen)
+    if not trial.test_count:
+        raise OffchipError(f'{complaint}; "offchip list claims" names them all.')
 
 
 def robot_pattern(name: str) -> str:
@@ -107,7 +123,8 @@ def _leaves(suite: TestSuite) -> list[TestSuite]:
 
 
 def _claims(suite: TestSuite) -> tuple[Claim, ...]:
-    return tuple(Claim(suite.name, test.name, test.full_name, str(test.doc).split("\n")[0]) for test in suite.tests)
+    return tuple(Claim(suite.name, test.name, test.full_name, str(test.doc).split("\n")[0], tuple(test.tags))
+                 for test in suite.tests)
 
 
 def _closes(suite: TestSuite) -> bool:

@@ -35,6 +35,7 @@ class Options:
 
     Attributes:
         folder: of the ``.robot`` files.
+        suites, tests, include, exclude: which claims, see :func:`read_inventory`.
         results: None for ``results`` beside the project, ``results-partial`` for some of them.
         seed: decides every random choice of the lab.
         limit_s: host seconds a claim may take before it counts as hung.
@@ -46,6 +47,8 @@ class Options:
     folder: Path
     suites: list[str]
     tests: list[str]
+    include: list[str]
+    exclude: list[str]
     results: Path | None
     jobs: int
     seed: int
@@ -69,9 +72,10 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
     firmware = read_elf(options.elf)
     if options.own_credentials is not None:
         load_own_credentials(options.own_credentials)
-    inventory = read_inventory(options.folder, options.suites, options.tests)
+    inventory = read_inventory(options.folder, options.suites, options.tests, options.include, options.exclude)
     own = options.folder == SUITES
-    whole = own and not options.suites and not options.tests and options.own_credentials is None
+    scope = _scope(options, own)
+    whole = not scope
     place = options.results or OUTPUT / (WHOLE_RESULTS if whole else PARTIAL_RESULTS)
     with StopSignals(), ResultsFolder(place, whole) as folder:
         for each in folder.left_over():
@@ -89,11 +93,16 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
         log_ids = merge_logs(outcomes.outputs, folder.fresh)
         shutil.rmtree(folder.fresh / "suites", ignore_errors=True)
         host.finish({key: each.seconds for key, each in outcomes.claims.items()})
-        facts = RunFacts(engine, firmware.sha256, options.seed,
-                         (*([] if own else [options.folder.name]), *options.suites, *options.tests,
-                          *(["own credentials"] if options.own_credentials else [])))
+        facts = RunFacts(engine, firmware.sha256, options.seed, scope)
         summary = build_report(folder.fresh, facts, claims, asdict(host), log_ids)
         return folder.publish(), summary
+
+
+def _scope(options: Options, own: bool) -> tuple[str, ...]:
+    """What makes this run one of a part of the claims, or of others; empty: it is a whole one."""
+    return (*([] if own else [options.folder.name]), *options.suites, *options.tests,
+            *(f"tag {each}" for each in options.include), *(f"not tag {each}" for each in options.exclude),
+            *(["own credentials"] if options.own_credentials else []))
 
 
 def _judged(claim: Claim, outcome: Outcome, recorded: bool) -> Judged:
