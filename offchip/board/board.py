@@ -13,9 +13,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from types import TracebackType
+from typing import cast
 
 from offchip.board.console import Console
 from offchip.board.media import Eeprom, SdCard
+from offchip.board.probe import Probe
 from offchip.engines.protocol import DebugPort, Diagnostic, Engine, FaultInjector, I2cTap, SpiTap
 from offchip.errors import BoardError, EngineError
 from offchip.network.clock import NEVER_NS, LabClock
@@ -111,15 +113,25 @@ class Board:
         """SWD, at the chip's present readout protection."""
         return self.engine.debug_port()
 
+    @cached_property
+    def spi_probe(self) -> Probe:
+        """The tap on the SD card's bus, for two listeners."""
+        return Probe(self.engine.spi_tap(), lambda: self.now_ns)
+
+    @cached_property
+    def i2c_probe(self) -> Probe:
+        """The tap on the EEPROM's bus, likewise."""
+        return Probe(self.engine.i2c_tap(), lambda: self.now_ns)
+
     @property
     def spi_tap(self) -> SpiTap:
         """The probe on the SD card's bus."""
-        return self.engine.spi_tap()
+        return cast(SpiTap, self.spi_probe)
 
     @property
     def i2c_tap(self) -> I2cTap:
         """The probe on the EEPROM's bus."""
-        return self.engine.i2c_tap()
+        return cast(I2cTap, self.i2c_probe)
 
     @property
     def faults(self) -> FaultInjector:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ssl
 import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from cryptography import x509
@@ -39,6 +40,18 @@ _ALERTS = {
     115: "unknown_psk_identity", 116: "certificate_required", 120: "no_application_protocol",
 }
 _UNRECOGNIZED_NAME = 112
+#: NSS key log of every context made meanwhile, whoever makes it
+_key_log: ContextVar[Path | None] = ContextVar("key_log", default=None)
+
+
+@contextmanager
+def key_log(path: Path) -> Iterator[None]:
+    """Contexts made within, of servers and clients, write the secrets of their sessions to ``path`` (NSS key log)."""
+    before = _key_log.set(path)
+    try:
+        yield
+    finally:
+        _key_log.reset(before)
 
 
 class _TracedObject(ssl.SSLObject):
@@ -201,6 +214,8 @@ class TlsStream:
 
 def _finish(context: ssl.SSLContext, identity: Identity | None, authorities: Iterable[x509.Certificate]) -> None:
     context.sslobject_class = _TracedObject
+    if log := _key_log.get():
+        context.keylog_filename = str(log)
     context.verify_flags = ssl.VerifyFlags(context.verify_flags | _NO_CHECK_TIME)
     # the ssl module offers no public view of alert records; this hook shows them decrypted, with their exact numbers
     context._msg_callback = _on_message  # type: ignore[attr-defined]

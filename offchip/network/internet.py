@@ -100,10 +100,18 @@ def sockets_of(endpoint: Endpoint) -> list[socket.socket]:
     return supplier() if supplier else []
 
 
+#: puts itself in front of a service (host, port, service) and passes everything on
+Watch = Callable[[str, int, Service], Service]
+
+
 class Internet:
-    """Host names and what listens behind them."""
+    """Host names and what listens behind them.
+
+    ``watch``: sees every connection made from now on, the attacker's own to genuine servers among them.
+    """
 
     def __init__(self) -> None:
+        self.watch: Watch | None = None
         self._services: dict[tuple[str, int], Service] = {}
         self._redirects: dict[tuple[str, int], Service] = {}
         self._streams: list[Stream] = []
@@ -119,6 +127,9 @@ class Internet:
 
     def service(self, host: str, port: int) -> Service:
         """The genuine listener, whatever an attacker redirected. Raises NetworkError."""
+        return self._watched(host, port, self._genuine(host, port))
+
+    def _genuine(self, host: str, port: int) -> Service:
         address = _address(host, port)
         if address in self._services:
             return self._services[address]
@@ -137,14 +148,17 @@ class Internet:
     def connect(self, host: str, port: int, peer_name: str = "device") -> Stream:
         """Open a stream. Raises :class:`UnknownName` or :class:`Refused`, both NetworkError."""
         address = _address(host, port)
-        service = self._redirects.get(address) or self.service(host, port)
-        stream = Stream(host, port, service.connect(peer_name))
+        service = self._redirects.get(address) or self._genuine(host, port)
+        stream = Stream(host, port, self._watched(host, port, service).connect(peer_name))
         self._streams = [old for old in self._streams if old.sockets()] + [stream]
         return stream
 
     def sockets(self) -> list[socket.socket]:
         """The host's sockets behind all open streams; empty means that virtual time need not wait for the host."""
         return [each for stream in self._streams for each in stream.sockets()]
+
+    def _watched(self, host: str, port: int, service: Service) -> Service:
+        return self.watch(host, port, service) if self.watch else service
 
 
 def _address(host: str, port: int) -> tuple[str, int]:

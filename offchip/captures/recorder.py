@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Listens to everything around the devices of one scene and changes nothing: the same cell has the same bytes.
+
+Sources of the formats: IEEE 1364 section 18 (VCD), draft-ietf-opsawg-pcapng (pcapng), NSS Key Log Format.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tempfile
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from offchip.board.media import RemovableMedium
+from offchip.broker.tls import key_log
+from offchip.captures import timeline
+from offchip.captures.network import NetworkLog
+from offchip.captures.pcapng import write_pcapng
+from offchip.captures.vcd import write_vcd
+from offchip.engines.protocol import Transfer
+from offchip.errors import EngineError, OffchipError
+from offchip.files import replace_file
+from offchip.network.clock import NEVER_NS
+from offchip.scene import Device, Scene
+
+_COMMENT = "offchip: made in a laboratory; every key in it is a throw-away"
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One device. ``before``: image of each medium when watching began."""
+
+    device: Device
+    before: dict[str, bytes]
+    spi: list[Transfer] = field(default_factory=list)
+    i2c: list[Transfer] = field(default_factory=list)
+
+    @property
+    def media(self) -> dict[str, RemovableMedium]:
+        return {"sd": self.device.board.sd, "eeprom": self.device.board.eeprom}
+
+
+class Recorder:
+    """``with Recorder() as recorder:`` around the making of a scene, :meth:`watch`, then :meth:`timeline` and
+    :meth:`save` while the scene is still there."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._secrets = Path()
+        self._scene: Scene | None = None
+        self._network = NetworkLog(lambda: self._scene.now_ns if self._scene else 0)
+        self._watched: list[_Watched] = []
+
+    def __enter__(self) -> Recorder:
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="offchip-"))
+        self._secrets = Path(folder, "secrets")
+        self._stack.enter_context(key_log(self._secrets))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 traceback: TracebackType | None) -> None:
+        self._stack.close()
+
+    def watch(self, scene: Scene, device: Device) -> None:
+        """Listen to a device of ``scene`` from now on; media as they are now count as those before.
+
+        Raises:
+            OffchipError: another scene is watched already.
+        """
+        if self._scene is not None and self._scene is not scene:
+            raise OffchipError("a recorder watches one scene; take another one for another scene.")
+        self._scene = scene
+        scene.internet.watch = self._network.watch
+        board = device.board
+        watched = _Watched(device, {})
+        watched.before = {name: medium.image for name, medium in watched.media.items()}
+        self._watched.append(watched)
+        board.spi_probe.listen(watched.spi.append)
+        board.i2c_probe.listen(watched.i2c.append)
+        if board.engine.capabilities.fork:  # the taps are in this process: cheap to ask, before they run out of room
+            board.on_slice.append(lambda now_ns: self._pull(watched))
+
+    # afterwards ------------------------------------------------------------------------------------------------------
+    def timeline(self) -> list[dict[str, Any]]:
+        """What happened so far, see :mod:`offchip.captures.timeline`; empty when nothing was watched."""
+        if self._scene is None:
+            return []
+        moments = [*timeline.of_network(self._network.wires),
+                   *timeline.of_broker(self._scene.broker.events, self._scene.clock.start)]
+        several = len(self._watched) > 1
+        for each in self._watched:
+            self._settle(each)
+            name = each.device.thing if several else ""
+            prefix = f"{name}: " if several else ""
+            moments += timeline.of_console(each.device.board.console.lines, name)
+            moments += timeline.of_spi(each.spi, prefix)
+            moments += timeline.of_i2c(each.i2c, prefix)
+            for kind, medium in each.media.items():
+                moments += timeline.of_media(self._scene.now_ns, f"{prefix}{medium.name}", each.before[kind],
+                                             medium.image)
+        return [each.record() for each in timeline.in_order(moments)]
+
+    def save(self, folder: Path, stem: str) -> list[str]:
+        """Write the captures: per device ``.vcd`` and the images of its medium before and after, one ``.pcapng``.
+
+        Args:
+            stem: of the files' names; a further device adds the name of its thing.
+
+        Returns:
+            Names of the files in ``folder``; nothing is written of what had nothing to say.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        if self._scene is None:
+            return []
+        folder.mkdir(parents=True, exist_ok=True)
+        names: list[str] = []
+        for number, each in enumerate(self._watched):
+            self._settle(each)
+            part = stem if not number else f"{stem}.{each.device.thing}"
+            names += self._save_buses(folder, part, each) + self._save_media(folder, part, each)
+        if self._network.wires:
+            packets = io.BytesIO()
+            secrets = self._secrets.read_bytes() if self._secrets.is_file() else b""
+            write_pcapng(packets, self._network.wires, secrets, self._scene.clock.start, _COMMENT)
+            replace_file(folder / f"{stem}.pcapng", packets.getvalue())
+            names.append(f"{stem}.pcapng")
+        return names
+
+    def _save_buses(self, folder: Path, stem: str, each: _Watched) -> list[str]:
+        if not each.spi and not each.i2c:
+            return []
+        text = io.StringIO()
+        write_vcd(text, each.spi, each.i2c, _COMMENT)
+        replace_file(folder / f"{stem}.vcd", text.getvalue())
+        return [f"{stem}.vcd"]
+
+    def _save_media(self, folder: Path, stem: str, each: _Watched) -> list[str]:
+        names = []
+        for kind, medium in each.media.items():
+            before, after = each.before[kind], medium.image
+            if kind != each.device.defence.medium.name and before == after:
+                continue
+            for moment, image in (("before", before), ("after", after)):
+                name = f"{stem}.{kind}.{moment}.img.gz"
+                replace_file(folder / name, gzip.compress(image, compresslevel=6, mtime=0))
+                names.append(name)
+        return names
+
+    @staticmethod
+    def _pull(each: _Watched) -> int:
+        """Take what the taps hold; returns when to be called again at the latest (never: the device asks first)."""
+        each.device.board.spi_probe.pull()
+        each.device.board.i2c_probe.pull()
+        return NEVER_NS
+
+    @staticmethod
+    def _settle(each: _Watched) -> None:
+        with suppress(EngineError):  # the board is closed already; what was heard stays
+            each.device.board.spi_probe.settle()
+            each.device.board.i2c_probe.settle()
