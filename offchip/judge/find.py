@@ -370,7 +370,7 @@ def _add_locked(found: Findings, part: Part) -> None:
     found.locked += [f"an encrypted private key at 0x{part.base + offset:X}: as strong as its passphrase, which can be "
                      "guessed at leisure" for offset in sorted(set(encrypted))]
     whole = {match.start() for match in _PEM.finditer(part.data)}
-    found.locked += [f"the beginning of a private key in PEM at 0x{part.base + match.start():X}; the rest is damaged or "
+    found.locked += [f"the beginning of a private key in PEM at 0x{part.base + match.start():X}; the rest is torn or "
                      "elsewhere" for match in _TORN_PEM.finditer(part.data) if match.start() not in whole]
     found.locked += [f"a sealed record of offchip at 0x{part.base + match.start():X}: it opens only with the secret "
                      "inside the chip it belongs to" for match in _SEALED.finditer(part.data)]
