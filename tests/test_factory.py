@@ -280,5 +280,6 @@ def test_bare_scalar_in_ram(order):
 def test_tags_are_those_of_the_specification():
     rows = [line.split("|") for line in Path(__file__).parents[1].joinpath("SPEC.md").read_text().splitlines()
             if line.startswith("| ") and line.split("|")[1].strip().isdecimal()]
-    specified = {int(row[1]): row[2].strip().upper().replace(" ", "_").replace("WI-FI", "WIFI") for row in rows[:17]}
+    specified = {int(row[1]): row[2].strip().upper().replace(" ", "_").replace("WI-FI", "WIFI")
+                 for row in rows[:len(Tag)]}
     assert specified == {int(tag): tag.name for tag in Tag}

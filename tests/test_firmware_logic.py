@@ -39,7 +39,8 @@ def call(*words: object) -> str:
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("harness") / "harness"
     build_host_library()
-    call("gcc", "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined",
+    call("gcc", "-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", "-Wall", "-Wextra", "-Werror",
+         "-fsanitize=address,undefined",
          "-fno-sanitize-recover=all", f"-I{FIRMWARE / 'src'}", f"-I{FIRMWARE}",
          "-isystem", MBEDTLS, "-DMBEDTLS_CONFIG_FILE=<mbedtls_config.h>",
          ROOT / "tests/firmware_logic/harness.c", *SOURCES, FIRMWARE / "build/host/libmbedtls.a",

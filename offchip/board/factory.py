@@ -17,6 +17,8 @@ from offchip.vault.records import CONFIGURATION_MAGIC, Entries, Tag, encode_reco
 
 CONFIGURATION_ADDRESS = chip_map.CONFIGURATION.start
 CONFIGURATION_SIZE = chip_map.CONFIGURATION.size
+#: the page's share of it: behind it are the device's own marks (SPEC.md section 2)
+PAGE_LIMIT = CONFIGURATION_SIZE - 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Provisioning:
     rdp_level: int = 0
     #: 32 bytes injected by the factory; None: the device makes its own at the first boot (SPEC.md section 8)
     device_secret: bytes | None = field(default=None, repr=False)
+    #: an open lid destroys secret and keys; otherwise it is only reported
+    tamper: bool = False
 
     def chip(self, identity: bytes) -> Chip | None:
         """What the factory injects into the chip with this unique id; None: nothing, or the fleet's one secret."""
@@ -102,13 +106,17 @@ def configuration_page(provisioning: Provisioning) -> bytes:
         (Tag.WIFI_SSID, provisioning.wifi_ssid.encode()),
         (Tag.WIFI_PASSPHRASE, provisioning.wifi_passphrase.encode()),
     ]
+    if provisioning.tamper:
+        entries.append((Tag.TAMPER_RESPONSE, b"\1"))
+    if provisioning.device_secret is not None:
+        entries.append((Tag.SECRET_ORIGIN, b"\1"))
     entries += provisioning.scheme.page_entries(provisioning.credentials)
     try:
         page = encode_record(CONFIGURATION_MAGIC, entries)
     except MediumError as error:
         raise FactoryError(f"{CONFIGURATION_MAGIC.decode('ascii')} record: {error}") from error
-    if len(page) > CONFIGURATION_SIZE:
-        raise FactoryError(f"configuration page: {len(page)} bytes do not fit the sector of {CONFIGURATION_SIZE}; "
+    if len(page) > PAGE_LIMIT:
+        raise FactoryError(f"configuration page: {len(page)} bytes do not fit the sector's {PAGE_LIMIT}; "
                            "use fewer or smaller trust anchors")
     return page
 

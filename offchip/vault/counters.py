@@ -19,20 +19,36 @@ _HEAD = struct.Struct("<4sI32sI8I")
 _ENTRY = struct.Struct("<III")
 _CHECK = struct.Struct("<I")
 _CHUNKS = {chunk.number: chunk for chunk in Chunk}
+#: not a chunk: what `plain` counts the versions of its record on an EEPROM as
+_RECORD = 8
+_SEALS, _COMMIT, _CONTENT, _RESET, _RESET_BEGIN, _OPERAND = 0, 0x1000, 0x2000, 0x3000, 0x3000, 0x0FFF
+_NO_SECRET = bytes(32)
 
 
 @dataclass(slots=True)
 class Counters:
-    """What the two sectors say. ``versions``: of the chunks that have one."""
+    """What the two sectors say.
+
+    Attributes:
+        secret: 32 bytes; zeros: there is none.
+        seals: so many were made under it.
+        versions: of the chunks that have one.
+        contents: of the chunks kept on the chip that were ever updated: what counts.
+        record_version: of the record `plain` keeps on an EEPROM.
+        resetting: a reset has begun and not ended.
+    """
 
     secret: bytes = field(repr=False)
     seals: int = 0
     versions: dict[Chunk, int] = field(default_factory=dict)
+    contents: dict[Chunk, bytes] = field(default_factory=dict, repr=False)
+    record_version: int = 0
+    resetting: bool = False
 
     def image(self) -> bytes:
-        """Both sectors, fresh from the factory."""
-        versions = [self.versions.get(_CHUNKS[n], 0) if n in _CHUNKS else 0 for n in range(1, 9)]
-        head = _HEAD.pack(b"OCS1", 1, self.secret, self.seals, *versions)
+        """Both sectors, fresh from the factory (``contents`` are not in it)."""
+        versions = [self.versions.get(_CHUNKS[n], 0) if n in _CHUNKS else 0 for n in range(1, 8)]
+        head = _HEAD.pack(b"OCS1", 1, self.secret, self.seals, *versions, self.record_version)
         return (head + _CHECK.pack(zlib.crc32(head))).ljust(SIZE, b"\xFF")
 
     @classmethod
@@ -51,16 +67,37 @@ class Counters:
     @classmethod
     def _replay(cls, sector: bytes) -> Counters:
         _, _, secret, seals, *versions = _HEAD.unpack_from(sector)
-        state = cls(secret, seals, {chunk: versions[n - 1] for n, chunk in _CHUNKS.items() if versions[n - 1]})
-        size = _ENTRY.size + _CHECK.size
-        for at in range(_HEAD.size + _CHECK.size, len(sector) - size + 1, size):
-            number, version, seals = _ENTRY.unpack_from(sector, at)
-            if _CHECK.unpack_from(sector, at + _ENTRY.size)[0] != zlib.crc32(sector[at:at + _ENTRY.size]):
+        counts = dict(enumerate(versions, 1))
+        state, staged, size = cls(secret, seals), dict[int, bytes](), _ENTRY.size + _CHECK.size
+        at = _HEAD.size + _CHECK.size
+        while at + size <= len(sector):
+            what, value, third = _ENTRY.unpack_from(sector, at)
+            good = _CHECK.unpack_from(sector, at + _ENTRY.size)[0] == zlib.crc32(sector[at:at + _ENTRY.size])
+            at += size
+            kind, operand = what & ~_OPERAND, what & _OPERAND
+            if not good:
                 continue
-            state.seals = seals
-            if number in _CHUNKS:
-                state.versions[_CHUNKS[number]] = version
+            if kind == _CONTENT:
+                content = sector[at:at + value]
+                if zlib.crc32(content) == third and len(content) == value:
+                    staged[operand] = content
+                at += -(-value // size) * size
+                continue
+            state.seals = third
+            if kind == _COMMIT:
+                state._take(operand, counts, staged)
+            elif kind == _RESET:
+                state.resetting = what == _RESET_BEGIN
+        state.versions = {chunk: counts[n] for n, chunk in _CHUNKS.items() if counts[n]}
+        state.record_version = counts[_RECORD]
         return state
+
+    def _take(self, chunks: int, counts: dict[int, int], staged: dict[int, bytes]) -> None:
+        for n in counts:
+            if chunks & 1 << n:
+                counts[n] += 1
+                if n in staged:
+                    self.contents[_CHUNKS[n]] = staged.pop(n)
 
 
 def pending(entries: Entries) -> bytes:

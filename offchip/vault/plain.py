@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from binascii import Error as Base64Error
+from collections.abc import Iterable
+from contextlib import suppress
 
 from offchip.errors import MediumError, VaultError
 from offchip.vault import fat
@@ -22,6 +24,10 @@ FILES = {
     "/CREDS/DEVICE.CRT": (Tag.DEVICE_CERTIFICATE, "CERTIFICATE"),
     "/CREDS/DEVICE.KEY": (Tag.DEVICE_PRIVATE_KEY, "PRIVATE KEY"),
 }
+#: file -> where its updates go, in turns, and the size the factory gives these in advance (SPEC.md section 4)
+SPARE_SIZES = {"/CREDS/ROOTCA.CRT": 8192, "/CREDS/DEVICE.CRT": 4000, "/CREDS/DEVICE.KEY": 1920}
+#: the record's two places on an EEPROM
+RECORD_PLACES = (0, 16384)
 _PEM = re.compile(rb"-----BEGIN [A-Z ]+-----(.*?)-----END [A-Z ]+-----", re.DOTALL)
 
 
@@ -30,6 +36,17 @@ def files(entries: Entries) -> dict[str, bytes]:
     held = {tag for tag, _ in entries}
     return {path: b"".join(pem(label, value) for tag, value in entries if tag == wanted)
             for path, (wanted, label) in FILES.items() if wanted in held}
+
+
+def places(path: str) -> tuple[str, str, str]:
+    """Where the values of a file may lie: there as the factory wrote them, and in two places for updates."""
+    stem, _, suffix = path.rpartition(".")
+    return path, f"{stem}1.{suffix}", f"{stem}2.{suffix}"
+
+
+def spares(paths: Iterable[str]) -> dict[str, bytes]:
+    """The blank files the device puts its updates in, as it does not make files."""
+    return {spare: b"\n" * SPARE_SIZES[path] for path in paths for spare in places(path)[1:]}
 
 
 def record(entries: Entries) -> bytes:
@@ -52,15 +69,18 @@ class Plain(Scheme):
         tags = {CREDENTIAL_TAGS[chunk] for chunk in CREDENTIAL_CHUNKS - self.on_chip}
         entries = [entry for entry in credentials.entries() if entry[0] in tags]
         if medium.has_files:
-            return medium.image(size, files(entries), b"")
+            held = files(entries)
+            return medium.image(size, {**held, **spares(held)}, b"")
         return medium.image(size, {}, record(entries))
 
     def read(self, medium: MediumKind, storage: Storage) -> Entries:
         if not medium.has_files:
-            return decode_record(storage.read(0, storage.size), EEPROM_MAGIC)
+            at = _record_place(storage)
+            return decode_record(storage.read(at, storage.size - at), EEPROM_MAGIC)
         found: Entries = []
         for path, (tag, _) in self._files():
-            found += [(tag, _body(path, text)) for text in _PEM.findall(fat.read_file(storage, path))]
+            live, text = _live_file(storage, path)
+            found += [(tag, _body(live, each)) for each in _PEM.findall(text)]
         return found
 
     def place(self, medium: MediumKind, tag: Tag) -> Place:
@@ -71,10 +91,10 @@ class Plain(Scheme):
 
     def write(self, medium: MediumKind, storage: Storage, entries: Entries) -> None:
         if not medium.has_files:
-            storage.write(0, encode_record(EEPROM_MAGIC, entries))
+            storage.write(_record_place(storage), encode_record(EEPROM_MAGIC, entries))
             return
         for path, content in files(entries).items():
-            fat.write_file(storage, path, content)
+            fat.write_file(storage, _live_file(storage, path)[0], content)
 
     def _files(self) -> list[tuple[str, tuple[Tag, str]]]:
         kept = {CREDENTIAL_TAGS[chunk] for chunk in CREDENTIAL_CHUNKS - self.on_chip}
@@ -87,6 +107,26 @@ class SplitPlain(Plain):
     name, code, shows = "split-plain", 2, "key in flash, certificates in clear: key safe, trust replaceable"
     on_chip = frozenset({Chunk.DEVICE_KEY})
     clear = CREDENTIAL_CHUNKS - on_chip
+
+
+def _record_place(storage: Storage) -> int:
+    """Where the record lies: there is one, at the first place unless the device has made an update."""
+    return next((at for at in RECORD_PLACES if at < storage.size and storage.read(at, 4) == EEPROM_MAGIC), 0)
+
+
+def _live_file(storage: Storage, path: str) -> tuple[str, bytes]:
+    """The one of a file's places that is not blank, and its content. Raises MediumError: not even the first exists."""
+    first = fat.read_file(storage, path)
+    if _blank(first):
+        for place in places(path)[1:]:
+            with suppress(MediumError):
+                if not _blank(text := fat.read_file(storage, place)):
+                    return place, text
+    return path, first
+
+
+def _blank(text: bytes) -> bool:
+    return not text.strip(b"\n\0\xFF")
 
 
 def _body(path: str, text: bytes) -> bytes:

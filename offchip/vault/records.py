@@ -44,6 +44,8 @@ class Tag(IntEnum):
     TLS_VERSIONS = 15
     WIFI_SSID = 16
     WIFI_PASSPHRASE = 17
+    TAMPER_RESPONSE = 18
+    SECRET_ORIGIN = 19
 
 
 def encode_entries(entries: Entries) -> bytes:

@@ -18,6 +18,8 @@
 #include "net/tls_platform.h"
 #include "net/wall_clock.h"
 #include "vault/credentials.h"
+#include "vault/tamper.h"
+#include "vault/vault.h"
 
 /* A connection that lasted this long was a good one: the next failure starts with a short wait again. */
 enum { STABLE_MS = 10000 };

@@ -11,6 +11,7 @@
 #include "drivers/rtc.h"
 #include "drivers/watchdog.h"
 #include "vault/config.h"
+#include "vault/tamper.h"
 
 #define VERSION "0.1.0"
 
@@ -46,6 +47,9 @@ int main(void)
     console_init();
     console_line("boot", "offchip %s reset=%s", VERSION, reset_cause());
     watchdog_start();
+    bool tampered = tamper_happened();
+    if (tampered)
+        tamper_finish_chip();
     eeprom_protect();
     hall_init();
     modem_uart_init();
@@ -55,6 +59,13 @@ int main(void)
     if (error != CONFIG_OK) {
         fault_stop("config");
     }
+    if (tampered) {
+        console_line("hall", hall_closed() ? "closed" : "open");
+        tamper_finish_medium(&config);
+        fault_stop("tamper");
+    }
+    if (config.tamper_erases)
+        tamper_arm();
     (void)rtc_init();
     app_run(&config);
 }

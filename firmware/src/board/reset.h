@@ -9,4 +9,7 @@ const char *reset_cause(void);
 
 /* Sends what the console still holds, then SYSRESETREQ. */
 _Noreturn void reset_system(void);
+
+/* Erases SRAM and CCM, all of it, then resets the chip. From anywhere, also an interrupt. */
+_Noreturn void reset_without_memory(void);
 #endif

@@ -55,10 +55,12 @@ static void caches_forget(void)
 
 enum flash_result flash_unlock(void)
 {
-    if (FLASH->CR & FLASH_CR_LOCK) { /* keys to an open interface would lock it until reset */
+    uint32_t mask = interrupts_disable(); /* flash_burn in between would make it a wrong sequence: locked until reset */
+    if (FLASH->CR & FLASH_CR_LOCK) {      /* so would keys to an open interface */
         FLASH->KEYR = KEY1;
         FLASH->KEYR = KEY2;
     }
+    interrupts_restore(mask);
     return FLASH->CR & FLASH_CR_LOCK ? FLASH_ERROR_LOCKED : FLASH_OK;
 }
 
@@ -104,6 +106,53 @@ enum flash_result flash_program_words(uint32_t address, const uint32_t *words, s
         if (*(reg32 *)(uintptr_t)(address + 4u * i) != words[i])
             result = FLASH_ERROR_VERIFY;
     return result;
+}
+
+/* Nothing is looked at but BSY: whatever was going on before, and whatever fails, the next word is tried. */
+static void burn_begin(void)
+{
+    while (FLASH->SR & FLASH_SR_BSY)
+        ; /* at most the erase that was under way, 0.8 s; fetching from flash stalls here anyhow */
+    (void)flash_unlock();
+    FLASH->CR = FLASH_CR_PG | FLASH_CR_PSIZE_X32;
+}
+
+static void burn_end(void)
+{
+    FLASH->CR = FLASH_CR_LOCK;
+    caches_forget();
+}
+
+static void burn(uint32_t address)
+{
+    FLASH->SR = SR_ERRORS | FLASH_SR_EOP;
+    *(reg32 *)(uintptr_t)address = 0;
+    barrier_data();
+    while (FLASH->SR & FLASH_SR_BSY)
+        ;
+}
+
+void flash_burn_word(uint32_t address)
+{
+    burn_begin();
+    burn(address);
+    burn_end();
+}
+
+void flash_burn(uint32_t address, size_t count)
+{
+    burn_begin();
+    for (size_t i = 0; i < count; i++, address += 4) {
+        uint32_t word = *(reg32 *)(uintptr_t)address;
+        if (word != 0xFFFFFFFFu && word != 0) /* never written, or done already: 16 us each */
+            burn(address);
+    }
+    burn_end();
+}
+
+bool flash_busy(void)
+{
+    return !(FLASH->CR & FLASH_CR_LOCK);
 }
 
 uint8_t flash_rdp_byte(void)

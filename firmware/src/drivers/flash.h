@@ -27,6 +27,16 @@ enum flash_result flash_erase_sector(unsigned sector);
 /* Programs `count` words from address, 4-aligned, inside the data sectors; each word is read back. */
 enum flash_result flash_program_words(uint32_t address, const uint32_t *words, size_t count);
 
+/* For tamper, also inside an interrupt: turns every word of the range that is not blank into zeros, which needs no erase
+ * (3.6.4). Whoever was programming or erasing meanwhile must not go on. */
+void flash_burn(uint32_t address, size_t count);
+
+/* The same for one word, also a blank one: for a mark. */
+void flash_burn_word(uint32_t address);
+
+/* Somebody has it unlocked: an operation is under way. */
+bool flash_busy(void);
+
 /* Readout protection as stored: 0xAA level 0, 0xCC level 2, anything else level 1 (RM0090 3.7.3). */
 uint8_t flash_rdp_byte(void);
 

@@ -4,6 +4,7 @@
 #include "board/pins.h"
 
 static volatile bool event;
+static void (*volatile alarm)(void);
 
 void hall_init(void)
 {
@@ -26,6 +27,13 @@ void EXTI15_10_IRQHandler(void)
 {
     EXTI->PR = gpio_bit(PIN_HALL); /* cleared by writing 1, before the flag: an edge from now on interrupts again */
     event = true;
+    if (alarm && !hall_closed())
+        alarm();
+}
+
+void hall_set_alarm(void (*act)(void))
+{
+    alarm = act;
 }
 
 bool hall_closed(void)

@@ -6,4 +6,7 @@
 #include <stdint.h>
 
 uint32_t crc32(const void *data, size_t length);
+
+/* Of what has the CRC-32 `before` with `length` bytes behind it. */
+uint32_t crc32_more(uint32_t before, const void *data, size_t length);
 #endif

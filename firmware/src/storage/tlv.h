@@ -23,7 +23,12 @@ enum tlv_tag {
     TLV_KEEP_ALIVE,
     TLV_TLS_VERSIONS,
     TLV_SSID,
-    TLV_PASSPHRASE
+    TLV_PASSPHRASE,
+    TLV_TAMPER,
+    TLV_SECRET_ORIGIN,
+    TLV_CLAIM_CERTIFICATE = 24,
+    TLV_CLAIM_KEY,
+    TLV_CLAIM_ANCHOR
 };
 
 /* magic, version, length; with the CRC-32 behind the area */

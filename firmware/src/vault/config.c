@@ -4,8 +4,13 @@
 #include <stdbool.h>
 #include <string.h>
 #include "board/chip_map.h"
+#include "drivers/flash.h"
+#include "storage/crc32.h"
 
-enum { INTERVAL_DEFAULT_MS = 5000, KEEP_ALIVE_DEFAULT_S = 60, TAGS = 18 };
+enum { INTERVAL_DEFAULT_MS = 5000, KEEP_ALIVE_DEFAULT_S = 60, TAGS = 27 };
+/* The last bytes of the sector: the tamper mark; words that are CRCs of the page without its key. */
+enum { PAGE_SIZE = CONFIGURATION_SIZE - 256, TAMPER_MARK = PAGE_SIZE, ERASED_KEY = PAGE_SIZE + 64 };
+#define BLANK_WORD 0xFFFFFFFFu
 
 /* Text without control characters (they would forge console lines, JSON and AT commands), NUL-terminated into `to`. */
 static bool take_text(const struct tlv_entry *entry, char *to, size_t size)
@@ -102,6 +107,14 @@ static bool take(struct device_config *config, const struct tlv_entry *entry)
     case TLV_PASSPHRASE:
         good = take_text(entry, config->passphrase, sizeof config->passphrase);
         break;
+    case TLV_TAMPER:
+        good = take_number(entry, 1, 0, 1, &n);
+        config->tamper_erases = n == 1;
+        break;
+    case TLV_SECRET_ORIGIN:
+        good = take_number(entry, 1, 0, 1, &n);
+        config->secret_injected = n == 1;
+        break;
     default:
         break;
     }
@@ -110,7 +123,7 @@ static bool take(struct device_config *config, const struct tlv_entry *entry)
 
 static bool repeatable(uint16_t tag)
 {
-    return tag == TLV_PUBLISH || tag == TLV_SUBSCRIBE || tag == TLV_ANCHOR;
+    return tag == TLV_PUBLISH || tag == TLV_SUBSCRIBE || tag == TLV_ANCHOR || tag == TLV_CLAIM_ANCHOR;
 }
 
 static enum config_error refuse(uint16_t *field, uint16_t tag)
@@ -135,24 +148,11 @@ static enum config_error check(const struct device_config *config, uint32_t seen
     return CONFIG_OK;
 }
 
-enum config_error config_parse(struct device_config *config, const uint8_t *page, size_t capacity, uint16_t *field)
+static enum config_error parse_area(struct device_config *config, struct tlv_area area, uint16_t *field)
 {
-    struct tlv_area area;
     struct tlv_entry entry;
     enum tlv_step step;
     uint32_t seen = 0;
-    *field = 0;
-    memset(config, 0, sizeof *config);
-    switch (tlv_record_open(page, capacity, "OCF1", &area)) {
-    case TLV_RECORD_OK:
-        break;
-    case TLV_RECORD_MAGIC:
-        return CONFIG_MISSING;
-    case TLV_RECORD_VERSION:
-        return CONFIG_VERSION;
-    default:
-        return CONFIG_CRC;
-    }
     config->medium = medium_by_code(0);
     config->interval_ms = INTERVAL_DEFAULT_MS;
     config->keep_alive_s = KEEP_ALIVE_DEFAULT_S;
@@ -173,7 +173,130 @@ enum config_error config_parse(struct device_config *config, const uint8_t *page
     return check(config, seen, field);
 }
 
+enum config_error config_parse(struct device_config *config, const uint8_t *page, size_t capacity, uint16_t *field)
+{
+    struct tlv_area area;
+    *field = 0;
+    memset(config, 0, sizeof *config);
+    switch (tlv_record_open(page, capacity, "OCF1", &area)) {
+    case TLV_RECORD_OK:
+        return parse_area(config, area, field);
+    case TLV_RECORD_MAGIC:
+        return CONFIG_MISSING;
+    case TLV_RECORD_VERSION:
+        return CONFIG_VERSION;
+    default:
+        return CONFIG_CRC;
+    }
+}
+
+static const uint8_t *page(void)
+{
+    return (const uint8_t *)CONFIGURATION_START;
+}
+
+static uint32_t word_at(uint32_t offset)
+{
+    return *(const volatile uint32_t *)(uintptr_t)(CONFIGURATION_START + offset);
+}
+
+/* The entries of the page in flash, whatever its CRC; empty if there are none. */
+static struct tlv_area page_area(void)
+{
+    size_t size = tlv_record_size(page());
+    bool there = memcmp(page(), "OCF1", 4) == 0 && size <= PAGE_SIZE;
+    return (struct tlv_area){ page() + TLV_RECORD_HEADER, there ? size - TLV_RECORD_OVERHEAD : 0 };
+}
+
+/* Finds the private key in the page. */
+static bool find_key(struct tlv_entry *entry)
+{
+    struct tlv_area area = page_area();
+    while (tlv_next(&area, entry) == TLV_ENTRY)
+        if (entry->tag == TLV_KEY)
+            return true;
+    return false;
+}
+
+/* Of the page as it is once the key is erased; it stands in the page. */
+static uint32_t crc_without_key(const struct tlv_entry *key)
+{
+    static const uint8_t zeros[32];
+    const uint8_t *end = page() + tlv_record_size(page()) - 4, *behind = key->value + key->length;
+    uint32_t crc = crc32(page(), (size_t)(key->value - page()));
+    for (size_t left = key->length, n; left; left -= n) {
+        n = left < sizeof zeros ? left : sizeof zeros;
+        crc = crc32_more(crc, zeros, n);
+    }
+    return crc32_more(crc, behind, (size_t)(end - behind));
+}
+
+/* A word of the tail says that the key is erased, or about to be. *free: offset of the first blank word. */
+static bool key_erased(uint32_t crc, uint32_t *free)
+{
+    *free = CONFIGURATION_SIZE;
+    for (uint32_t at = CONFIGURATION_SIZE - 4; at >= ERASED_KEY; at -= 4) {
+        if (word_at(at) == crc)
+            return true;
+        if (word_at(at) == BLANK_WORD)
+            *free = at;
+    }
+    return false;
+}
+
 enum config_error config_load(struct device_config *config, uint16_t *field)
 {
-    return config_parse(config, (const uint8_t *)CONFIGURATION_START, CONFIGURATION_SIZE, field);
+    struct tlv_entry key;
+    uint32_t unused;
+    enum config_error error = config_parse(config, page(), PAGE_SIZE, field);
+    if (error == CONFIG_CRC && (config_tampered() || (find_key(&key) && key_erased(crc_without_key(&key), &unused))))
+        error = parse_area(config, page_area(), field);
+    return error;
+}
+
+static bool program(uint32_t address, const uint32_t *words, size_t count)
+{
+    if (flash_unlock() != FLASH_OK)
+        return false;
+    enum flash_result result = flash_program_words(address, words, count);
+    flash_lock();
+    return result == FLASH_OK;
+}
+
+bool config_erase_key(void)
+{
+    struct tlv_entry key;
+    uint32_t free, word;
+    bool done = true;
+    if (!find_key(&key))
+        return true;
+    uint32_t crc = crc_without_key(&key);
+    if (!key_erased(crc, &free) && (free == CONFIGURATION_SIZE || !program(CONFIGURATION_START + free, &crc, 1)))
+        return false;
+    for (size_t at = 0; at < key.length && done; at += 4) {
+        memcpy(&word, key.value + at, sizeof word);
+        memset(&word, 0, key.length - at < 4 ? key.length - at : 4); /* the padding behind it stays */
+        if (memcmp(&word, key.value + at, sizeof word) != 0)
+            done = program((uint32_t)(uintptr_t)(key.value + at), &word, 1);
+    }
+    return done;
+}
+
+bool config_tampered(void)
+{
+    return word_at(TAMPER_MARK) != BLANK_WORD;
+}
+
+void config_mark_tampered(void)
+{
+    flash_burn_word(CONFIGURATION_START + TAMPER_MARK);
+}
+
+void config_burn_keys(void)
+{
+    struct tlv_area area = page_area();
+    struct tlv_entry entry;
+    while (tlv_next(&area, &entry) == TLV_ENTRY)
+        if (entry.tag == TLV_KEY || entry.tag == TLV_CLAIM_KEY)
+            flash_burn((uint32_t)(uintptr_t)entry.value, (entry.length + 3u) / 4u);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration page of the device, SPEC sections 1 and 2. */
+/* The configuration page of the device, SPEC sections 1 and 2, and the marks in the tail of its sector. */
 #ifndef CONFIG_H
 #define CONFIG_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "storage/tlv.h"
@@ -36,10 +37,12 @@ struct device_config {
     uint8_t tls_versions; /* CONFIG_TLS12 | CONFIG_TLS13, never 0 */
     char ssid[33];        /* "" if absent */
     char passphrase[65];  /* "" if absent */
+    bool tamper_erases;   /* an open lid destroys secret and keys; otherwise it is only reported */
+    bool secret_injected; /* the factory gave the device secret: a reset cannot make another one */
     size_t anchor_count;  /* scheme internal only, else 0 */
     struct blob anchors[CONFIG_ANCHORS_MAX];
     struct blob certificate;
-    struct blob key;
+    struct blob key; /* also where it has been erased since: bytes 0 */
 };
 
 enum config_error { CONFIG_OK, CONFIG_MISSING, CONFIG_VERSION, CONFIG_CRC, CONFIG_FIELD };
@@ -47,6 +50,16 @@ enum config_error { CONFIG_OK, CONFIG_MISSING, CONFIG_VERSION, CONFIG_CRC, CONFI
 /* Reads a page in memory. With CONFIG_FIELD, *field is the tag that is missing, repeated or malformed. */
 enum config_error config_parse(struct device_config *config, const uint8_t *page, size_t capacity, uint16_t *field);
 
-/* config_parse of the page in flash sector 1. */
+/* config_parse of the page in flash sector 1, whose private key may have been erased. After tamper its CRC is not asked. */
 enum config_error config_load(struct device_config *config, uint16_t *field);
+
+/* Erases the private key of the credentials from the page, which stays good: a newer key is elsewhere, or none is wanted.
+ * After a cut to be called again. false: the flash refuses. */
+bool config_erase_key(void);
+
+/* The mark of a tamper event, and what it does to the page: every private key in it becomes zeros, without care for its
+ * CRC. Also in an interrupt. */
+bool config_tampered(void);
+void config_mark_tampered(void);
+void config_burn_keys(void);
 #endif

@@ -4,7 +4,6 @@
 #include "drivers/console.h"
 #include "storage/wipe.h"
 #include "vault/medium.h"
-#include "vault/scheme.h"
 
 enum { ARENA_SIZE = 22 * 1024 };
 
@@ -42,15 +41,14 @@ enum storage_error credentials_error_field(uint16_t tag)
     return STORAGE_RECORD_FIELD;
 }
 
-enum storage_error credentials_load(const struct device_config *config, struct credentials *out)
+void credentials_burn(void)
 {
-    memset(out, 0, sizeof *out);
-    return config->scheme->load(config, out);
+    wipe(arena, sizeof arena);
 }
 
 void credentials_wipe(const struct device_config *config, struct credentials *out)
 {
-    wipe(arena, sizeof arena);
+    credentials_burn();
     if (config->scheme->uses_medium) {
         config->medium->forget();
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fetching the device's credentials from where its scheme keeps them; parsing X.509 is the caller's. */
+/* The device's credentials, fetched by vault/vault.h; parsing X.509 is the caller's. */
 #ifndef CREDENTIALS_H
 #define CREDENTIALS_H
 #include "storage/storage_error.h"
@@ -14,12 +14,11 @@ struct credentials {
     size_t used; /* of the buffer behind the blobs; for credentials_take */
 };
 
-/* Prints the `storage:` lines of SPEC section 6 (medium and error). The blobs stay valid until credentials_wipe, which
- * must follow whatever the result. There is one buffer: one set of credentials at a time. */
-enum storage_error credentials_load(const struct device_config *config, struct credentials *out);
-
 /* Overwrites every buffer in RAM that holds what was read from a medium, and *out. */
 void credentials_wipe(const struct device_config *config, struct credentials *out);
+
+/* For tamper, also in an interrupt: overwrites the buffer; whoever was using it must not go on. */
+void credentials_burn(void);
 
 /* For schemes. `length` bytes of the buffer that credentials_wipe overwrites; NULL: it is full. */
 uint8_t *credentials_take(struct credentials *out, size_t length);

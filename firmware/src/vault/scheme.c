@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include "vault/internal.h"
 #include "vault/plain.h"
-#include "vault/vault.h"
+#include "vault/slots.h"
 
 const struct scheme *scheme_by_code(uint32_t code)
 {

@@ -1,251 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Order of an update, SPEC section 9: number of the seal to flash - new record to the slot that does not count - read
- * back - its version to flash: from here on it counts - old record overwritten. A cut leaves old or new, never neither. */
+/* Order of an update, SPEC section 9: numbers of the seals to flash - new versions beside those that count, on the medium
+ * and in the log of the flash, each read back - one entry in the log: from here on the new ones count, all of them - old
+ * ones overwritten. A cut leaves all old or all new, never neither. */
 #include "vault/vault.h"
 #include <string.h>
 #include "board/chip_map.h"
 #include "drivers/console.h"
 #include "drivers/rng.h"
-#include "drivers/watchdog.h"
 #include "storage/tlv.h"
 #include "storage/wipe.h"
-#include "vault/chunk.h"
-#include "vault/config.h"
+#include "vault/content.h"
 #include "vault/counters.h"
-#include "vault/credentials.h"
 #include "vault/medium.h"
-#include "vault/record.h"
 
-static const char FILE_NAME[] = "VAULT.BIN";
-enum { CONTENT_HEAD = 2 };
-static const enum chunk CHUNK_LAST = CHUNK_BROKER_CA; /* of the credentials; the chunks behind it come with enrolment */
+static volatile bool busy;
 
-struct vault {
-    const struct medium *medium;
-    struct credentials *out;
-    struct record_context context;
-};
-
-struct slot {
-    uint32_t offset; /* in the area */
-    enum record_result look;
-    size_t size; /* with look RECORD_OK, SWAPPED or FOREIGN */
-    uint32_t version;
-};
-
-static enum storage_error look(const struct vault *vault, enum chunk chunk, struct slot slots[CHUNK_SLOTS])
+bool vault_busy(void)
 {
-    const struct chunk_place *place = chunk_place(chunk);
-    for (unsigned i = 0; i < CHUNK_SLOTS; i++) {
-        uint8_t head[RECORD_HEAD];
-        slots[i] = (struct slot){ .offset = place->offset + i * place->size };
-        enum storage_error error = vault->medium->read(FILE_NAME, slots[i].offset, head, sizeof head);
-        if (error) {
-            return error;
-        }
-        slots[i].look =
-            record_look(&vault->context, chunk, slots[i].offset, place->size, head, &slots[i].size, &slots[i].version);
-    }
-    return STORAGE_OK;
+    return busy;
 }
 
-/* The slot whose head claims the later version goes first: after a cut in an update both may be good. */
-static unsigned first_slot(const struct slot slots[CHUNK_SLOTS])
+static struct vault open_vault(const struct device_config *config, struct credentials *out)
 {
-    if (slots[1].look != RECORD_OK) {
-        return 0;
-    }
-    return slots[0].look != RECORD_OK || slots[1].version > slots[0].version;
+    const struct scheme *scheme = config->scheme;
+    struct vault vault = { .config = config, .medium = config->medium, .out = out };
+    vault.record = (struct record_context){ .format = scheme->format, .scheme = scheme->name, .code = scheme->code };
+    memcpy(vault.record.identity, (const void *)UID_START, sizeof vault.record.identity);
+    memset(out, 0, sizeof *out);
+    return vault;
 }
 
-/* Reads and opens one slot; the content stays in the buffer of the credentials if it is the one that counts. */
-static enum storage_error open_slot(struct vault *vault, enum chunk chunk, const struct slot *slot,
-                                    enum record_result *result, struct blob *content)
+/* Errors of the medium as a whole: of scheme->load they have been printed. */
+static enum storage_error print_error(enum storage_error error)
 {
-    size_t before = vault->out->used, length = 0;
-    uint32_t version;
-    *result = slot->look;
-    if (slot->look != RECORD_OK) {
-        return STORAGE_OK;
-    }
-    uint8_t *record = credentials_take(vault->out, slot->size);
-    if (record == NULL) {
-        return STORAGE_MEMORY;
-    }
-    enum storage_error error = vault->medium->read(FILE_NAME, slot->offset, record, (uint32_t)slot->size);
-    if (!error) {
-        *result = record_open(&vault->context, chunk, slot->offset, record, slot->size, &length, &version);
-        if (*result == RECORD_OK && vault->context.format->fresh && version != counters_version(chunk)) {
-            *result = RECORD_STALE;
-        }
-    }
-    if (error || *result != RECORD_OK) {
-        wipe(record, slot->size);
-        vault->out->used = before;
-    }
-    *content = (struct blob){ record + RECORD_HEAD, length };
-    return error;
+    return error ? credentials_error_file(error, "VAULT.BIN") : STORAGE_OK;
 }
 
-static enum storage_error open_chunk(struct vault *vault, enum chunk chunk, enum record_result *result,
-                                     struct blob *content)
+static bool on_chip(const struct scheme *scheme, enum chunk chunk)
 {
-    struct slot slots[CHUNK_SLOTS];
-    enum storage_error error = look(vault, chunk, slots);
-    unsigned first = first_slot(slots);
-    *result = RECORD_MISSING;
-    for (unsigned i = 0; i < CHUNK_SLOTS && !error && *result != RECORD_OK; i++) {
-        enum record_result now;
-        error = open_slot(vault, chunk, &slots[first ^ i], &now, content);
-        *result = now > *result ? now : *result;
-    }
-    return error;
+    uint16_t tag = chunk_place(chunk)->tag;
+    return !scheme->uses_medium || (tag && scheme->on_chip & 1u << tag);
 }
 
-/* The content of a chunk: values, each behind its length; that there is nothing else is no secret of the format. */
-static bool take_content(struct blob content, struct credentials *out, uint16_t tag)
+static bool all_zero(struct blob blob)
 {
-    size_t at = 0;
-    while (content.length - at > CONTENT_HEAD) {
-        size_t length = content.data[at] | (size_t)content.data[at + 1] << 8;
-        at += CONTENT_HEAD;
-        if (length == 0 || length > content.length - at) {
+    for (size_t i = 0; i < blob.length; i++) {
+        if (blob.data[i]) {
             return false;
         }
-        struct blob *to = tag == TLV_KEY ? &out->key : &out->certificate;
-        if (tag == TLV_ANCHOR) {
-            if (out->anchor_count == CONFIG_ANCHORS_MAX) {
-                return false;
-            }
-            to = &out->anchors[out->anchor_count++];
-        }
-        if (to->length) {
-            return false;
-        }
-        *to = (struct blob){ content.data + at, length };
-        at += length;
     }
-    return at > 0 && at == content.length;
+    return true;
 }
 
-static enum storage_error load_chunk(struct vault *vault, enum chunk chunk)
-{
-    enum record_result result;
-    struct blob content;
-    enum storage_error error = open_chunk(vault, chunk, &result, &content);
-    if (error) {
-        return credentials_error_file(error, FILE_NAME);
-    }
-    const struct chunk_place *place = chunk_place(chunk);
-    if (result != RECORD_OK) {
-        console_line("storage", "error record-%s %s", record_result_word(result), place->name);
-        return STORAGE_RECORD;
-    }
-    return take_content(content, vault->out, place->tag) ? STORAGE_OK : credentials_error_field(place->tag);
-}
-
-static enum storage_error write_blank(const struct vault *vault, uint32_t offset, size_t length)
-{
-    uint8_t ones[64];
-    enum storage_error error = STORAGE_OK;
-    memset(ones, 0xFF, sizeof ones);
-    for (size_t done = 0; done < length && !error; done += sizeof ones) {
-        size_t n = length - done < sizeof ones ? length - done : sizeof ones;
-        watchdog_kick();
-        error = vault->medium->write(FILE_NAME, offset + (uint32_t)done, ones, (uint32_t)n);
-    }
-    return error;
-}
-
-/* A medium may take a write and keep something else. */
-static enum storage_error write_checked(const struct vault *vault, uint32_t offset, const uint8_t *record, size_t size)
-{
-    enum storage_error error = STORAGE_OK;
-    for (size_t done = 0; done < size && !error; done += SD_BLOCK_SIZE) {
-        size_t n = size - done < SD_BLOCK_SIZE ? size - done : SD_BLOCK_SIZE;
-        uint8_t back[SD_BLOCK_SIZE];
-        watchdog_kick();
-        error = vault->medium->write(FILE_NAME, offset + (uint32_t)done, record + done, (uint32_t)n);
-        if (!error) {
-            error = vault->medium->read(FILE_NAME, offset + (uint32_t)done, back, (uint32_t)n);
-        }
-        if (!error && memcmp(back, record + done, n) != 0) {
-            error = STORAGE_CARD_ERROR;
-        }
-    }
-    return error;
-}
-
-static enum storage_error store_chunk(struct vault *vault, enum chunk chunk, const uint8_t *content, size_t length)
-{
-    const struct chunk_place *place = chunk_place(chunk);
-    struct slot slots[CHUNK_SLOTS];
-    size_t size = record_size(vault->context.format, length), before = vault->out->used;
-    uint8_t *record = size > place->size ? NULL : credentials_take(vault->out, size);
-    uint32_t seal, old = counters_version(chunk);
-    if (record == NULL) {
-        return STORAGE_MEMORY;
-    }
-    enum storage_error error = look(vault, chunk, slots);
-    unsigned keep = slots[1].look == RECORD_OK && slots[1].version == old, target = !keep;
-    if (!error && (!counters_next_seal(&seal) || !record_seal(&vault->context, chunk, old + 1, seal,
-                                                              slots[target].offset, content, length, record))) {
-        error = STORAGE_FLASH;
-    }
-    if (!error) {
-        error = write_checked(vault, slots[target].offset, record, size);
-    }
-    if (!error && !counters_commit(chunk, old + 1)) {
-        error = STORAGE_FLASH;
-    }
-    if (!error && slots[keep].look != RECORD_MISSING) {
-        error = write_blank(vault, slots[keep].offset, place->size);
-    }
-    wipe(record, size);
-    vault->out->used = before;
-    if (!error) {
-        console_line("vault", "sealed chunk=%s version=%lu", place->name, (unsigned long)(old + 1));
-    }
-    return error;
-}
-
-/* The factory's clear credentials in the second vault sector (SPEC section 8), until they are sealed. */
-static bool pending(struct tlv_area *area)
-{
-    return tlv_record_open((const uint8_t *)VAULT_B_START, VAULT_B_SIZE, "OCP1", area) == TLV_RECORD_OK;
-}
-
-/* Collects the values of one tag as the content of a chunk and seals it. */
-static enum storage_error seal_pending(struct vault *vault, struct tlv_area area, enum chunk chunk)
-{
-    size_t before = vault->out->used, length = 0;
-    const struct chunk_place *place = chunk_place(chunk);
-    struct tlv_entry entry;
-    uint8_t *content = credentials_take(vault->out, place->size);
-    if (content == NULL) {
-        return STORAGE_MEMORY;
-    }
-    while (tlv_next(&area, &entry) == TLV_ENTRY) {
-        if (entry.tag != place->tag) {
-            continue;
-        }
-        if (length + CONTENT_HEAD + entry.length > place->size) {
-            return STORAGE_MEMORY;
-        }
-        content[length] = (uint8_t)entry.length;
-        content[length + 1] = (uint8_t)(entry.length >> 8);
-        memcpy(content + length + CONTENT_HEAD, entry.value, entry.length);
-        length += CONTENT_HEAD + entry.length;
-    }
-    enum storage_error error = store_chunk(vault, chunk, content, length);
-    wipe(content, place->size);
-    vault->out->used = before;
-    return error;
-}
-
-static enum storage_error create_secret(void)
+static enum storage_error create_state(const struct scheme *scheme)
 {
     uint8_t secret[DEVICE_SECRET_SIZE];
+    if (scheme->format == NULL) {
+        return counters_create(NULL) ? STORAGE_OK : STORAGE_FLASH;
+    }
     enum storage_error error = rng_fill(secret, sizeof secret) == RNG_OK ? STORAGE_OK : STORAGE_RNG;
     if (!error && !counters_create(secret)) {
         error = STORAGE_FLASH;
@@ -257,65 +69,328 @@ static enum storage_error create_secret(void)
     return error;
 }
 
-static bool on_medium(const struct scheme *scheme, enum chunk chunk)
+/* a reset ----------------------------------------------------------------------------------------------------------- */
+
+static enum storage_error wipe_medium(struct vault *vault)
 {
-    return !(scheme->on_chip & 1u << chunk_place(chunk)->tag);
+    return vault->config->scheme->uses_medium ? vault->config->scheme->erase(vault, UINT32_MAX, true) : STORAGE_OK;
 }
 
-/* Secret and first seals. Whatever a cut leaves of it is done again at the next start: the clear credentials go last. */
-static enum storage_error prepare(struct vault *vault, const struct scheme *scheme)
+/* From the mark on; the medium has been found present. */
+static enum storage_error finish_reset(struct vault *vault)
 {
-    struct tlv_area area;
-    bool to_seal = pending(&area);
-    if (!counters_open()) {
-        enum storage_error error = to_seal ? create_secret() : STORAGE_NO_SECRET;
-        if (error) {
-            return error;
-        }
+    if (!config_erase_key() || !counters_tidy()) {
+        return STORAGE_FLASH;
     }
-    vault->context.secret = counters_secret();
-    for (enum chunk chunk = CHUNK_DEVICE_KEY; to_seal && chunk <= CHUNK_LAST; chunk++) {
-        enum storage_error error = on_medium(scheme, chunk) ? seal_pending(vault, area, chunk) : STORAGE_OK;
-        if (error) {
-            return error;
-        }
-        vault->context.secret = counters_secret(); /* the sector in use may have changed */
+    enum storage_error error = wipe_medium(vault);
+    if (!error && !counters_reset_end()) {
+        error = STORAGE_FLASH;
     }
-    return counters_tidy() ? STORAGE_OK : STORAGE_FLASH;
-}
-
-static enum storage_error load(const struct device_config *config, struct credentials *out)
-{
-    const struct scheme *scheme = config->scheme;
-    struct vault vault = { .medium = config->medium, .out = out };
-    vault.context = (struct record_context){ .format = scheme->format, .scheme = scheme->name, .code = scheme->code };
-    memcpy(vault.context.identity, (const void *)UID_START, sizeof vault.context.identity);
-    out->source = config->medium->name;
-    enum storage_error error = vault.medium->present();
     if (!error) {
-        error = prepare(&vault, scheme);
-    }
-    if (error) {
-        return credentials_error_file(error, FILE_NAME);
-    }
-    out->key = config->key; /* where the scheme leaves it in the page */
-    for (enum chunk chunk = CHUNK_DEVICE_KEY; chunk <= CHUNK_LAST && !error; chunk++) {
-        error = on_medium(scheme, chunk) ? load_chunk(&vault, chunk) : STORAGE_OK;
+        console_line("vault", "reset");
     }
     return error;
 }
 
-static const struct record_format ENCRYPTED = { .magic = "OCX1" };
-static const struct record_format SEALED = { .magic = "OCV1", .authenticated = true };
-static const struct record_format LABELLED = { .magic = "OCV1", .authenticated = true, .labelled = true };
-static const struct record_format FRESH = { .magic = "OCV1", .authenticated = true, .labelled = true, .fresh = true };
-static const struct record_format FLEET_KEY = {
-    .magic = "OCV1", .authenticated = true, .labelled = true, .fresh = true, .shared = true
+/* an update --------------------------------------------------------------------------------------------------------- */
+
+struct update_plan {
+    struct vault_update outside[CHUNK_COUNT]; /* for the scheme */
+    size_t outside_count;
+    size_t bytes_inside;
+    uint32_t chunks; /* bit n: chunk n */
 };
 
-const struct scheme SCHEME_ENCRYPTED = { "encrypted", 3, true, 0, load, &ENCRYPTED };
-const struct scheme SCHEME_SEALED = { "sealed", 4, true, 0, load, &SEALED };
-const struct scheme SCHEME_LABELLED = { "labelled", 5, true, 0, load, &LABELLED };
-const struct scheme SCHEME_FRESH = { "fresh", 6, true, 0, load, &FRESH };
-const struct scheme SCHEME_SPLIT = { "split", 7, true, 1u << TLV_KEY, load, &FRESH };
-const struct scheme SCHEME_FLEET_KEY = { "fleet-key", 8, true, 0, load, &FLEET_KEY };
+static enum storage_error plan_update(const struct vault *vault, const struct vault_update *updates, size_t count,
+                                      struct update_plan *plan)
+{
+    const struct scheme *scheme = vault->config->scheme;
+    memset(plan, 0, sizeof *plan);
+    for (size_t i = 0; i < count; i++) {
+        enum chunk chunk = updates[i].chunk;
+        size_t size = content_size(updates[i].values, updates[i].count);
+        bool inside = on_chip(scheme, chunk);
+        size_t most = inside ? chunk_place(chunk)->size : scheme->size(vault, chunk);
+        if (size == 0 || size > most || plan->chunks & 1u << chunk) {
+            return STORAGE_MEMORY;
+        }
+        plan->chunks |= 1u << chunk;
+        if (inside) {
+            plan->bytes_inside += size;
+        } else {
+            plan->outside[plan->outside_count++] = updates[i];
+        }
+    }
+    return STORAGE_OK;
+}
+
+static enum storage_error keep_on_chip(struct vault *vault, const struct vault_update *update)
+{
+    size_t before = vault->out->used, size = content_size(update->values, update->count);
+    uint8_t *content = credentials_take(vault->out, size);
+    if (content == NULL) {
+        return STORAGE_MEMORY;
+    }
+    content_write(update->values, update->count, content);
+    bool done = counters_keep(update->chunk, content, size);
+    wipe(content, size);
+    vault->out->used = before;
+    return done ? STORAGE_OK : STORAGE_FLASH;
+}
+
+/* What no longer counts. An update is not undone by a failure here: the next start tries again. */
+static enum storage_error forget_old(struct vault *vault, const struct update_plan *plan)
+{
+    const struct scheme *scheme = vault->config->scheme;
+    enum storage_error error = plan->outside_count ? scheme->erase(vault, plan->chunks, false) : STORAGE_OK;
+    bool key_replaced = plan->chunks & 1u << CHUNK_DEVICE_KEY && on_chip(scheme, CHUNK_DEVICE_KEY);
+    if ((key_replaced && !config_erase_key()) || !counters_tidy()) {
+        error = STORAGE_FLASH;
+    }
+    return error;
+}
+
+static enum storage_error apply(struct vault *vault, const struct vault_update *updates, size_t count)
+{
+    const struct scheme *scheme = vault->config->scheme;
+    struct update_plan plan;
+    enum storage_error error = plan_update(vault, updates, count, &plan);
+    if (!error && !counters_reserve(counters_need(plan.bytes_inside, count))) {
+        error = plan.bytes_inside ? STORAGE_MEMORY : STORAGE_FLASH;
+    }
+    vault->record.secret = counters_secret();
+    uint32_t chunks = plan.chunks;
+    if (!error && plan.outside_count) {
+        error = scheme->store(vault, plan.outside, plan.outside_count, &chunks);
+    }
+    for (size_t i = 0; i < count && !error; i++) {
+        error = on_chip(scheme, updates[i].chunk) ? keep_on_chip(vault, &updates[i]) : STORAGE_OK;
+    }
+    if (!error && !counters_commit(chunks)) {
+        error = STORAGE_FLASH;
+    }
+    if (error) {
+        return error;
+    }
+    (void)print_error(forget_old(vault, &plan));
+    for (size_t i = 0; i < count; i++) {
+        console_line("vault", "%s chunk=%s version=%lu", on_chip(scheme, updates[i].chunk) ? "kept" : "sealed",
+                     chunk_place(updates[i].chunk)->name, (unsigned long)counters_version(updates[i].chunk));
+    }
+    return STORAGE_OK;
+}
+
+/* a start ----------------------------------------------------------------------------------------------------------- */
+
+/* The factory's clear credentials in the second vault sector (SPEC section 8), until they are sealed. */
+static bool pending(struct tlv_area *area)
+{
+    return tlv_record_open((const uint8_t *)VAULT_B_START, VAULT_B_SIZE, "OCP1", area) == TLV_RECORD_OK;
+}
+
+static enum storage_error seal_pending(struct vault *vault, struct tlv_area area)
+{
+    struct blob values[CHUNK_BROKER_CA + 1][CONFIG_ANCHORS_MAX];
+    struct vault_update updates[CHUNK_BROKER_CA + 1];
+    size_t count = 0;
+    for (enum chunk chunk = CHUNK_DEVICE_KEY; chunk <= CHUNK_BROKER_CA; chunk++) {
+        struct tlv_area rest = area;
+        struct tlv_entry entry;
+        size_t n = 0;
+        while (tlv_next(&rest, &entry) == TLV_ENTRY) {
+            if (entry.tag == chunk_place(chunk)->tag && n < CONFIG_ANCHORS_MAX) {
+                values[chunk][n++] = (struct blob){ entry.value, entry.length };
+            }
+        }
+        if (n > 0 && !on_chip(vault->config->scheme, chunk)) {
+            updates[count++] = (struct vault_update){ chunk, values[chunk], n };
+        }
+    }
+    return apply(vault, updates, count);
+}
+
+/* Finishes what a cut left half-done; at the first boot: secret and first seals, the clear credentials go last. */
+static enum storage_error start(struct vault *vault)
+{
+    struct tlv_area area;
+    const struct scheme *scheme = vault->config->scheme;
+    enum storage_error error = STORAGE_OK;
+    bool state = counters_open(), to_seal = scheme->format && pending(&area);
+    if (state && counters_resetting()) {
+        error = finish_reset(vault);
+        state = counters_open();
+    } else if (!state && to_seal) {
+        error = create_state(scheme);
+        state = true;
+    }
+    if (!error && !state) {
+        error = !counters_clean() ? STORAGE_FLASH : scheme->format ? STORAGE_NO_SECRET : STORAGE_OK;
+    }
+    if (error || !state) {
+        return error;
+    }
+    vault->record.secret = counters_secret();
+    if (to_seal) {
+        error = seal_pending(vault, area);
+    }
+    size_t length;
+    bool key_is_here = counters_content(CHUNK_DEVICE_KEY, &length) != NULL;
+    if (!error && ((key_is_here && !all_zero(vault->config->key) && !config_erase_key()) || !counters_tidy())) {
+        error = STORAGE_FLASH;
+    }
+    vault->record.secret = counters_secret(); /* the sector in use may have changed */
+    return scheme->format && vault->record.secret == NULL ? STORAGE_NO_SECRET : error;
+}
+
+/* What an update has brought, or else what the configuration page has. */
+static enum storage_error load_on_chip(const struct device_config *config, enum chunk chunk, struct credentials *out)
+{
+    struct blob content;
+    content.data = counters_content(chunk, &content.length);
+    if (content.data != NULL) {
+        uint16_t tag = chunk_place(chunk)->tag;
+        return content_take(content, tag, out) ? STORAGE_OK : credentials_error_field(tag);
+    }
+    bool missing = false;
+    switch (chunk) {
+    case CHUNK_DEVICE_KEY:
+        out->key = config->key;
+        missing = all_zero(config->key);
+        break;
+    case CHUNK_DEVICE_CERTIFICATE:
+        out->certificate = config->certificate;
+        break;
+    default:
+        out->anchor_count = config->anchor_count;
+        memcpy(out->anchors, config->anchors, sizeof out->anchors);
+        break;
+    }
+    if (missing) {
+        console_line("storage", "error record-missing %s", chunk_place(chunk)->name);
+    }
+    return missing ? STORAGE_RECORD : STORAGE_OK;
+}
+
+static enum storage_error present(const struct vault *vault)
+{
+    return vault->config->scheme->uses_medium ? vault->medium->present() : STORAGE_OK;
+}
+
+static enum storage_error load_all(struct vault *vault)
+{
+    const struct scheme *scheme = vault->config->scheme;
+    enum storage_error error = present(vault);
+    if (!error) {
+        error = start(vault);
+    }
+    if (error) {
+        return print_error(error);
+    }
+    for (enum chunk chunk = CHUNK_DEVICE_KEY; chunk <= CHUNK_BROKER_CA && !error; chunk++) {
+        error = on_chip(scheme, chunk) ? load_on_chip(vault->config, chunk, vault->out) : STORAGE_OK;
+    }
+    return error || !scheme->uses_medium ? error : scheme->load(vault);
+}
+
+enum storage_error credentials_load(const struct device_config *config, struct credentials *out)
+{
+    struct vault vault = open_vault(config, out);
+    busy = true;
+    out->source = config->scheme->uses_medium ? config->medium->name : "internal";
+    enum storage_error error = load_all(&vault);
+    busy = false;
+    return error;
+}
+
+bool vault_lost(enum storage_error error)
+{
+    return error == STORAGE_RECORD || error == STORAGE_NO_SECRET || error == STORAGE_RECORD_MAGIC ||
+           error == STORAGE_RECORD_CRC || error == STORAGE_RECORD_FIELD;
+}
+
+/* A state to work on, whatever was there. */
+static enum storage_error ready(struct vault *vault)
+{
+    enum storage_error error = present(vault);
+    if (!error) {
+        error = start(vault);
+    }
+    if (error && error != STORAGE_NO_SECRET) {
+        return error;
+    }
+    return counters_open() ? STORAGE_OK : create_state(vault->config->scheme);
+}
+
+enum storage_error vault_store_all(const struct device_config *config, const struct vault_update *updates, size_t count)
+{
+    struct credentials out;
+    struct vault vault = open_vault(config, &out);
+    busy = true;
+    enum storage_error error = ready(&vault);
+    if (!error) {
+        error = apply(&vault, updates, count);
+    }
+    (void)print_error(error);
+    credentials_wipe(config, &out);
+    busy = false;
+    return error;
+}
+
+enum storage_error vault_store(const struct device_config *config, enum chunk chunk, const void *value, size_t length)
+{
+    const struct blob blob = { value, length };
+    const struct vault_update update = { chunk, &blob, 1 };
+    return vault_store_all(config, &update, 1);
+}
+
+enum storage_error vault_load(const struct device_config *config, enum chunk chunk, uint8_t *to, size_t capacity,
+                              size_t *length)
+{
+    struct credentials out;
+    struct vault vault = open_vault(config, &out);
+    struct blob content = { 0 }, value = { 0 };
+    busy = true;
+    enum storage_error error = present(&vault);
+    if (!error) {
+        error = start(&vault);
+    }
+    if (error) {
+        (void)print_error(error);
+    } else if (on_chip(config->scheme, chunk)) {
+        content.data = counters_content(chunk, &content.length);
+        error = content.data == NULL ? STORAGE_FILE_MISSING : STORAGE_OK;
+    } else {
+        error = config->scheme->fetch(&vault, chunk, &content.data, &content.length);
+    }
+    if (!error && (!content_next(&content, &value) || value.length > capacity)) {
+        error = STORAGE_MEMORY;
+    }
+    if (!error) {
+        memcpy(to, value.data, value.length);
+    }
+    *length = error ? 0 : value.length;
+    credentials_wipe(config, &out);
+    busy = false;
+    return error;
+}
+
+enum storage_error vault_reset(const struct device_config *config)
+{
+    struct credentials out;
+    struct vault vault = open_vault(config, &out);
+    bool keep = config->secret_injected || (config->scheme->format && config->scheme->format->shared);
+    busy = true;
+    bool done = counters_open() || counters_create(NULL);
+    /* the secret goes first: whatever the medium does, its records do not open any more */
+    if (done && !counters_resetting()) {
+        done = counters_reset_begin(keep);
+    }
+    enum storage_error error = done ? present(&vault) : STORAGE_FLASH;
+    if (!error) {
+        error = finish_reset(&vault);
+    }
+    (void)print_error(error);
+    credentials_wipe(config, &out);
+    busy = false;
+    return error;
+}
