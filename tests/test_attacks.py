@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from offchip.attacks.debug import DumpMemory, Lowering, LowerProtection, Memory
 from offchip.attacks.loot import Loot
 from offchip.attacks.medium import Change, ChangeRecord, Damage, DamageMedium, ReadMedium, ReplaceTrustAnchor
 from offchip.attacks.reach import Reach
+from offchip.attacks.references import cases, provenance, threat_ids, titles
 from offchip.board.board import Board
 from offchip.board.factory import provision
 from offchip.engines.protocol import Transfer
@@ -56,6 +58,27 @@ def test_every_attack_names_itself_its_threats_and_what_it_needs() -> None:
     for name, attack in ATTACKS.items():
         assert name == attack.id and len(name) == 3 and attack.title and attack.needs and attack.cwe
         assert attack.psa and attack.emb3d and (attack.__doc__ or "").strip()
+
+
+def test_every_id_of_a_threat_or_weakness_exists_in_its_pinned_list() -> None:
+    emb3d, cwe, psa = titles("emb3d"), titles("cwe"), titles("psa")
+    assert len(emb3d) > 150 and len(cwe) > 900 and "TID-999" not in emb3d and "CWE-1" not in cwe
+    for attack in ATTACKS.values():
+        assert [each for each in threat_ids(attack.emb3d) if each not in emb3d] == [], attack.id
+        assert [each for each in threat_ids(attack.psa) if each not in psa] == [], attack.id
+        assert [each for each in attack.cwe if str(each) not in cwe] == [], attack.id
+        for text, ids in ((attack.emb3d, threat_ids(attack.emb3d)), (attack.psa, threat_ids(attack.psa))):
+            assert ids or not text.strip("-~ "), f"{attack.id}: '{text}' names no id"
+    for name in ("emb3d", "cwe", "psa"):
+        assert {"title", "version", "date", "source"} <= set(provenance(name))
+
+
+def test_every_real_case_is_told_whole_and_stands_for_an_attack() -> None:
+    assert len({case.id for case in cases()}) == len(cases()) >= 24
+    for case in cases():
+        assert case.what and case.medium and case.obtained and case.source and 2000 < case.year < 2027
+        assert case.attacks and all(re.fullmatch(r"A\d\d", each) for each in case.attacks)
+    assert ATTACKS["A01"].threat()["incidents"][0]["source"] and ATTACKS["A01"].family() == "medium"
 
 
 def test_an_attack_in_a_module_of_the_folder_is_in_the_catalogue_with_its_keyword(tmp_path, monkeypatch) -> None:

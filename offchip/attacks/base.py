@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from offchip.attacks.reach import AttackFailed, Reach
+from offchip.attacks.references import Case, cases_of
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
 
@@ -28,6 +29,8 @@ class Need(StrEnum):
     NETWORK = "the network between device and server"
     INTERNET = "any access to the internet"
     DEVICE = "the device, altered"
+    UNIT = "another device of the same make"
+    LABORATORY = "a laboratory that opens chips or disturbs them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Attack(ABC):
         psa: threat of PSA's security requirements; ``-``: none, trailing ``~``: the nearest one.
         emb3d: threat ids of MITRE EMB3D.
         cwe: numbers of the Common Weakness Enumeration.
+        units: how many devices of the make the attacker needs; all but the first are his own (``Reach.others``).
     """
 
     id: ClassVar[str]
@@ -62,6 +66,7 @@ class Attack(ABC):
     psa: ClassVar[str]
     emb3d: ClassVar[str]
     cwe: ClassVar[tuple[int, ...]]
+    units: ClassVar[int] = 1
 
     @abstractmethod
     def applies(self, defence: Defence) -> Applies:
@@ -88,7 +93,17 @@ class Attack(ABC):
         return (cls.id, *(f"CWE-{number}" for number in cls.cwe))
 
     @classmethod
+    def family(cls) -> str:
+        """What it belongs to: the name of its module."""
+        return cls.__module__.rpartition(".")[2]
+
+    @classmethod
+    def incidents(cls) -> list[Case]:
+        """The real cases it stands for, the newest first."""
+        return cases_of(cls.id)
+
+    @classmethod
     def threat(cls) -> dict[str, Any]:
         """One row of the threat table."""
-        return {"title": cls.title, "needs": [need.value for need in cls.needs], "psa": cls.psa, "emb3d": cls.emb3d,
-                "cwe": list(cls.cwe)}
+        return {"title": cls.title, "family": cls.family(), "needs": [need.value for need in cls.needs], "psa": cls.psa,
+                "emb3d": cls.emb3d, "cwe": list(cls.cwe), "incidents": [case.record() for case in cls.incidents()]}

@@ -11,7 +11,7 @@ from enum import Enum
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
 from offchip.attacks.carving import carve
 from offchip.attacks.reach import Reach
-from offchip.board.media import RemovableMedium, SdCard
+from offchip.board.media import Eeprom, RemovableMedium, SdCard
 from offchip.errors import BoardError, MediumError
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
@@ -23,7 +23,8 @@ _CONTACT_S = 60.0
 _INSIDE_KEY = 60
 
 
-def _holds_credentials(defence: Defence, medium: MediumKind) -> Applies:
+def holds_credentials(defence: Defence, medium: MediumKind) -> Applies:
+    """Whether an attack on this medium meets credentials there."""
     if defence.medium is medium:
         return Applies(True, f"the credentials, or some of them, lie on the {medium.name} medium")
     return Applies(False, f"under {defence.scheme.name} nothing of the credentials lies on the {medium.name} medium")
@@ -45,16 +46,8 @@ class ReadMedium(Attack):
         return Applies(True, "whatever lies on a medium can be read by who holds it")
 
     def fire(self, scene: Reach) -> list[Evidence]:
-        medium = scene.medium(self.medium)
-        contents: list[tuple[str, bytes]] = []
-        if isinstance(medium, SdCard):
-            try:
-                contents += [(f"{medium.name}:{path}", medium.read_file(path)) for path in medium.files()]
-            except MediumError:
-                pass  # no file system: the bytes themselves are left
-        contents.append((medium.name, medium.image))
         return [self.note(scene, "read", place, scene.loot.search(content, place), received=content)
-                for place, content in contents if content]
+                for place, content in contents(scene.medium(self.medium)) if content]
 
 
 class Change(Enum):
@@ -80,7 +73,7 @@ class ChangeRecord(Attack):
     how: Change = Change.FLIP
 
     def applies(self, defence: Defence) -> Applies:
-        return _holds_credentials(defence, self.medium)
+        return holds_credentials(defence, self.medium)
 
     def fire(self, scene: Reach) -> list[Evidence]:
         return [self._flip(scene) if self.how is Change.FLIP else self._truncate(scene)]
@@ -185,7 +178,7 @@ class DamageMedium(Attack):
     def applies(self, defence: Defence) -> Applies:
         if self.medium is EEPROM and self.how in (Damage.BOOT_SECTOR, Damage.FILE, Damage.SHORT):
             return Applies(False, f"'{self.how.value}' is a damage of a card")
-        return _holds_credentials(defence, self.medium)
+        return holds_credentials(defence, self.medium)
 
     def fire(self, scene: Reach) -> list[Evidence]:
         if self.how in (Damage.SHORT, Damage.OPEN):
@@ -217,6 +210,17 @@ class DamageMedium(Attack):
         probe = board.spi_tap if self.medium is SD else board.i2c_tap
         await_or_fail(scene, lambda: bool(probe.fired()), "the device asking the medium for anything")
         return Evidence.of_tap(self.id, probe.fired())
+
+
+def contents(medium: SdCard | Eeprom) -> list[tuple[str, bytes]]:
+    """Everything on a medium as (place, bytes): file by file, as a file may be fragmented, then as a whole."""
+    found: list[tuple[str, bytes]] = []
+    if isinstance(medium, SdCard):
+        try:
+            found += [(f"{medium.name}:{path}", medium.read_file(path)) for path in medium.files()]
+        except MediumError:
+            pass  # no file system: the bytes themselves are left
+    return [*found, (medium.name, medium.image)]
 
 
 def await_or_fail(scene: Reach, reached: Callable[[], bool], what: str, seconds: float = _CONTACT_S) -> None:

@@ -7,12 +7,13 @@ here to the owner: not to the CA's key, nor to the registry, nor to the device's
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
 
+from offchip import chip_map
 from offchip.attacks.loot import Loot
 from offchip.attacks.rogue import RogueBroker
 from offchip.board.board import Board
@@ -34,6 +35,14 @@ class AttackFailed(OffchipError):
     """The action could not be carried out, or did not reach its target (not: it brought nothing)."""
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedChip:
+    """What is inside a chip that a laboratory has opened. ``data``: the flash sectors behind the firmware."""
+
+    data: bytes = field(repr=False)
+    identity: bytes
+
+
 @dataclass(slots=True)
 class Reach:
     """An exploiter with one device in hand.
@@ -48,6 +57,9 @@ class Reach:
         arrived: what the server received so far, only to know when an action has reached it.
         loot: what he has found.
         rogue: his server, once it stands.
+        others: devices of the same make that he owns himself.
+        meanwhile: lets the owner's life go on until what the attacker waits for has happened: credentials renewed,
+            settings changed, the device reset. None: nothing of the kind will happen.
     """
 
     board: Board
@@ -60,15 +72,19 @@ class Reach:
     now: Callable[[], datetime] = field(repr=False)
     loot: Loot = field(default_factory=Loot)
     rogue: RogueBroker | None = None
+    others: tuple[Reach, ...] = ()
+    meanwhile: Callable[[], None] | None = field(default=None, repr=False)
     host: str = HOST
     port: int = PORT
 
     @classmethod
-    def into(cls, scene: Scene, device: Device) -> Reach:
-        """The exploiter of this scene with this device in hand."""
+    def into(cls, scene: Scene, device: Device, others: Sequence[Device] = (),
+             meanwhile: Callable[[], None] | None = None) -> Reach:
+        """The exploiter of this scene with this device in hand, and those others he owns."""
         return cls(device.board, device.debug_port, device.thing, scene.authority.root.certificate,
                    Authority(derive(scene.seed, "attacker"), "rogue"), scene.lost_server,
-                   lambda: list(scene.broker.events), scene.utc)
+                   lambda: list(scene.broker.events), scene.utc,
+                   others=tuple(cls.into(scene, other) for other in others), meanwhile=meanwhile)
 
     @property
     def address(self) -> str:
@@ -92,6 +108,28 @@ class Reach:
             self.board.power_cycle()
         else:
             self.board.power_on()
+
+    def wait_for_the_owner(self) -> None:
+        """Do nothing until the owner has renewed, changed or reset something. Raises AttackFailed if he never does."""
+        if self.meanwhile is None:
+            raise AttackFailed("the owner does nothing the attacker could wait for")
+        self.meanwhile()
+
+    def open_chip(self) -> OpenedChip:
+        """Take the memory out of the chip whatever its readout protection says.
+
+        Instruction-level emulation has no glitches and no microscope; this stands for the published attacks that get
+        past the protection of parts of this family (FIDELITY.md).
+        """
+        engine = self.board.engine
+        return OpenedChip(engine.read_memory(chip_map.DATA.start, chip_map.DATA.size),
+                          engine.read_memory(chip_map.UID.start, chip_map.UID.size))
+
+    def another(self) -> Reach:
+        """A unit of the same make that the attacker owns. Raises AttackFailed when he has none."""
+        if not self.others:
+            raise AttackFailed("the attacker has no other device of this make")
+        return self.others[0]
 
     def answer_as_server(self, identity: Identity) -> RogueBroker:
         """Spoof the endpoint's name: from now on it leads to a server of the attacker's that shows ``identity``."""

@@ -15,6 +15,7 @@ from offchip.attacks.bus import ReplaceOnTheBus, SniffBus
 from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.client import CloneIdentity, ExceedRights, ReturnAfterDeactivation, Who
 from offchip.attacks.debug import DumpMemory, LowerProtection
+from offchip.attacks.dissection import DissectAnotherUnit, OpenTheChip
 from offchip.attacks.medium import (
     Change,
     ChangeRecord,
@@ -24,14 +25,17 @@ from offchip.attacks.medium import (
     ReplaceTrustAnchor,
     noise,
 )
+from offchip.attacks.moving import RestoreOlderImage, SwapChunks, TransplantMedium
+from offchip.attacks.remains import SearchRemains
 from offchip.attacks.server import ImpersonateServer, StaleServer, UseStaleServer, WrongServer
 from offchip.evidence import Evidence
 from offchip.scene import HOST, PORT
-from offchip.vault import EEPROM, NONE, PLAIN, SD, MediumKind
+from offchip.vault import EEPROM, NONE, PLAIN, SD, MediumKind, scheme
 from OffchipLibrary import OffchipLibrary
 from tests.known_bad.worlds import World, dead, fails
 from tests.test_attacks import DEVICE_KEY, plain_board, reach
 
+FLEET = scheme("fleet-key")
 #: attack -> the world it applies to
 FITTING: dict[Attack, dict[str, object]] = {
     ReadMedium(SD): {"scheme": PLAIN, "medium": SD}, SniffBus(): {"scheme": PLAIN, "medium": SD},
@@ -39,7 +43,15 @@ FITTING: dict[Attack, dict[str, object]] = {
     CloneIdentity(): {}, DamageMedium(SD): {"scheme": PLAIN, "medium": SD},
     ReplaceOnTheBus(): {"scheme": PLAIN, "medium": SD}, DumpMemory(): {}, LowerProtection(): {"rdp_level": 1},
     ImpersonateServer(): {}, UseStaleServer(): {}, ReturnAfterDeactivation(): {}, ExceedRights(): {},
+    SwapChunks(SD): {"scheme": PLAIN, "medium": SD}, TransplantMedium(SD): {"scheme": PLAIN, "medium": SD},
+    RestoreOlderImage(SD): {"scheme": PLAIN, "medium": SD}, SearchRemains(SD): {"scheme": PLAIN, "medium": SD},
+    DissectAnotherUnit(EEPROM): {"scheme": FLEET, "medium": EEPROM}, OpenTheChip(): {},
 }
+#: each cannot reach its target: what is missing is named
+MISSING: list[tuple[Attack, str]] = [
+    (TransplantMedium(SD), "no other device of this make"), (RestoreOlderImage(SD), "the owner does nothing"),
+    (SearchRemains(SD), "the owner does nothing"), (DissectAnotherUnit(SD), "no other device of this make"),
+]
 EVERY_KEYWORD = [each.keyword for each in ATTACKS.values()]
 
 
@@ -95,11 +107,11 @@ def test_an_attack_that_does_not_apply_does_not_fire(world: Callable[..., World]
 
 @fails("Sniff The Buses While Booting", "Replace The Trust Anchor", "Replace The Trust Anchor On The Bus",
        "Impersonate The Server", "Use A Stale Server Certificate", "Return After Deactivation", "Exceed The Rights",
-       "Damage The Medium")
+       "Damage The Medium", "Swap The Chunks", "Open The Chip")
 @pytest.mark.parametrize("attack", [
     SniffBus(), ReplaceTrustAnchor(SD), ReplaceOnTheBus(), ImpersonateServer(), UseStaleServer(),
     UseStaleServer(clock_back_days=14), ReturnAfterDeactivation(Who.DEVICE), ExceedRights(Who.DEVICE),
-    DamageMedium(SD, Damage.SHORT)], ids=lambda each: each.id)
+    DamageMedium(SD, Damage.SHORT), SwapChunks(SD), OpenTheChip()], ids=lambda each: each.id)
 def test_a_dead_device_is_no_target(world: Callable[..., World], tmp_path: Path, attack: Attack) -> None:
     bad = world(attack.id, elf=dead(tmp_path), scheme=PLAIN, medium=SD)
     with pytest.raises(AttackFailed, match="did not reach its target"):
@@ -107,13 +119,22 @@ def test_a_dead_device_is_no_target(world: Callable[..., World], tmp_path: Path,
     assert bad.lab.record.fired == []
 
 
+@fails("Transplant A Medium", "Restore An Older Image", "Search For Remains", "Dissect Another Unit")
+@pytest.mark.parametrize(("attack", "complaint"), MISSING, ids=lambda each: getattr(each, "id", ""))
+def test_an_attack_without_what_it_needs(world: Callable[..., World], attack: Attack, complaint: str) -> None:
+    bad = world(attack.id, scheme=PLAIN if attack.id != "A20" else FLEET, medium=SD)
+    with pytest.raises(AttackFailed, match=complaint):
+        bad.fire(attack)
+    assert bad.lab.record.fired == []
+
+
 @fails("Read The Medium", "Change The Record", "Connect As The Device", "Return After Deactivation",
-       "Exceed The Rights", "Replace The Trust Anchor On The Bus")
+       "Exceed The Rights", "Replace The Trust Anchor On The Bus", "Swap The Chunks")
 @pytest.mark.parametrize(("attack", "complaint"), [
     (ReadMedium(NONE), "there is no medium 'none'"), (ChangeRecord(SD), "no private key is found"),
     (ChangeRecord(SD, Change.TRUNCATE), "no record to cut"), (CloneIdentity(), "no private key with its certificate"),
     (ReturnAfterDeactivation(Who.THIEF), "no private key"), (ExceedRights(Who.THIEF), "no private key"),
-    (ReplaceOnTheBus(), "no trust anchors to replace"),
+    (ReplaceOnTheBus(), "no trust anchors to replace"), (SwapChunks(SD), "there is nothing to move"),
 ], ids=lambda each: getattr(each, "id", ""))
 def test_an_empty_card_gives_nothing_to_work_with(world: Callable[..., World], attack: Attack, complaint: str) -> None:
     bad = world(attack.id, scheme=PLAIN, medium=SD)

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attacks that change nothing of what was sealed: they move it to another place, another device, another time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from offchip.attacks.base import Applies, Attack, AttackFailed, Need
+from offchip.attacks.medium import await_or_fail, holds_credentials
+from offchip.attacks.pieces import Piece, Pieces, taken_apart
+from offchip.attacks.reach import Reach
+from offchip.board.console import ConsoleLine
+from offchip.errors import MediumError
+from offchip.evidence import Evidence
+from offchip.scene.defence import Defence
+from offchip.vault import MediumKind
+
+#: what the device says of its credentials, good or bad
+_REACTIONS = ("credentials: ", "storage: error")
+
+
+def start_and_listen(scene: Reach) -> str:
+    """Start the device anew and let it run until it has said what it thinks of its credentials; returns that line.
+
+    Raises AttackFailed when it says nothing.
+    """
+    scene.start()
+    said = len(scene.board.console.lines)
+
+    def reactions() -> list[ConsoleLine]:
+        return [line for line in scene.board.console.lines[said:] if line.text.startswith(_REACTIONS)]
+
+    await_or_fail(scene, lambda: bool(reactions()), "a word of the device about its credentials")
+    return reactions()[0].text
+
+
+def switch_off(scene: Reach) -> None:
+    """Take the supply away, if it is there: a medium is changed at rest."""
+    if scene.board.powered:
+        scene.board.power_off()
+
+
+def apart(scene: Reach, kind: MediumKind) -> Pieces:
+    """The victim's medium, piece by piece. Raises AttackFailed when there is nothing to move."""
+    try:
+        return taken_apart(scene.medium(kind))
+    except MediumError as error:
+        raise AttackFailed(f"there is nothing to move: {error}") from error
+
+
+@dataclass(frozen=True)
+class SwapChunks(Attack):
+    """Let what is stored pass for something else that is stored: exchange and copy pieces of one medium.
+
+    All pairs that fit are tried, into either slot: exchanged, and copied with the genuine one taken away. After each
+    the device is started and its word on its credentials awaited; then the medium is put back as it was.
+    """
+
+    id, title, keyword = "A05", "swap two chunks", "Swap The Chunks"
+    needs = (Need.MEDIUM,)
+    psa, emb3d, cwe = "T.DIRECT_WRITE", "TID-108 ~", (345, 354)
+    medium: MediumKind
+
+    def applies(self, defence: Defence) -> Applies:
+        return holds_credentials(defence, self.medium)
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        medium, pieces = scene.medium(self.medium), apart(scene, self.medium)
+        image, evidence = medium.image, []
+        for words, contents in list(pieces.moves()):
+            switch_off(scene)
+            before = b"".join(pieces.read(piece) for piece in contents)
+            pieces.put(contents)
+            told = start_and_listen(scene)
+            evidence.append(self.note(scene, "swap", f"{medium.name}:{', '.join(piece.name for piece in contents)}",
+                                      f"{words}; {told}", before=before, after=b"".join(contents.values())))
+            switch_off(scene)
+            medium.replace(image)
+            pieces = apart(scene, self.medium)
+        if not evidence:
+            raise AttackFailed(f"{medium.name}: no two pieces there could pass for each other")
+        return evidence
+
+
+@dataclass(frozen=True)
+class TransplantMedium(Attack):
+    """Put the medium of another device of the same make, which the attacker owns, into this one.
+
+    His own device is started first, so that its medium is as complete as can be; then this one, until it has said what
+    it thinks of it.
+    """
+
+    id, title, keyword = "A06", "transplant another device's medium", "Transplant A Medium"
+    needs = (Need.MEDIUM, Need.UNIT)
+    psa, emb3d, cwe, units = "T.REPLACE", "TID-108, TID-111 ~", (345, 294), 2
+    medium: MediumKind
+
+    def applies(self, defence: Defence) -> Applies:
+        return holds_credentials(defence, self.medium)
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        own = scene.another()
+        told = start_and_listen(own)
+        if not told.startswith("credentials: ok"):
+            raise AttackFailed(f"the attacker's own device does not take its own medium: {told}")
+        switch_off(own)
+        switch_off(scene)
+        medium, before = scene.medium(self.medium), scene.medium(self.medium).image
+        foreign = own.medium(self.medium).image
+        if before == foreign:
+            raise AttackFailed(f"{medium.name}: both devices have the same medium")
+        medium.replace(foreign)
+        reaction = start_and_listen(scene)
+        return [self.note(scene, "transplant", medium.name, f"the medium of {own.thing} in {scene.thing}; {reaction}",
+                          before=before, after=foreign)]
+
+
+class Part(Enum):
+    """How much of the older image comes back."""
+
+    WHOLE = "whole"
+    EACH = "each"
+
+
+@dataclass(frozen=True)
+class RestoreOlderImage(Attack):
+    """Take an image of the medium, wait until the owner has renewed what is on it, and put the image back.
+
+    | =part= | =Description= |
+    | whole | the whole medium as it was |
+    | each | one piece after the other as it was, the others as they are now; the device is started each time |
+    """
+
+    id, title, keyword = "A07", "restore an older image", "Restore An Older Image"
+    needs = (Need.MEDIUM,)
+    psa, emb3d, cwe = "T.DIRECT_WRITE", "TID-108 ~", (294, 1328)
+    medium: MediumKind
+    part: Part = Part.WHOLE
+
+    def applies(self, defence: Defence) -> Applies:
+        return holds_credentials(defence, self.medium)
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        medium, old_pieces = scene.medium(self.medium), apart(scene, self.medium)
+        old = medium.image
+        groups = {piece: old_pieces.read(piece) for piece in old_pieces.all()}
+        scene.wait_for_the_owner()
+        switch_off(scene)
+        new = medium.image
+        if new == old:
+            raise AttackFailed(f"{medium.name}: nothing on it was renewed, there is nothing older than it holds")
+        if self.part is Part.WHOLE:
+            medium.replace(old)
+            told = start_and_listen(scene)
+            return [self.note(scene, "restore", medium.name, f"the older image; {told}", before=new, after=old)]
+        return self._piece_by_piece(scene, new, groups)
+
+    def _piece_by_piece(self, scene: Reach, new: bytes, old: dict[Piece, bytes]) -> list[Evidence]:
+        medium, evidence = scene.medium(self.medium), []
+        for group in dict.fromkeys(piece.group for piece in old):
+            pieces = apart(scene, self.medium)
+            there = [piece for piece in pieces.all() if piece.group == group]
+            older = {piece: old.get(piece, b"") for piece in there}
+            before = {piece: pieces.read(piece) for piece in there}
+            if older == before or not any(older.values()):
+                continue
+            pieces.put(older)
+            told = start_and_listen(scene)
+            evidence.append(self.note(scene, "restore", f"{medium.name}:{group}", f"only {group} as it was; {told}",
+                                      before=b"".join(before.values()), after=b"".join(older.values())))
+            switch_off(scene)
+            medium.replace(new)
+        if not evidence:
+            raise AttackFailed(f"{medium.name}: no piece of it was renewed")
+        return evidence

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What lies on a medium, piece by piece, as somebody sees it who has read SPEC.md and holds no key.
+
+A piece can be read, and anything that fits can be put in its place, with the checksums around it put right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from offchip.board.media import Eeprom, SdCard
+from offchip.errors import MediumError
+from offchip.vault import PLAIN
+from offchip.vault.chunk import AREA_SIZE, SLOTS, VAULT_FILE, Chunk
+from offchip.vault.plain import FILES
+from offchip.vault.records import EEPROM_MAGIC, Tag, decode_record, encode_record
+
+#: what a blank cell may read as
+_BLANK = b"\xFF\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Something that is kept on its own.
+
+    Attributes:
+        name: for the evidence: file, field or slot.
+        group: pieces of one group say the same thing (the slots of a chunk).
+        room: bytes it may take.
+    """
+
+    name: str
+    group: str
+    room: int
+
+
+class Pieces:
+    """A medium taken apart. Base of :class:`Files`, :class:`Fields` and :class:`Slots`."""
+
+    def __init__(self, medium: SdCard | Eeprom) -> None:
+        self.medium = medium
+
+    def all(self) -> list[Piece]:
+        """Every place, filled or not."""
+        raise NotImplementedError
+
+    def read(self, piece: Piece) -> bytes:
+        """What is there, without blank cells behind it; empty: nothing."""
+        raise NotImplementedError
+
+    def put(self, contents: dict[Piece, bytes]) -> None:
+        """Replace these; an empty content: nothing is there any more."""
+        raise NotImplementedError
+
+    def filled(self) -> list[Piece]:
+        """The places that hold something."""
+        return [piece for piece in self.all() if self.read(piece)]
+
+    def moves(self) -> Iterator[tuple[str, dict[Piece, bytes]]]:
+        """Every way in which one piece can pass for another: (in words, what to put where).
+
+        Each pair is exchanged; each piece is also copied to every place of every other group that is in use and has
+        room, with what that group held taken away, so that the device has no other choice.
+        """
+        filled = self.filled()
+        in_use = {piece.group for piece in filled}
+        held = {piece: self.read(piece) for piece in filled}
+        for at, one in enumerate(filled):
+            for other in filled[at + 1:]:
+                if one.group != other.group and len(held[one]) <= other.room and len(held[other]) <= one.room:
+                    yield f"{one.name} and {other.name} exchanged", {one: held[other], other: held[one]}
+        for source in filled:
+            for target in self.all():
+                if target.group in in_use - {source.group} and len(held[source]) <= target.room:
+                    emptied = {piece: b"" for piece in filled if piece.group == target.group}
+                    yield f"{source.name} copied to {target.name}", {**emptied, target: held[source]}
+
+
+class Files(Pieces):
+    """Credentials as files on a card (SPEC.md section 4)."""
+
+    def __init__(self, card: SdCard) -> None:
+        super().__init__(card)
+        self._card = card
+
+    def all(self) -> list[Piece]:
+        there = set(self._card.files())
+        return [Piece(path, path, self._card.size) for path in FILES if path in there]
+
+    def read(self, piece: Piece) -> bytes:
+        return self._card.read_file(piece.name)
+
+    def put(self, contents: dict[Piece, bytes]) -> None:
+        for piece, content in contents.items():
+            self._card.write_file(piece.name, content)
+
+
+class Fields(Pieces):
+    """Credentials as fields of the EEPROM's record, whose checksum is put right (SPEC.md section 3)."""
+
+    _NAMES = {Tag.TRUST_ANCHOR: "anchor", Tag.DEVICE_CERTIFICATE: "certificate", Tag.DEVICE_PRIVATE_KEY: "key"}
+
+    def __init__(self, eeprom: Eeprom) -> None:
+        super().__init__(eeprom)
+        self._entries = decode_record(eeprom.image, EEPROM_MAGIC)
+
+    def all(self) -> list[Piece]:
+        return [Piece(f"{self._NAMES[Tag(tag)]} field {number}", str(int(tag)), 0xFFFF)
+                for number, (tag, _) in enumerate(self._entries)]
+
+    def read(self, piece: Piece) -> bytes:
+        return self._entries[self._number(piece)][1]
+
+    def put(self, contents: dict[Piece, bytes]) -> None:
+        changed = {self._number(piece): content for piece, content in contents.items()}
+        entries = [(tag, changed.get(number, value)) for number, (tag, value) in enumerate(self._entries)]
+        self.medium.write(0, encode_record(EEPROM_MAGIC, [entry for entry in entries if entry[1]]))
+
+    @staticmethod
+    def _number(piece: Piece) -> int:
+        return int(piece.name.rpartition(" ")[2])
+
+
+class Slots(Pieces):
+    """Records in the slots of the vault area (SPEC.md section 9)."""
+
+    def all(self) -> list[Piece]:
+        return [Piece(f"{chunk.value}/{slot}", chunk.value, chunk.slot_size)
+                for chunk in Chunk for slot in range(SLOTS)]
+
+    @staticmethod
+    def start(piece: Piece) -> int:
+        """Where in the area the slot begins."""
+        chunk, _, slot = piece.name.partition("/")
+        return Chunk(chunk).offset + int(slot) * Chunk(chunk).slot_size
+
+    def area(self) -> bytes:
+        """The whole area."""
+        if isinstance(self.medium, SdCard):
+            return self.medium.read_file(VAULT_FILE)
+        return self.medium.read(0, AREA_SIZE)
+
+    def read(self, piece: Piece) -> bytes:
+        return self.area()[self.start(piece):][:piece.room].rstrip(b"\xFF")
+
+    def filled(self) -> list[Piece]:
+        area = self.area()
+        return [piece for piece in self.all() if area[self.start(piece):][:piece.room].strip(_BLANK)]
+
+    def put(self, contents: dict[Piece, bytes]) -> None:
+        area = bytearray(self.area())
+        for piece, content in contents.items():
+            start = self.start(piece)
+            area[start:start + piece.room] = content.ljust(piece.room, b"\xFF")
+        if isinstance(self.medium, SdCard):
+            self.medium.write_file(VAULT_FILE, bytes(area))
+        else:
+            self.medium.write(0, bytes(area))
+
+
+def taken_apart(medium: SdCard | Eeprom) -> Pieces:
+    """The pieces of whatever lies on this medium. Raises MediumError when it is nothing the device would keep there."""
+    if isinstance(medium, SdCard):
+        files = medium.files()
+        if VAULT_FILE in files:
+            return Slots(medium)
+        if set(files) & set(FILES):
+            return Files(medium)
+        raise MediumError(f"{medium.name}: neither {VAULT_FILE} nor any of {', '.join(FILES)} is on the card")
+    try:
+        PLAIN.read(medium.kind, medium)
+        return Fields(medium)
+    except MediumError:
+        if not medium.image.strip(_BLANK):
+            raise MediumError(f"{medium.name}: the chip is blank") from None
+        return Slots(medium)
