@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The report as a reader sees it, in a headless Chromium where there is one."""
+"""The report as a reader meets it: in a headless Chromium, at a desk, on a phone, by keyboard, on paper."""
 
 from __future__ import annotations
 
-import html
 import json
-import re
 import shutil
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from fake_matrix import cells, report
 from offchip.report.build import Judged, RunFacts, build_report
 from offchip.report.record import SCHEMA
 
@@ -21,47 +21,153 @@ NAME = "With A Name That Is Long Enough To Need Two Lines Of A Phone"
 CLAIMS = [Judged("06 Plain", f"Claim {number} {NAME}", "", status, message) for number, (status, message) in enumerate([
     ("PASS", ""), ("FAIL", "<script>document.title = 'x'</script> was seen | twice"), ("LOST", "it hung"),
     ("PASS", "")])]
-#: measures the page in a frame of a phone's width and leaves what it found in the title
-MEASURE = """<iframe id=f width=390 height=2000 srcdoc="PAGE"></iframe><script>
-f.onload = () => { const d = f.contentDocument, cut = [];
-  for (const e of d.querySelectorAll('td, th, p, h1')) { const r = e.getBoundingClientRect();
-    if (e.closest('.scroll') || e.closest('thead') || !r.width) continue;
-    if (r.right > 391 || r.left < 0) cut.push(e.textContent); }
-  const hosts = [...d.querySelectorAll('td[data-name=host]')].filter(e => e.getBoundingClientRect().height > 0).length;
-  document.title = JSON.stringify([d.documentElement.scrollWidth, cut, hosts, d.title]); };
-</script>"""
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+ODD = "A07/restore/fresh/sd"
+HOSTILE = "</script><img src=x onerror=\"document.title='x'\"> & \u2028 'quoted'"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; scripts/setup --test gets it on Debian")
 
 
-def build(folder: Path) -> dict[str, Any]:
-    (folder / "records").mkdir(parents=True)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole report with one surprise in it, written by somebody hostile."""
+    folder = tmp_path_factory.mktemp("report")
+    moment = {"time_ns": 1, "lane": "console", "text": HOSTILE}
+    report(folder, changes={ODD: {"verdict": "broken", "proven": False, "message": HOSTILE, "reason": HOSTILE,
+                                  "observations": [HOSTILE], "timeline": [moment], "captures": ["captures/cell.vcd"]}})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, folder: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page as it opens; whatever it asks of the network, and every complaint of the browser, fails the test."""
+    page = browser.new_page(viewport=getattr(request, "param", DESK))
+    trouble: list[str] = []
+    page.on("console", lambda message: trouble.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("request", lambda asked: None if asked.url.startswith(("file:", "data:")) else trouble.append(asked.url))
+    page.goto((folder / "index.html").as_uri())
+    title = page.title()
+    yield page
+    assert trouble == [] and page.title() == title
+    page.close()
+
+
+def chips(page: Page) -> int:
+    return page.locator(".matrix button.chip:visible").count()
+
+
+def test_the_answer_comes_first_and_cites_cells_that_open(page: Page) -> None:
+    assert page.locator("h1").inner_text() == "Is it bad practice to keep the certificates on an SD card or an EEPROM?"
+    top = page.locator("main section").first
+    assert top.locator("h2").inner_text() == "In short" and top.locator("li").count() > 5
+    assert all(item.locator(".cite").count() for item in top.locator("li").all())
+    top.locator(".cite").first.click()
+    assert page.locator("#story-title").inner_text().startswith("A01 read the medium, take the private key")
+
+
+def test_each_filter_leaves_what_it_names(page: Page) -> None:
+    everything = chips(page)
+    for name, value, fits in (("medium", "eeprom", "EEPROM"), ("verdict", "held", ": held"), ("verdict", "unexpected",
+                              "A07"), ("rdp", "2", "A13"), ("family", "client", "A")):
+        page.locator(f"[name={name}]").select_option(value)
+        labels = [chip.get_attribute("aria-label") or "" for chip in page.locator(".matrix button.chip:visible").all()]
+        assert labels and len(labels) < everything and all(fits in label for label in labels), (name, value)
+        assert "of" in page.locator("#shown").inner_text()
+        page.locator("button[type=reset]").click()
+        page.wait_for_function("wanted => document.querySelectorAll('.matrix button.chip:not([hidden])').length === "
+                               "wanted", arg=everything)
+    page.locator("[name=search]").fill("restore fresh")
+    assert {chip.get_attribute("data-open") for chip in page.locator(".matrix button.chip:visible").all()} == {
+        "A07/restore/fresh/sd", "A07/restore/fresh/eeprom"}
+    page.locator("[name=search]").fill("CWE-312")
+    assert 0 < chips(page) < everything
+    page.locator("[name=search]").fill("nothing has this in it")
+    assert chips(page) == 0 and page.locator(".matrix tbody tr:visible").count() == 0
+
+
+def test_a_cell_is_one_click_from_its_story(page: Page) -> None:
+    page.locator(f"button.chip[data-open='{ODD}']").click()
+    story = page.locator("dialog .story")
+    text = story.inner_text()
+    for part in ("A07", "fresh on SD", "broken", "predicted: held, because so theory says", "otherwise than predicted",
+                 "What the attacker does", "What it means", "What stops it", "Evidence that the attack fired",
+                 f"offchip replay {ODD}", "61,704,479 instructions", HOSTILE.split("\u2028")[0].strip()):
+        assert part in text, part
+    lanes = [lane.inner_text() for lane in story.locator(".timeline .lane").all()]
+    assert lanes == ["console", "attack"], "in the order of the virtual clock"
+    assert story.locator("a[href='captures/cell.vcd']").count() == 1 and story.locator("svg.strip circle").count() == 1
+    assert page.url.endswith(f"#{ODD}")
+    page.keyboard.press("Escape")
+    assert not page.locator("dialog").is_visible() and "#" not in page.url
+
+
+def test_variants_are_inside_their_chip_and_a_link_opens_one(page: Page, folder: Path) -> None:
+    page.goto((folder / "index.html").as_uri() + "#A13/dump/fresh/sd/rdp2")
+    page.reload()
+    pressed = page.locator(".variants button[aria-pressed=true]")
+    assert page.locator(".variants button").count() == 3 and "rdp2" in pressed.inner_text()
+    assert page.locator(".story .tag").first.inner_text().endswith("held")
+    page.locator(".variants button").first.click()
+    assert page.locator(".story .tag").first.inner_text().endswith("broken")
+
+
+@pytest.mark.parametrize("page", [PHONE], indirect=True)
+def test_a_phone_shows_everything_without_scrolling_sideways(page: Page) -> None:
+    width = "document.documentElement.scrollWidth"
+    assert page.evaluate(width) == PHONE["width"] and chips(page) == page.locator(".matrix button.chip").count() > 100
+    cut = page.evaluate("""() => [...document.querySelectorAll('h1, h2, li, p, td, th, button, dd, select, input')]
+        .filter(e => e.checkVisibility() && !e.closest('thead') && !e.closest('.costs'))
+        .filter(e => e.getBoundingClientRect().width && (e.getBoundingClientRect().right > 391 ||
+                     e.getBoundingClientRect().left < 0)).map(e => e.textContent)""")
+    assert cut == []
+    page.locator(f"button.chip[data-open='{ODD}']").click()
+    assert page.evaluate("document.querySelector('dialog').scrollWidth") <= PHONE["width"]
+    assert page.evaluate(width) == PHONE["width"]
+
+
+@pytest.mark.parametrize("page", [DESK, PHONE], indirect=True)
+def test_axe_has_nothing_to_complain_about(page: Page) -> None:
+    for opened in (False, True):
+        if opened:
+            page.locator(f"button.chip[data-open='{ODD}']").click()
+        found = Axe().run(page).response["violations"]
+        assert [(each["id"], [node["html"][:120] for node in each["nodes"]][:3]) for each in found] == []
+
+
+def test_paper_has_answer_and_matrix_and_no_controls(page: Page) -> None:
+    page.emulate_media(media="print")
+    assert not page.locator("#filters").is_visible() and page.locator(".matrix").is_visible()
+    assert chips(page) == len({(cell.split("/")[0], *cell.split("/")[2:4]) for cell, _ in cells()})
+    pdf = page.pdf(format="A4", landscape=True)
+    assert pdf.startswith(b"%PDF") and len(pdf) > 10_000
+
+
+def test_without_cells_the_claims_are_the_page(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir(parents=True)
     for n in (0, 3):
-        claim = CLAIMS[n]
-        record = {"schema": SCHEMA, "scenario": claim.key, "verdict": "held", "virtual_time_ns": 10**9, "attack": "A01",
-                  "defence": {"scheme": "plain", "medium": "sd"}, "fired": [], "observations": ["x" * 200],
-                  "reason": "r"}
-        (folder / f"records/{n}.json").write_text(json.dumps(record))
+        record = {"schema": SCHEMA, "scenario": CLAIMS[n].key, "verdict": "held", "virtual_time_ns": 10**9,
+                  "attack": "A01", "defence": {"scheme": "plain", "medium": "sd"}, "fired": [],
+                  "observations": ["x" * 200], "reason": "r"}
+        (tmp_path / f"records/{n}.json").write_text(json.dumps(record))
     host = {"started": "2026-11-26T00:00:00+00:00", "offchip": "0", "command": "offchip run", "commit": "c" * 40,
             "seconds": {claim.key: 1.5 for claim in CLAIMS}}
-    return build_report(folder, RunFacts("embedded", "ab" * 32, 1), CLAIMS, host, {})
-
-
-def test_counts_equal_the_inventory_and_what_is_lost_is_not_run(tmp_path: Path) -> None:
-    summary = build(tmp_path)
+    summary = build_report(tmp_path, RunFacts("embedded", "ab" * 32, 1), CLAIMS, host, {})
     assert (summary["total"], summary["proven"], summary["refuted"], summary["not_run"]) == (4, 2, 1, 1)
     assert not {"seconds", "started", "id"} & {key for row in summary["claims"] for key in row}
     assert "2026" not in (tmp_path / "results.json").read_text()
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_no_column_is_lost_on_a_phone(tmp_path: Path) -> None:
-    build(tmp_path)
-    page = tmp_path / "phone.html"
-    page.write_text(MEASURE.replace("PAGE", html.escape((tmp_path / "index.html").read_text(), quote=True)))
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile",
-               "--virtual-time-budget=5000", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    found = re.search(r"<title>(.*?)</title>", done.stdout.split("<iframe")[0] + done.stdout, re.DOTALL)
-    assert found, done.stderr[-500:]
-    width, cut, hosts, title = json.loads(html.unescape(found[1]))
-    assert width <= 390 and cut == [] and hosts == 4
-    assert title == "offchip: 2 of 4 claims proven"
+    page = browser.new_page(viewport=PHONE)
+    page.goto((tmp_path / "index.html").as_uri())
+    assert page.title() == "offchip: 2 of 4 claims proven"
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert [cell.inner_text() for cell in page.locator("td[data-name=host]").all()] == ["1.5 s"] * 4
+    assert page.locator("main", has_text="<script>document.title = 'x'</script> was seen | twice").count() == 1
+    page.close()

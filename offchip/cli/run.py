@@ -55,11 +55,15 @@ def run(
                                f"{place / 'xunit.xml'}.") from None
     if summary:
         _print(outcome)
-    failed = outcome["refuted"] + outcome["not_run"]
+    wrong = outcome.get("answer_wrong", 0)
+    failed = outcome["refuted"] + outcome["not_run"] + wrong
     colour = "red" if failed else "green"
     part = "" if not outcome["scope"] else " (partial run)"
     console.print(f"[{colour}]{outcome['proven']} of {outcome['total']} claims proven, {outcome['refuted']} refuted, "
                   f"{outcome['not_run']} not run{part}[/]")
+    if wrong:
+        console.print(f"[red]{wrong} sentence{'s' * (wrong != 1)} of the answer no longer hold{'s' * (wrong == 1)}: "
+                      f"{escape(str(place / 'ANSWER.md'))}[/]")
     print(place / "index.html")
     raise typer.Exit(1 if failed else 0)
 

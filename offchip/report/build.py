@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws a run's claims, outcomes and verdict records as results.json, a page, Markdown and JUnit.
+"""Draws a run's claims, outcomes and verdict records as JSON, a page, the answer, Markdown, JUnit and SARIF.
 
 ``results.json`` says what was tried and found, nothing else: two runs with one seed give the same bytes. What differs
 from one time and machine to the next is in ``host.json``.
@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, select_autoescape
-
-from offchip.attacks.catalogue import ATTACKS
 from offchip.files import replace_file
+from offchip.report import answer
+from offchip.report.matrix import build_matrix, load_matrix
+from offchip.report.page import draw_page, draw_summary
 from offchip.report.record import SCHEMA, load_records
+from offchip.report.sarif import sarif
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +59,21 @@ class RunFacts:
 
 
 def build_report(results: Path, facts: RunFacts, claims: Sequence[Judged], host: Mapping[str, Any],
-                 log_ids: Mapping[str, str]) -> dict[str, Any]:
+                 log_ids: Mapping[str, str], other: Path | None = None) -> dict[str, Any]:
     """Read ``records/`` in ``results``; write the report beside it.
 
     Args:
         claims: the inventory in its order; the report has exactly these.
         host: date, command, host seconds per claim ...: for ``host.json`` and the page.
         log_ids: claim -> its id in Robot's ``log.html``.
+        other: the report of another run, of another engine for instance, to compare cell by cell.
 
     Returns:
-        The summary that is also in ``results.json``.
+        The summary that is also in ``results.json``, and ``answer_wrong``: sentences of the answer that no longer hold.
 
     Raises:
         OSError: a file cannot be written.
+        OffchipError: ``other`` is no report with a matrix.
     """
     records = load_records(results / "records")
     rows = [_row(claim, records.get(claim.key)) for claim in claims]
@@ -85,7 +88,7 @@ def build_report(results: Path, facts: RunFacts, claims: Sequence[Judged], host:
     replace_file(results / "results.json", json.dumps(summary, indent=1) + "\n")
     replace_file(results / "host.json", json.dumps(host, indent=1) + "\n")
     replace_file(results / "xunit.xml", _xunit(rows, host))
-    _draw(results, summary, host, log_ids)
+    _draw(results, summary, host, log_ids, other)
     return summary
 
 
@@ -132,29 +135,29 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def _draw(results: Path, summary: dict[str, Any], host: Mapping[str, Any], log_ids: Mapping[str, str]) -> None:
-    rows = summary["claims"]
-    columns = sorted({_column(row) for row in rows if row["record"].get("attack")})
+def _draw(results: Path, summary: dict[str, Any], host: Mapping[str, Any], log_ids: Mapping[str, str],
+          other: Path | None) -> None:
     numbered = [{**row, "id": f"claim-{number}", "log": log_ids.get(f"{row['suite']}.{row['claim']}", ""),
                  "seconds": host.get("seconds", {}).get(f"{row['suite']}.{row['claim']}")}
-                for number, row in enumerate(rows, 1)]
-    matrix: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for row in numbered:
-        if attack := row["record"].get("attack"):
-            matrix.setdefault(attack, {}).setdefault(_column(row), []).append(row)
-    environment = Environment(loader=PackageLoader("offchip.report"), autoescape=select_autoescape(["html", "j2"]))
-    facts = {"summary": summary, "host": host, "suites": _by_suite(numbered), "has_log": bool(log_ids)}
-    threats = {key: attack.threat() for key, attack in ATTACKS.items()}
-    page = environment.get_template("index.html.j2").render(
-        **facts, columns=columns, matrix=dict(sorted(matrix.items())), threats=threats)
-    replace_file(results / "index.html", page)
-    replace_file(results / "summary.md", environment.get_template("summary.md.j2").render(**facts))
+                for number, row in enumerate(summary["claims"], 1)]
+    matrix = _matrix(results, summary, other)
+    # a cell is shown in the matrix; one that left no record of its own is a claim that was not run
+    suites = _by_suite([row for row in numbered if not row["record"].get("cell")])
+    replace_file(results / "index.html", draw_page(summary, host, numbered, suites, matrix, bool(log_ids)))
+    replace_file(results / "summary.md", draw_summary(summary, host, suites, matrix))
 
 
-def _column(row: Mapping[str, Any]) -> str:
-    defence = row["record"].get("defence", {})
-    parts = (defence.get("scheme"), defence.get("medium"), defence.get("other"))
-    return " / ".join(part for part in parts if part and part != "none")
+def _matrix(results: Path, summary: dict[str, Any], other: Path | None) -> dict[str, Any] | None:
+    """Write what is drawn from the cells; None when there are none."""
+    if not any(row["record"].get("cell") for row in summary["claims"]):
+        return None
+    facts = {key: summary[key] for key in ("engine", "elf_sha256", "seed", "scope")}
+    document = build_matrix(summary["claims"], facts, load_matrix(other) if other else None)
+    replace_file(results / "matrix.json", json.dumps(document, indent=1) + "\n")
+    replace_file(results / "ANSWER.md", answer.markdown(document))
+    replace_file(results / "offchip.sarif", json.dumps(sarif(document), indent=1) + "\n")
+    summary["answer_wrong"] = document["answer"]["counts"][answer.WRONG]
+    return document
 
 
 def _by_suite(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records as a run of the matrix leaves them, made up: every scheme on every medium, and what theory says of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from offchip.report.build import Judged, RunFacts, build_report
+from offchip.report.record import SCHEMA
+from offchip.vault import SCHEMES
+
+HOST = {"started": "2026-11-27T02:30:00+00:00", "offchip": "0.1.0", "command": "offchip run", "commit": "c" * 40,
+        "seconds": {}}
+CLEAR, TRUSTING = {"plain"}, {"plain", "split-plain"}
+#: attack/variant -> schemes that lose
+LOSERS: dict[str, set[str]] = {
+    "A01/read": CLEAR, "A02/boot": CLEAR, "A03/flip": TRUSTING | {"encrypted"}, "A04/redirect": TRUSTING,
+    "A04/firmware": TRUSTING, "A05/swap": TRUSTING | {"encrypted", "sealed"},
+    "A06/transplant": TRUSTING | {"encrypted", "sealed", "fleet-key"},
+    "A07/restore": TRUSTING | {"encrypted", "sealed", "labelled"}, "A08/clone": CLEAR, "A09/wipe": set(),
+    "A20/others": CLEAR | {"fleet-key"}, "A30/opened": set(SCHEMES),
+}
+ONLY_OUTSIDE = {"A01", "A02", "A03", "A04", "A05", "A06", "A07", "A09"}
+
+
+def cells() -> Iterator[tuple[str, str]]:
+    """(id of a cell, its verdict)"""
+    for scheme in SCHEMES.values():
+        for medium in scheme.media:
+            for row, losers in LOSERS.items():
+                if medium.name == "none" and row[:3] in ONLY_OUTSIDE:
+                    continue
+                yield f"{row}/{scheme.name}/{medium.name}", "broken" if scheme.name in losers else "held"
+            for level in (0, 1, 2):
+                place = f"{scheme.name}/{medium.name}" + (f"/rdp{level}" if level != 1 else "")
+                yield f"A13/dump/{place}", "held" if level == 2 else "broken"
+            yield f"A21/others/{scheme.name}/{medium.name}", "held"
+            yield f"A21/others/{scheme.name}/{medium.name}/wide", "broken"
+            yield f"A19/revoked/{scheme.name}/{medium.name}", "held"
+
+
+def record(cell: str, verdict: str) -> dict[str, Any]:
+    attack, _, scheme, medium, *_ = cell.split("/")
+    fired = {"attack": attack, "action": "read", "place": f"{medium}:/CREDS/DEVICE.KEY", "time_ns": 1_200_000_000,
+             "received": {"size": 241, "sha256": "ab" * 32, "head": "2d2d2d2d2d424547494e"},
+             "detail": "241 bytes, 1 private keys in them"}
+    timeline = [(3_000_000, "console", "boot: offchip 0.1.0 reset=power-on"),
+                (1_636_000, "bus", "SD card, blocks 0, 65, 97, 101-102 read"),
+                (1_414_500_000, "network", "the device calls iot.offchip.test:8883"),
+                (2_022_000_000, "broker", "connected: client id thing-1, certificate id e1c66f5f4978, thing thing-1"),
+                (2_047_000_000, "console", "mqtt: connected"),
+                (6_000_000_000, "media", "sdcard: changed since the start: block 107")]
+    return {"schema": SCHEMA, "scenario": scenario(cell), "claim": cell, "cell": cell, "attack": attack,
+            "defence": {"scheme": scheme, "medium": medium}, "engine": "embedded (1)", "elf_sha256": "ef" * 32,
+            "seed": 1, "virtual_time_ns": 6_000_000_000, "instructions": 61_704_479, "fired": [fired],
+            "observations": ["the attacker's client connected as thing-1"], "captures": [], "verdict": verdict,
+            "predicted": verdict, "why": "so theory says", "proven": True,
+            "reason": f"the goal was {'reached' if verdict == 'broken' else 'missed'}",
+            "timeline": [{"time_ns": ns, "lane": lane, "text": text} for ns, lane, text in timeline]}
+
+
+def scenario(cell: str) -> str:
+    _, _, scheme, medium, *_ = cell.split("/")
+    return f"{scheme} {medium}.{cell}"
+
+
+def report(folder: Path, *, changes: dict[str, dict[str, Any]] | None = None, only: str = "",
+           scope: tuple[str, ...] = (), **options: Any) -> dict[str, Any]:
+    """Write a report of made-up cells. ``changes``: cell -> fields of its record; ``only``: cells with this in them."""
+    changes = changes or {}
+    (folder / "records").mkdir(parents=True)
+    claims = [Judged("01 Baseline", "The Device Connects", "", "PASS", "")]
+    base = record("A01/read/plain/sd", "broken") | {"cell": "", "attack": "", "scenario": claims[0].key, "fired": [],
+                                                    "verdict": None}
+    (folder / "records/base.json").write_text(json.dumps(base))
+    for number, (cell, verdict) in enumerate(cells()):
+        if only not in cell:
+            continue
+        suite, _, name = scenario(cell).partition(".")
+        claims.append(Judged(suite, name, "", "FAIL" if changes.get(cell, {}).get("proven") is False else "PASS",
+                             changes.get(cell, {}).get("message", "")))
+        (folder / f"records/{number}.json").write_text(json.dumps(record(cell, verdict) | changes.get(cell, {})))
+    for number, (scheme, medium, instructions) in enumerate([
+            ("internal", "none", 59_000_000), ("plain", "sd", 61_704_479), ("plain", "eeprom", 61_900_000),
+            ("fresh", "sd", 62_900_000), ("fresh", "eeprom", 63_202_912), ("split", "sd", 62_100_000)]):
+        cost = {"scheme": scheme, "medium": medium, "instructions": instructions, "virtual_ms": 2047.5,
+                "bus_bytes": 9300, "flash_erases": 0, "eeprom_writes": 0, "sd_writes": 2}
+        name = f"{scheme} on {medium} has its price"
+        claims.append(Judged("08 Cost", name, "", "PASS", ""))
+        (folder / f"records/cost{number}.json").write_text(
+            json.dumps(base | {"scenario": f"08 Cost.{name}", "cost": cost}))
+    return build_report(folder, RunFacts("embedded", "ef" * 32, 1, scope), claims, HOST, {}, **options)
