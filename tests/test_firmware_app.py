@@ -185,3 +185,13 @@ def test_lid_is_reported_while_waiting_and_while_connected(program: Path) -> Non
     assert life.console.count("hall: open") == 1
     life = live(program, 5000, hall=",".join(["-"] * 2500) + ",open,-,closed")
     assert [line for line in life.console if line.startswith("hall")] == ["hall: closed", "hall: open", "hall: closed"]
+
+
+def test_an_opened_lid_is_told_once_over_the_session_that_is_up(program: Path) -> None:
+    life = live(program, 9000, mqtt_serve="ok,stream", tamper="-,pending")
+    told = 'mqtt_publish own 1 {"thing":"thing-1","event":"tamper"}'
+    life.before("mqtt: connected", "identity_erase_key", told, "tamper: told", "tamper_end")
+    assert life.calls[-1] == "tamper_end"
+    # a broker that does not answer changes nothing about the end
+    life = live(program, 9000, mqtt_serve="ok,stream", tamper="-,pending", mqtt_publish="ok,ok,stream")
+    assert life.calls[-1] == "tamper_end" and "tamper: told" not in life.console

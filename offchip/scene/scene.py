@@ -34,7 +34,7 @@ from offchip.pki import AWS_VALIDITY, NOT_YET_VALID, Authority, Identity
 from offchip.pki.own import OwnCredentials
 from offchip.scene.defence import Defence
 from offchip.scene.secrets import Secret
-from offchip.scene.seeds import derive
+from offchip.scene.seeds import chip_identity, derive
 from offchip.scene.witness import DebugWitness
 from offchip.vault import Credentials
 from offchip.vault.counters import SIZE as VAULT_SIZE
@@ -214,6 +214,7 @@ class Scene:
         device = Device(thing, identity or self.world.devices[thing], defence, provisioning, board,
                         DebugWitness(lambda: board.debug_port, lambda: board.now_ns))
         self.devices.append(device)
+        board.engine.program(chip_map.UID.start, chip_identity(self.seed, number))
         self._catch_up(board)
         board.on_slice.append(lambda now_ns: self._stepped(board, now_ns))
         provision(board.engine, provisioning)

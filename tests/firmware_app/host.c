@@ -22,7 +22,8 @@
 #include "net/tls.h"
 #include "net/tls_platform.h"
 #include "net/wall_clock.h"
-#include "vault/credentials.h"
+#include "vault/tamper.h"
+#include "vault/vault.h"
 
 static uint64_t now_us;
 static uint32_t end_ms;
@@ -175,6 +176,35 @@ void identity_free(struct identity *identity)
     say("identity_free");
 }
 
+void identity_erase_key(struct identity *identity)
+{
+    (void)identity;
+    say("identity_erase_key");
+}
+
+/* the lid: a "tamper=pending" has been seen from the next look on */
+static bool pending, session_up;
+static void (*erase_keys)(void);
+void tamper_session(bool up, void (*erase)(void))
+{
+    session_up = up;
+    erase_keys = erase;
+}
+bool tamper_pending(void)
+{
+    if (session_up && !pending && strcmp(answer("tamper"), "pending") == 0) {
+        pending = true;
+        erase_keys();
+    }
+    return pending;
+}
+void tamper_poll(void) {}
+_Noreturn void tamper_end(void)
+{
+    say("tamper_end");
+    exit(0);
+}
+
 const char *modem_result_word(enum modem_result result) { return result == MODEM_OK ? "ok" : "no-answer"; }
 enum modem_result modem_start(const char *ssid, const char *passphrase)
 {
@@ -273,7 +303,7 @@ int main(int argc, char **argv)
     static struct device_config config = { .medium = &card, .thing = "thing-1", .client_id = "client-1",
         .host = "broker.test", .port = 8883, .publish_count = 2, .publish = { "own", "feed" }, .subscribe_count = 1,
         .subscribe = { "commands" }, .sntp_host = "time.test", .interval_ms = 2000, .keep_alive_s = 60,
-        .tls_versions = 3, .ssid = "net", .passphrase = "secret" };
+        .tls_versions = 3, .ssid = "net", .passphrase = "secret", .tamper_erases = true };
     end_ms = (uint32_t)strtoul(argv[1], NULL, 0);
     for (int i = 2; i < argc; i++)
         scripts[script_count++] = argv[i];

@@ -22,12 +22,13 @@
 #include "vault/vault.h"
 
 /* A connection that lasted this long was a good one: the next failure starts with a short wait again. */
-enum { STABLE_MS = 10000 };
+enum { STABLE_MS = 10000, LID_LOOK_MS = 100 };
 
 static struct {
     const struct device_config *config;
     bool random_ready;
     bool lid_closed; /* as last printed */
+    bool telling;    /* that it was opened, and nothing else any more */
     struct identity identity;
     struct tls_status stream; /* why the stream below MQTT failed */
     struct mqtt_session session;
@@ -48,6 +49,7 @@ static void print_lid(void)
 
 static void watch_lid(void)
 {
+    tamper_poll();
     if (hall_take_event() && hall_closed() != app.lid_closed) {
         print_lid();
     }
@@ -165,9 +167,17 @@ static bool stream_send(void *context, const uint8_t *data, size_t length)
     return status->outcome == TLS_OK;
 }
 
+/* With a lid that destroys the keys a wait is cut in pieces, and ends when it has been opened: there is something to say. */
 static bool stream_receive(void *context, uint8_t *to, size_t capacity, uint32_t timeout_ms, size_t *length)
 {
     struct tls_status *status = context;
+    if (app.config->tamper_erases) {
+        timeout_ms = timeout_ms < LID_LOOK_MS ? timeout_ms : LID_LOOK_MS;
+        if (tamper_pending() && !app.telling) {
+            *status = (struct tls_status){ TLS_ERROR, "tamper", 0 };
+            return false;
+        }
+    }
     *status = tls_receive(to, capacity, timeout_ms, length);
     return status->outcome == TLS_OK;
 }
@@ -255,6 +265,23 @@ static enum mqtt_result publish_forever(void)
     }
 }
 
+static void erase_key(void)
+{
+    identity_erase_key(&app.identity);
+}
+
+/* The last thing this device ever says; the keys are gone already. */
+static _Noreturn void tell_and_end(void)
+{
+    char payload[TELEMETRY_SIZE];
+    app.telling = true;
+    telemetry_write_event(payload, app.config->thing, "tamper");
+    if (mqtt_publish(&app.session, app.config->publish[0], payload, 1) == MQTT_OK) {
+        console_line("tamper", "told");
+    }
+    tamper_end();
+}
+
 static stage_t run_mqtt(void)
 {
     app.session.stream = (struct mqtt_stream){ &app.stream, stream_send, stream_receive };
@@ -263,10 +290,15 @@ static stage_t run_mqtt(void)
     if (result == MQTT_OK) {
         deadline_t stable = deadline_in(STABLE_MS);
         console_line("mqtt", "connected");
+        tamper_session(true, erase_key);
         result = subscribe_all();
         if (result == MQTT_OK) {
             result = publish_forever();
         }
+        if (tamper_pending()) {
+            tell_and_end();
+        }
+        tamper_session(false, NULL);
         if (deadline_passed(stable)) {
             backoff_reset(&app.backoff);
         }

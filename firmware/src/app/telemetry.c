@@ -35,3 +35,10 @@ void telemetry_write(char to[TELEMETRY_SIZE], const char *thing, uint32_t seq, u
                (unsigned long)seq, (unsigned long)unix_time, (unsigned long)(temperature / 100),
                (unsigned long)(temperature % 100));
 }
+
+void telemetry_write_event(char to[TELEMETRY_SIZE], const char *thing, const char *event)
+{
+    char escaped[THING_ESCAPED_MAX + 1];
+    escape(escaped, sizeof escaped, thing);
+    write_text(to, TELEMETRY_SIZE, "{\"thing\":\"%s\",\"event\":\"%s\"}", escaped, event);
+}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/identity.h"
+#include "mbedtls/platform_util.h"
 #include "mbedtls/psa_util.h"
 #include "psa/crypto.h"
 
@@ -49,6 +50,15 @@ enum identity_result identity_parse(struct identity *identity, const struct cred
         return IDENTITY_KEY_MISMATCH;
     }
     return IDENTITY_OK;
+}
+
+/* The number stays where it is: whoever is computing with it goes on, with zero. */
+void identity_erase_key(struct identity *identity)
+{
+    if (mbedtls_pk_get_type(&identity->key) == MBEDTLS_PK_ECKEY) {
+        mbedtls_mpi *d = &mbedtls_pk_ec(identity->key)->MBEDTLS_PRIVATE(d);
+        mbedtls_platform_zeroize(d->MBEDTLS_PRIVATE(p), d->MBEDTLS_PRIVATE(n) * sizeof *d->MBEDTLS_PRIVATE(p));
+    }
 }
 
 void identity_free(struct identity *identity)

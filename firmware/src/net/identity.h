@@ -27,5 +27,8 @@ const char *identity_result_word(enum identity_result result);
 /* Copies what it needs, so the credentials may be wiped afterwards. Whatever the result, identity_free must follow. */
 enum identity_result identity_parse(struct identity *identity, const struct credentials *credentials);
 
+/* For tamper, also in an interrupt: overwrites the private key; the identity can do nothing any more but be freed. */
+void identity_erase_key(struct identity *identity);
+
 void identity_free(struct identity *identity); /* the private key is overwritten */
 #endif
