@@ -16,6 +16,7 @@ import pytest
 
 from offchip import vault
 from offchip.captures import Recorder
+from offchip.captures.keep import Keeper, Wanted, shown
 from offchip.engines.embedded.peripherals.sd_card import SdCardSpi
 from offchip.paths import FIRMWARE
 from offchip.scene import HOST, Defence, Device, Scene
@@ -170,3 +171,38 @@ def test_one_seed_gives_the_same_captures(plain_sd: Captured, tmp_path: Path) ->
         assert again.names == plain_sd.names
         for name in again.names:
             assert (tmp_path / name).read_bytes() == (plain_sd.folder / name).read_bytes(), name
+
+
+def test_secrets_of_others_are_in_no_capture(tmp_path: Path) -> None:
+    one, other = Recorder(), Recorder()
+    for recorder in (one, other):
+        with recorder.secrets():
+            scene = Scene(seed=3)
+            recorder.watch(scene, scene.build(elf=FIRMWARE))
+        scene.close()
+    secrets = one._secrets.read_bytes() + b"CLIENT_RANDOM " + b"ab" * 32 + b" " + b"cd" * 48 + b"\n"
+    one._secrets.write_bytes(secrets)
+    assert one._own_secrets() == b"", "the data processor's session is not watched, nor is anybody else's"
+    for recorder in (one, other):
+        recorder.close()
+    assert not one._secrets.exists()
+
+
+def test_captures_stay_within_their_budget(plain_sd: Captured, tmp_path: Path) -> None:
+    class Heavy(Recorder):
+        def save(self, folder: Path, stem: str) -> list[str]:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{stem}.vcd").write_bytes(bytes(400))
+            return [f"{stem}.vcd"]
+
+    recorder = Heavy()
+    chosen = next(iter(sorted(shown())))
+    failed = Keeper(tmp_path / "failed", Wanted.FAILED, 1000)
+    assert failed.keep("A01/read/sealed/sd", False, recorder) == []
+    assert failed.keep("A01/read/sealed/sd", True, recorder) == ["captures/a01-read-sealed-sd.vcd"]
+    assert failed.keep(chosen, False, recorder) != []
+    assert failed.keep("A02/boot/sealed/sd", True, recorder) == []
+    assert len(list((tmp_path / "failed").rglob("*.vcd"))) == 2
+    assert Keeper(tmp_path / "none", Wanted.NONE).keep(chosen, True, recorder) == []
+    assert Keeper(tmp_path / "all", Wanted.ALL).keep("A01/read/sealed/sd", False, recorder) != []
+    recorder.close()

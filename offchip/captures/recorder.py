@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import tempfile
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -27,15 +27,34 @@ from offchip.files import replace_file
 from offchip.network.clock import NEVER_NS
 from offchip.scene import Device, Scene
 
+_PIECE = 4096
 _COMMENT = "offchip: made in a laboratory; every key in it is a throw-away"
+
+
+class _Image:
+    """What a medium held: pieces that are one byte over and over, as most are, take no room."""
+
+    def __init__(self, content: bytes) -> None:
+        self._pieces = [piece if piece.count(piece[0]) < len(piece) else (piece[0], len(piece))
+                        for at in range(0, len(content), _PIECE) if (piece := content[at:at + _PIECE])]
+
+    def content(self) -> bytes:
+        """All of it."""
+        return b"".join(piece if isinstance(piece, bytes) else bytes([piece[0]]) * piece[1] for piece in self._pieces)
+
+    def equals(self, content: bytes) -> bool:
+        """Whether this is what is there."""
+        return all(content[number * _PIECE:(number + 1) * _PIECE]
+                   == (piece if isinstance(piece, bytes) else bytes([piece[0]]) * piece[1])
+                   for number, piece in enumerate(self._pieces))
 
 
 @dataclass(slots=True)
 class _Watched:
-    """One device. ``before``: image of each medium when watching began."""
+    """One device. ``before``: each medium when watching began."""
 
     device: Device
-    before: dict[str, bytes]
+    before: dict[str, _Image]
     spi: list[Transfer] = field(default_factory=list)
     i2c: list[Transfer] = field(default_factory=list)
 
@@ -46,24 +65,35 @@ class _Watched:
 
 class Recorder:
     """``with Recorder() as recorder:`` around the making of a scene, :meth:`watch`, then :meth:`timeline` and
-    :meth:`save` while the scene is still there."""
+    :meth:`save` while the scene is still there.
+
+    Where several live at a time, :meth:`secrets` around each use in place of ``with``, and :meth:`close` at the end.
+    """
 
     def __init__(self) -> None:
         self._stack = ExitStack()
-        self._secrets = Path()
+        self._folder = tempfile.TemporaryDirectory(prefix="offchip-")
+        self._secrets = Path(self._folder.name, "secrets")
         self._scene: Scene | None = None
         self._network = NetworkLog(lambda: self._scene.now_ns if self._scene else 0)
         self._watched: list[_Watched] = []
 
     def __enter__(self) -> Recorder:
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="offchip-"))
-        self._secrets = Path(folder, "secrets")
-        self._stack.enter_context(key_log(self._secrets))
+        self._stack.enter_context(self.secrets())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
                  traceback: TracebackType | None) -> None:
         self._stack.close()
+        self.close()
+
+    def secrets(self) -> AbstractContextManager[None]:
+        """Within, the TLS secrets of whoever makes a context are this recorder's."""
+        return key_log(self._secrets)
+
+    def close(self) -> None:
+        """Let go of what lies on the disk."""
+        self._folder.cleanup()
 
     def watch(self, scene: Scene, device: Device) -> None:
         """Listen to a device of ``scene`` from now on; media as they are now count as those before.
@@ -77,7 +107,7 @@ class Recorder:
         scene.internet.watch = self._network.watch
         board = device.board
         watched = _Watched(device, {})
-        watched.before = {name: medium.image for name, medium in watched.media.items()}
+        watched.before = {name: _Image(medium.image) for name, medium in watched.media.items()}
         self._watched.append(watched)
         board.spi_probe.listen(watched.spi.append)
         board.i2c_probe.listen(watched.i2c.append)
@@ -100,8 +130,9 @@ class Recorder:
             moments += timeline.of_spi(each.spi, prefix)
             moments += timeline.of_i2c(each.i2c, prefix)
             for kind, medium in each.media.items():
-                moments += timeline.of_media(self._scene.now_ns, f"{prefix}{medium.name}", each.before[kind],
-                                             medium.image)
+                if not each.before[kind].equals(image := medium.image):
+                    moments += timeline.of_media(self._scene.now_ns, f"{prefix}{medium.name}",
+                                                 each.before[kind].content(), image)
         return [each.record() for each in timeline.in_order(moments)]
 
     def save(self, folder: Path, stem: str) -> list[str]:
@@ -126,11 +157,18 @@ class Recorder:
             names += self._save_buses(folder, part, each) + self._save_media(folder, part, each)
         if self._network.wires:
             packets = io.BytesIO()
-            secrets = self._secrets.read_bytes() if self._secrets.is_file() else b""
-            write_pcapng(packets, self._network.wires, secrets, self._scene.clock.start, _COMMENT)
+            write_pcapng(packets, self._network.wires, self._own_secrets(), self._scene.clock.start, _COMMENT)
             replace_file(folder / f"{stem}.pcapng", packets.getvalue())
             names.append(f"{stem}.pcapng")
         return names
+
+    def _own_secrets(self) -> bytes:
+        """Those of the connections watched, named by the random of the ClientHello: the file may have seen others."""
+        if not self._secrets.is_file():
+            return b""
+        sent = b"".join(wire.sent(True) for wire in self._network.wires)
+        return b"".join(line for line in self._secrets.read_bytes().splitlines(keepends=True)
+                        if len(line.split()) == 3 and bytes.fromhex(line.split()[1].decode()) in sent)
 
     def _save_buses(self, folder: Path, stem: str, each: _Watched) -> list[str]:
         if not each.spi and not each.i2c:
@@ -144,9 +182,9 @@ class Recorder:
         names = []
         for kind, medium in each.media.items():
             before, after = each.before[kind], medium.image
-            if kind != each.device.defence.medium.name and before == after:
+            if kind != each.device.defence.medium.name and before.equals(after):
                 continue
-            for moment, image in (("before", before), ("after", after)):
+            for moment, image in (("before", before.content()), ("after", after)):
                 name = f"{stem}.{kind}.{moment}.img.gz"
                 replace_file(folder / name, gzip.compress(image, compresslevel=6, mtime=0))
                 names.append(name)

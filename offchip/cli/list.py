@@ -11,8 +11,8 @@ import typer
 from offchip.errors import OffchipError
 
 
-def list_(what: Annotated[str, typer.Argument(help="schemes or claims")] = "schemes") -> None:
-    """Name the ways to keep credentials, or the claims with their tags, one line each."""
+def list_(what: Annotated[str, typer.Argument(help="schemes, attacks or claims")] = "schemes") -> None:
+    """Name the ways to keep credentials, the attacks, or the claims with their tags, one line each."""
     if what not in _LISTS:
         raise OffchipError(f"there is no list of '{what}'; there are: {', '.join(_LISTS)}")
     for line in _LISTS[what]():
@@ -39,4 +39,14 @@ def _claims() -> Iterator[str]:
             yield f"{suite.stem}: {claim.name}" + (f"  [{', '.join(claim.tags)}]" if claim.tags else "")
 
 
-_LISTS = {"schemes": _schemes, "claims": _claims}
+def _attacks() -> Iterator[str]:
+    """Id, what it is, what the attacker needs."""
+    from offchip.attacks.catalogue import ATTACKS
+
+    width = max(len(attack.title) for attack in ATTACKS.values())
+    for key, attack in ATTACKS.items():
+        weaknesses = ", ".join(f"CWE-{number}" for number in attack.cwe)
+        yield f"{key}  {attack.title.ljust(width)}  {'; '.join(need.value for need in attack.needs)}  [{weaknesses}]"
+
+
+_LISTS = {"schemes": _schemes, "attacks": _attacks, "claims": _claims}
