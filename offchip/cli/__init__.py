@@ -15,6 +15,7 @@ from offchip.cli.doctor import doctor
 from offchip.cli.judge import judge
 from offchip.cli.lab import lab
 from offchip.cli.list import list_
+from offchip.cli.matrix import attack, matrix, replay
 from offchip.cli.monitor import attend, monitor
 from offchip.cli.run import run
 from offchip.cli.terminal import forgive_encodings
@@ -24,7 +25,7 @@ from offchip.runner.processes import Stopped
 _INTERRUPTED = (130, 143)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-for _command in (run, compare, judge, boot, doctor, attend, monitor, lab):
+for _command in (run, matrix, attack, replay, compare, judge, boot, doctor, attend, monitor, lab):
     app.command()(_command)
 app.command("list")(list_)
 

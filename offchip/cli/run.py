@@ -16,7 +16,7 @@ from offchip.errors import OffchipError
 from offchip.paths import FIRMWARE, SUITES
 
 _DEFAULT_SEED = 1
-_HANG_LIMIT_S = 900.0
+HANG_LIMIT_S = 900.0
 
 
 def run(
@@ -34,7 +34,7 @@ def run(
     seed: Annotated[int, typer.Option(help="decides every random choice; one seed, one results.json", min=0,
                                       max=0xFFFFFFFF)] = _DEFAULT_SEED,
     limit: Annotated[float, typer.Option(help="host seconds after which a claim counts as hung and is not run",
-                                         min=1)] = _HANG_LIMIT_S,
+                                         min=1)] = HANG_LIMIT_S,
     xunit: Annotated[Path | None, typer.Option(help="write a copy of the report's JUnit file here")] = None,
     own_credentials: Annotated[Path | None, typer.Option(
         help="folder with the certificate, key and CA that AWS IoT handed out: the device holds these", metavar="DIR",
@@ -53,6 +53,11 @@ def run(
         except OSError as error:
             raise OffchipError(f"{xunit}: the JUnit file cannot be written ({error.strerror}); it is also at "
                                f"{place / 'xunit.xml'}.") from None
+    finish(place, outcome, summary)
+
+
+def finish(place: Path, outcome: dict[str, Any], summary: bool) -> None:
+    """Print what came out and the report's path, and end with the exit code that says so."""
     if summary:
         _print(outcome)
     wrong = outcome.get("answer_wrong", 0)

@@ -43,6 +43,9 @@ class Record:
         fired: what attacks did; those of other ids are steps on the way.
         verdict: None for a functional claim, which is only proven or refuted.
         proven: the claim in the test's name holds.
+        cell: id of the matrix's cell this is, '' for a claim of a suite.
+        predicted, why: who should win in this cell, and by what.
+        timeline: what happened, in the order of time, for the cell's story.
     """
 
     scenario: str
@@ -60,6 +63,10 @@ class Record:
     verdict: Verdict | None = None
     reason: str = ""
     proven: bool = False
+    cell: str = ""
+    predicted: str = ""
+    why: str = ""
+    timeline: list[dict[str, Any]] = field(default_factory=list)
     _observed_before: int | None = None
 
     def add_evidence(self, evidence: list[Evidence]) -> None:
@@ -94,17 +101,22 @@ class Record:
         if not self.instructions:
             raise Unearned("the device has executed no instruction; let it take part")
 
-    def to_json(self) -> str:
-        """The file of one record."""
+    def plain(self) -> dict[str, Any]:
+        """What stands in the file of one record."""
         plain = {each.name: getattr(self, each.name) for each in fields(self) if not each.name.startswith("_")}
-        return json.dumps({"schema": SCHEMA, **plain, "fired": [each.record() for each in self.fired]}, indent=2)
+        return {"schema": SCHEMA, **plain, "fired": [each.record() for each in self.fired]}
 
     def save(self, folder: Path) -> Path:
         """Write it whole or not at all. Raises OSError."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / (re.sub(r"[^A-Za-z0-9]+", "-", self.scenario).strip("-").lower() + ".json")
-        replace_file(path, self.to_json())
-        return path
+        return save_record(folder, self.plain())
+
+
+def save_record(folder: Path, record: dict[str, Any]) -> Path:
+    """Write a record (see :meth:`Record.plain`) whole or not at all. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / (re.sub(r"[^A-Za-z0-9]+", "-", record["scenario"]).strip("-").lower() + ".json")
+    replace_file(path, json.dumps(record, indent=2))
+    return path
 
 
 def load_records(folder: Path) -> dict[str, dict[str, Any]]:

@@ -17,6 +17,10 @@ from offchip.runner.tags import AttackTags
 
 #: name of the run's top suite; the full name of every claim begins with it
 ROOT_NAME = "offchip"
+#: of the files that choose cells of the matrix
+PARSER = "offchip.matrix.parser.CellsParser"
+#: libraries that write a record per test
+_RECORDING = ("OffchipLibrary", "OffchipMatrix")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,9 @@ class Suite:
     """One file of claims.
 
     Attributes:
-        stem: file name without suffix, what ``--suite`` takes.
+        stem: file name without suffix, or a column of the matrix: what ``--suite`` takes.
         closes: the suite, or one above it, ends with a check of its own, which also decides about its claims.
-        recorded: it uses OffchipLibrary, so each of its claims leaves a verdict record.
+        recorded: it uses a library of the lab, so each of its claims leaves a verdict record.
     """
 
     stem: str
@@ -73,7 +77,7 @@ def read_inventory(folder: Path, suites: Sequence[str] = (), tests: Sequence[str
         OffchipError: a suite does not parse, a choice fits nothing, or two claims share one name.
     """
     root = _read(folder)
-    stems = [Path(suite.source).stem for suite in _leaves(root) if suite.source is not None]
+    stems = [_stem(suite) for suite in _leaves(root)]
     for name in suites:
         if not any(name in stem for stem in stems):
             raise OffchipError(f'there is no suite "{name}"; there are {", ".join(stems)}.')
@@ -83,9 +87,8 @@ def read_inventory(folder: Path, suites: Sequence[str] = (), tests: Sequence[str
         _need_claims(root, f'no test has a tag "{pattern}"', included_tags=pattern)
     root.filter(included_tests=tests or None, included_tags=include or None, excluded_tags=exclude or None)
     chosen = tuple(
-        Suite(Path(suite.source).stem, suite.full_name, _claims(suite), _closes(suite), _recorded(suite))
-        for suite in _leaves(root)
-        if suite.source is not None and (not suites or any(n in Path(suite.source).stem for n in suites)))
+        Suite(_stem(suite), suite.full_name, _claims(suite), _closes(suite), _recorded(suite))
+        for suite in _leaves(root) if not suites or any(name in _stem(suite) for name in suites))
     if not chosen:
         raise OffchipError("--suite, --test, --include and --exclude together choose nothing.")
     twice = [key for key, n in Counter(claim.key for suite in chosen for claim in suite.claims).items() if n > 1]
@@ -96,7 +99,7 @@ def read_inventory(folder: Path, suites: Sequence[str] = (), tests: Sequence[str
 
 def _read(folder: Path) -> TestSuite:
     try:
-        root = TestSuite.from_file_system(str(folder))
+        root = TestSuite.from_file_system(str(folder), custom_parsers=[PARSER])
     except DataError as error:
         raise OffchipError(f"{folder}: {str(error).splitlines()[0]}") from None
     root.name = ROOT_NAME
@@ -114,6 +117,11 @@ def _need_claims(root: TestSuite, complaint: str, **chosen: str) -> None:
 def robot_pattern(name: str) -> str:
     """``name`` as a pattern of Robot that fits nothing else."""
     return re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def _stem(suite: TestSuite) -> str:
+    """What a person calls it: the name of its file; suites that share one are called by their own name."""
+    return Path(suite.source).stem if suite.source is not None else suite.name.lower().replace(" ", "_")
 
 
 def _leaves(suite: TestSuite) -> list[TestSuite]:
@@ -137,4 +145,4 @@ def _closes(suite: TestSuite) -> bool:
 
 
 def _recorded(suite: TestSuite) -> bool:
-    return any(each.type == "LIBRARY" and each.name == "OffchipLibrary" for each in suite.resource.imports)
+    return any(each.type == "LIBRARY" and each.name in _RECORDING for each in suite.resource.imports)

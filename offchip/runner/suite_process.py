@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from offchip.engines.select import Standby
-from offchip.runner.inventory import ROOT_NAME, Claim, Suite, robot_pattern
+from offchip.runner.inventory import PARSER, ROOT_NAME, Claim, Suite, robot_pattern
 from offchip.runner.processes import end_tree
 
 #: exit codes of Robot from here on are not of tests
@@ -88,7 +88,8 @@ class SuiteProcess:
     def _command(self, descriptor: int) -> list[str]:
         order = self._order
         command = [sys.executable, "-m", "robot", "--name", ROOT_NAME, "--outputdir", str(self.folder), "--log", "NONE",
-                   "--report", "NONE", "--console", "quiet", "--listener", f"offchip.runner.watch.Watch:{descriptor}"]
+                   "--report", "NONE", "--console", "quiet", "--parser", PARSER,
+                   "--listener", f"offchip.runner.watch.Watch:{descriptor}"]
         for path in order.paths:
             command += ["--pythonpath", str(path)]
         for name, value in order.variables.items():

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +54,7 @@ class Lab:
     _scene: Scene | None = None
     _device: Device | None = None
     _reach: Reach | None = None
+    _others: tuple[Device, ...] = ()
 
     @cached_property
     def _elf_sha256(self) -> str:
@@ -102,12 +104,20 @@ class Lab:
         """The medium a keyword names."""
         return self.reach.medium(which)
 
-    def install(self, scene: Scene, device: Device) -> None:
-        """Raises OffchipError when the test has a device already."""
+    def install(self, scene: Scene, device: Device, others: Sequence[Device] = ()) -> None:
+        """``others``: devices of the same make the attacker owns. Raises OffchipError when there is a device already.
+        """
         if self._scene is not None:
             raise OffchipError("a test has one device; write another test for another configuration.")
-        self._scene, self._device = scene, device
+        self._scene, self._device, self._others = scene, device, tuple(others)
         self.record.seed, self.record.defence = scene.seed, device.defence.record()
+
+    def protect(self, rdp_level: int) -> None:
+        """The factory's last step: raise the readout protection of a device that was set up without it."""
+        if rdp_level > self.device.defence.rdp_level:
+            self.board.debug_port.set_rdp(rdp_level)
+            self._device = replace(self.device, defence=replace(self.device.defence, rdp_level=rdp_level))
+            self.record.defence = self.device.defence.record()
 
     # what happens --------------------------------------------------------------------------------------------------
     def mark(self) -> Mark:

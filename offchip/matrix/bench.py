@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a cell is run: on a copy of a device that is warm already, or on one of its own where nothing can be copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from offchip.attacks.reach import AttackFailed
+from offchip.engines.fork import forked
+from offchip.errors import OffchipError
+from offchip.matrix.cells import Cell
+from offchip.report.record import Record, Unearned, Verdict
+from offchip.scene import Scene
+from offchip.scene.scene import OTHER_THING, THING
+from OffchipLibrary.goals.base import Oracles, Start, Undecided
+from OffchipLibrary.lab import Lab
+
+#: host seconds after which a cell's process counts as hung
+LIMIT_S = 300.0
+_PUBLISHED = r"^mqtt: published topic=offchip/feed "
+
+
+@dataclass(frozen=True, slots=True)
+class Warmth:
+    """What cells must have in common to begin from one device."""
+
+    start: Start
+    policy: str
+    units: int
+
+
+@dataclass
+class Bench:
+    """Runs cells of one column; :meth:`close` lets go of its devices.
+
+    Args:
+        engine, elf, seed: as for any scene.
+    """
+
+    engine: str
+    elf: Path | None
+    seed: int
+    _warm: dict[tuple[str, Warmth], Lab] = field(default_factory=dict)
+
+    def run(self, cell: Cell, scenario: str) -> dict[str, Any]:
+        """Fire and measure; the record as in its file, without prediction.
+
+        Raises:
+            OffchipError: it could not be run for reasons that are not the device's.
+        """
+        lab = self._warm_up(cell)
+        if lab.board.engine.capabilities.fork:
+            return forked(lambda: run_cell(cell, lab, scenario), LIMIT_S)
+        try:
+            return run_cell(cell, lab, scenario)
+        finally:
+            self.close()
+
+    def _warm_up(self, cell: Cell) -> Lab:
+        warmth = Warmth(cell.goal.start, cell.defence.policy, getattr(cell.attack, "units", 1))
+        key = (cell.column, warmth)
+        if key not in self._warm:
+            self._warm[key] = self._build(cell, warmth)
+        return self._warm[key]
+
+    def _build(self, cell: Cell, warmth: Warmth) -> Lab:
+        lab = Lab(self.engine, self.elf, self.seed)
+        scene = Scene(self.seed, things=(THING, OTHER_THING), policy=warmth.policy, interval_s=2.0)
+        try:
+            defence = replace(cell.defence, rdp_level=0)
+            device = scene.build(THING, defence, engine=self.engine, elf=self.elf)
+            others = [scene.build(OTHER_THING, defence, engine=self.engine, elf=self.elf)
+                      for _ in range(warmth.units - 1)]
+            lab.install(scene, device, others)
+            if warmth.start is Start.PUBLISHING:
+                device.board.power_on()
+                device.board.console.wait_for(_PUBLISHED, 60.0)
+        except BaseException:
+            scene.close()
+            raise
+        return lab
+
+    def close(self) -> None:
+        """Let go of every device."""
+        for lab in self._warm.values():
+            lab.close()
+        self._warm.clear()
+
+
+def run_cell(cell: Cell, lab: Lab, scenario: str) -> dict[str, Any]:
+    """One cell on this lab, which is used up by it; the record as in its file."""
+    lab.record = Record(scenario, cell.id, attack=cell.attack.id, cell=cell.id, defence=cell.defence.record(),
+                        seed=lab.seed)
+    try:
+        lab.protect(cell.defence.rdp_level)
+        cell.goal.prepare(lab)
+        cell.goal.fire(lab)
+        outcome = cell.goal.measure(lab, see := Oracles(lab))
+        lab.measure()
+        lab.record.judge(outcome.verdict, outcome.reason)
+        see.secrets.nothing_should_be_wrong_besides()
+    except (AttackFailed, Undecided, Unearned, AssertionError) as error:
+        lab.record.verdict, lab.record.reason = Verdict.NOT_RUN, str(error) or type(error).__name__
+    except OffchipError as error:
+        lab.record.verdict, lab.record.reason = Verdict.NOT_RUN, f"{type(error).__name__}: {error}"
+    lab.measure()
+    return lab.record.plain()

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who should win in each cell, argued by hand in ``predictions.toml`` before anything is run.
+
+Nothing that attacks or measures may read this; a cell's verdict is computed first and compared afterwards.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from offchip.errors import OffchipError
+from offchip.matrix.cells import Cell
+from offchip.report.record import Verdict
+
+TABLE = Path(__file__).with_name("predictions.toml")
+_CONDITIONS: dict[str, Callable[[Cell], object]] = {
+    "schemes": lambda cell: cell.defence.scheme.name, "media": lambda cell: cell.defence.medium.name,
+    "rdp": lambda cell: cell.defence.rdp_level, "policies": lambda cell: cell.defence.policy}
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """``why``: who wins and by what, one line."""
+
+    verdict: Verdict
+    why: str
+
+
+def predict(cell: Cell) -> Prediction:
+    """The first rule of the cell's row that fits it.
+
+    Raises:
+        OffchipError: there is none, or the table is malformed.
+    """
+    attack, _, variant = cell.row.partition("/")
+    for rule in _table().get(attack, {}).get(variant, []):
+        if unknown := rule.keys() - {*_CONDITIONS, "verdict", "why"}:
+            raise OffchipError(f"{TABLE.name}: {cell.row}: unknown field '{min(unknown)}'.")
+        if all(fits(cell) in rule[name] for name, fits in _CONDITIONS.items() if name in rule):
+            return Prediction(Verdict(rule["verdict"]), str(rule["why"]))
+    raise OffchipError(f"{TABLE.name}: nothing is predicted for {cell.id}; add a rule to [[{attack}.{variant}]].")
+
+
+@cache
+def _table() -> dict[str, Any]:
+    try:
+        return tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise OffchipError(f"{TABLE}: the predictions cannot be read: {error}.") from None

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Goals of somebody who wants the device to take his server for the owner's."""
+
+from __future__ import annotations
+
+from offchip.attacks.base import Attack
+from offchip.attacks.bus import ReplaceOnTheBus
+from offchip.attacks.medium import ReplaceTrustAnchor
+from offchip.attacks.server import ImpersonateServer, StaleServer, UseStaleServer, WrongServer
+from offchip.scene.defence import Defence
+from offchip.vault import SD
+from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either, settle
+from OffchipLibrary.lab import Lab
+
+
+class Impostor(Goal):
+    """The device has been had when its telemetry arrives at the rogue; not when all its calls end in the handshake."""
+
+    had = "the device publishes to the attacker's server"
+    refused = "the device ends every call to the attacker's server, or does not call; it gets nothing"
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        settle(lab, lambda: bool(lab.rogue and lab.rogue.messages))
+        return either(lab, (see.loot.rogue_should_have_received_device_data, self.had),
+                      (lambda: see.loot.rogue_should_have_got_nothing(calls=0), self.refused))
+
+
+class ReplaceTheAnchor(Impostor):
+    """The CA certificate on the medium is replaced by the attacker's."""
+
+    attack, variant = "A04", "redirect"
+    after = "the device's data, by a CA certificate of his own on the medium and a server behind it"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (ReplaceTrustAnchor(defence.medium if defence.off_chip else SD),)
+
+
+class ReplaceTheAnchorOnTheBus(Impostor):
+    """The medium stays as it is; what the chip reads is replaced on the wire, checksums put right."""
+
+    attack, variant = "A10", "on-the-bus"
+    after = "the device's data, by a CA certificate of his own that exists on the bus only"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (ReplaceOnTheBus(),)
+
+
+class AnotherAuthority(Impostor):
+    """A certificate of the attacker's own authority."""
+
+    attack, variant, after = "A17", "untrusted", "the device's data, by a certificate of an authority of his own"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (ImpersonateServer(WrongServer.UNTRUSTED),)
+
+
+class AnotherHost(Impostor):
+    """The right authority, another host's certificate."""
+
+    attack, variant, after = "A17", "wrong-host", "the device's data, by another host's certificate of the right CA"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (ImpersonateServer(WrongServer.WRONG_HOST),)
+
+
+class Stale(Impostor):
+    """A certificate of the server's own past whose key leaked."""
+
+    attack, variant, after = "A18", "expired", "the device's data, by a leaked certificate that is over"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (UseStaleServer(StaleServer.EXPIRED),)
+
+
+class StaleWithClock(Impostor):
+    """The same, with the device's clock set back by a spoofed time server."""
+
+    attack, variant = "A18", "clock-back"
+    after = "the device's data, by a leaked certificate that is over and a spoofed answer for the time"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (UseStaleServer(StaleServer.EXPIRED, 330),)

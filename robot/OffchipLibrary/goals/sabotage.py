@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Goals of somebody who changes or takes away what is stored, without wanting to read it."""
+
+from __future__ import annotations
+
+import re
+
+from offchip.attacks.base import Attack
+from offchip.attacks.medium import Damage, DamageMedium
+from offchip.broker.events import Connected
+from offchip.report.record import Verdict
+from offchip.scene.defence import Defence
+from offchip.vault import SD
+from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Undecided, settle
+from OffchipLibrary.lab import Lab
+
+_COMPLAINT = r"^(storage|credentials|vault): error "
+
+
+class Sabotage(Goal):
+    """What a device without its medium does: it must say so, live on and never use what is broken."""
+
+    how: Damage
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (DamageMedium(defence.medium if defence.off_chip else SD, self.how),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        board = lab.board
+        if self.how is not Damage.OPEN:  # a device at work notices when it next needs its medium
+            board.power_cycle()
+        settle(lab)
+        told = board.console.lines[lab.begun.lines:]
+        boots = sum(line.text.startswith("boot: ") for line in told)
+        complaints = [line for line in told if re.match(_COMPLAINT, line.text)]
+        if not complaints or boots > 1:
+            raise Undecided(f"the device started {boots} times and complained {len(complaints)} times of its medium")
+        lab.saw(f"console {complaints[0].time_ns / 1e9:.3f} s: {complaints[0].text}")
+        see.server.broker_should_have_sessions(lab.device.thing, self._sessions(lab))
+        return Outcome(Verdict.DEGRADED, "the device is out of service, says why and lives on")
+
+
+    @staticmethod
+    def _sessions(lab: Lab) -> int:
+        """Those from before the attack."""
+        before = list(lab.scene.broker.events)[:lab.begun.events]
+        return sum(isinstance(each, Connected) and each.client_id == lab.device.thing for each in before)
+
+
+class Wipe(Sabotage):
+    """Everything erased."""
+
+    attack, variant, after, how = "A09", "wipe", "the device out of service: its medium erased", Damage.WIPE
+
+
+class Noise(Sabotage):
+    """Everything replaced by noise."""
+
+    attack, variant, after, how = "A09", "noise", "the device out of service: its medium full of noise", Damage.NOISE
+
+
+class Pull(Sabotage):
+    """Out of its socket."""
+
+    attack, variant, after, how = "A09", "pull", "the device out of service: its medium pulled", Damage.PULL
+
+
+class Hold(Sabotage):
+    """The medium's answers held open by a probe."""
+
+    attack, variant, after, how = "A09", "open", "the device out of service: its medium's answers cut off", Damage.OPEN
