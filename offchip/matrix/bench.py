@@ -95,6 +95,7 @@ def run_cell(cell: Cell, lab: Lab, scenario: str) -> dict[str, Any]:
                         seed=lab.seed)
     try:
         lab.protect(cell.defence.rdp_level)
+        lab.meanwhile = lambda: cell.goal.meanwhile(lab)
         cell.goal.prepare(lab)
         cell.goal.fire(lab)
         outcome = cell.goal.measure(lab, see := Oracles(lab))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
@@ -41,6 +41,7 @@ class Lab:
     Attributes:
         begun: when the test's own attack began (the last one to fire, where it has none).
         owner_acted_ns: when the owner last did something at the server.
+        meanwhile: what the owner does while the attacker waits for it; None: nothing.
     """
 
     engine: str
@@ -50,6 +51,7 @@ class Lab:
     record: Record = field(default_factory=lambda: Record("", ""))
     begun: Mark = field(default_factory=Mark)
     owner_acted_ns: int | None = None
+    meanwhile: Callable[[], None] | None = None
     problem: str = ""
     _scene: Scene | None = None
     _device: Device | None = None
@@ -84,7 +86,7 @@ class Lab:
     def reach(self) -> Reach:
         """The exploiter, with this test's device in hand."""
         if self._reach is None:
-            self._reach = Reach.into(self.scene, self.device)
+            self._reach = Reach.into(self.scene, self.device, self._others, self.meanwhile)
         return self._reach
 
     @property

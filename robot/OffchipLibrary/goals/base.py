@@ -14,7 +14,7 @@ from enum import Enum, auto
 from functools import cached_property
 from typing import ClassVar
 
-from offchip.attacks.base import Applies, Attack
+from offchip.attacks.base import Applies, Attack, AttackFailed
 from offchip.errors import BoardError, OffchipError
 from offchip.report.record import Verdict
 from offchip.scene.defence import Defence
@@ -111,6 +111,10 @@ class Goal(ABC):
 
     def prepare(self, lab: Lab) -> None:  # noqa: B027  (most goals need nothing)
         """What the owner or the factory does before the attack."""
+
+    def meanwhile(self, lab: Lab) -> None:
+        """What the owner does while the attacker waits for it. Raises AttackFailed: nothing."""
+        raise AttackFailed("the owner does nothing the attacker could wait for")
 
     def fire(self, lab: Lab) -> None:
         """Let the attacker act. Raises AttackFailed."""
