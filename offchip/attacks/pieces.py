@@ -13,7 +13,7 @@ from offchip.board.media import Eeprom, SdCard
 from offchip.errors import MediumError
 from offchip.vault import PLAIN
 from offchip.vault.chunk import AREA_SIZE, SLOTS, VAULT_FILE, Chunk
-from offchip.vault.plain import FILES
+from offchip.vault.plain import FILES, RECORD_PLACES, places
 from offchip.vault.records import EEPROM_MAGIC, Tag, decode_record, encode_record
 
 #: what a blank cell may read as
@@ -57,6 +57,10 @@ class Pieces:
         """The places that hold something."""
         return [piece for piece in self.all() if self.read(piece)]
 
+    def targets(self) -> list[Piece]:
+        """Where something could be put that the device then reads."""
+        return self.all()
+
     def moves(self) -> Iterator[tuple[str, dict[Piece, bytes]]]:
         """Every way in which one piece can pass for another: (in words, what to put where).
 
@@ -71,14 +75,14 @@ class Pieces:
                 if one.group != other.group and len(held[one]) <= other.room and len(held[other]) <= one.room:
                     yield f"{one.name} and {other.name} exchanged", {one: held[other], other: held[one]}
         for source in filled:
-            for target in self.all():
+            for target in self.targets():
                 if target.group in in_use - {source.group} and len(held[source]) <= target.room:
                     emptied = {piece: b"" for piece in filled if piece.group == target.group}
                     yield f"{source.name} copied to {target.name}", {**emptied, target: held[source]}
 
 
 class Files(Pieces):
-    """Credentials as files on a card (SPEC.md section 4)."""
+    """Credentials as files on a card, each in one of its places (SPEC.md section 4)."""
 
     def __init__(self, card: SdCard) -> None:
         super().__init__(card)
@@ -86,14 +90,19 @@ class Files(Pieces):
 
     def all(self) -> list[Piece]:
         there = set(self._card.files())
-        return [Piece(path, path, self._card.size) for path in FILES if path in there]
+        return [Piece(place, path, self._card.size) for path in FILES for place in places(path) if place in there]
 
     def read(self, piece: Piece) -> bytes:
-        return self._card.read_file(piece.name)
+        content = self._card.read_file(piece.name)
+        return content if content.strip() else b""  # a place for updates that holds none is blank lines
+
+    def targets(self) -> list[Piece]:
+        return self.filled()  # which of a file's places counts is not the card's to say
 
     def put(self, contents: dict[Piece, bytes]) -> None:
         for piece, content in contents.items():
-            self._card.write_file(piece.name, content)
+            room = len(self._card.read_file(piece.name))
+            self._card.write_file(piece.name, content.ljust(room, b"\n"))
 
 
 class Fields(Pieces):
@@ -103,7 +112,8 @@ class Fields(Pieces):
 
     def __init__(self, eeprom: Eeprom) -> None:
         super().__init__(eeprom)
-        self._entries = decode_record(eeprom.image, EEPROM_MAGIC)
+        self._start = next((at for at in RECORD_PLACES if eeprom.read(at, len(EEPROM_MAGIC)) == EEPROM_MAGIC), 0)
+        self._entries = decode_record(eeprom.image[self._start:], EEPROM_MAGIC)
 
     def all(self) -> list[Piece]:
         return [Piece(f"{self._NAMES[Tag(tag)]} field {number}", str(int(tag)), 0xFFFF)
@@ -115,7 +125,7 @@ class Fields(Pieces):
     def put(self, contents: dict[Piece, bytes]) -> None:
         changed = {self._number(piece): content for piece, content in contents.items()}
         entries = [(tag, changed.get(number, value)) for number, (tag, value) in enumerate(self._entries)]
-        self.medium.write(0, encode_record(EEPROM_MAGIC, [entry for entry in entries if entry[1]]))
+        self.medium.write(self._start, encode_record(EEPROM_MAGIC, [entry for entry in entries if entry[1]]))
 
     @staticmethod
     def _number(piece: Piece) -> int:
