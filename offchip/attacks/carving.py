@@ -30,7 +30,8 @@ _CERTIFICATE = re.compile(rb"\x30(?:\x81.|\x82..)\x30(?:\x81.|\x82..)\xa0\x03\x0
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """A P-256 private key. ``form``: ``pem``, ``pkcs8``, ``sec1`` or ``scalar``; ``offset``: bytes into ``where``."""
+    """A P-256 private key. ``form``: ``pem``, ``pkcs8``, ``sec1``, ``scalar`` or ``computed``; ``offset``: bytes into
+    ``where``."""
 
     where: str
     offset: int

@@ -27,12 +27,17 @@ class Loot:
         self.certificates += [each for each in certificates if each.certificate not in held]
         return f"{len(data)} bytes, {len(keys)} private keys and {len(certificates)} certificates in them"
 
-    def search_scalars(self, data: bytes, where: str) -> None:
+    def search_scalars(self, data: bytes, where: str, alignment: int = 4) -> None:
         """Look for the bare scalar of any certificate found so far, as crypto libraries keep it in RAM."""
         known = {key.scalar for key in self.keys}
         publics = [each.public_key for each in self.certificates
                    if isinstance(each.public_key, ec.EllipticCurvePublicKey)]
-        self.keys += [key for key in carve_scalars(data, publics, where) if key.scalar not in known]
+        self.keys += [key for key in carve_scalars(data, publics, where, alignment) if key.scalar not in known]
+
+    def add_key(self, key: ec.EllipticCurvePrivateKey | None, where: str) -> None:
+        """Keep a key that was computed, not found; None: there is none."""
+        if key is not None and key.private_numbers().private_value not in {each.scalar for each in self.keys}:
+            self.keys.append(FoundKey(where, 0, "computed", key))
 
     @property
     def identity(self) -> Identity | None:

@@ -21,7 +21,7 @@ from offchip.board.media import Eeprom, SdCard
 from offchip.broker.events import Event
 from offchip.engines.protocol import DebugPort
 from offchip.errors import OffchipError
-from offchip.network.internet import Service
+from offchip.network.internet import Endpoint, Service
 from offchip.pki import Authority, Identity
 from offchip.scene import HOST, PORT, Device, Scene
 from offchip.scene.seeds import derive
@@ -43,6 +43,17 @@ class OpenedChip:
     identity: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Careless:
+    """A genuine server that takes any client. ``log``: what oracles read of it; no attacker does."""
+
+    log: RogueBroker = field(repr=False)
+
+    def connect(self, peer_name: str) -> Endpoint:
+        """See :class:`offchip.network.internet.Service`."""
+        return self.log.connect(peer_name)
+
+
 @dataclass(slots=True)
 class Reach:
     """An exploiter with one device in hand.
@@ -57,6 +68,7 @@ class Reach:
         arrived: what the server received so far, only to know when an action has reached it.
         loot: what he has found.
         rogue: his server, once it stands.
+        careless: the genuine server as an owner runs it who asks no client for a certificate.
         others: devices of the same make that he owns himself.
         meanwhile: lets the owner's life go on until what the attacker waits for has happened: credentials renewed,
             settings changed, the device reset. None: nothing of the kind will happen.
@@ -70,6 +82,7 @@ class Reach:
     granted: Callable[[str], Identity]
     arrived: Callable[[], list[Event]] = field(repr=False)
     now: Callable[[], datetime] = field(repr=False)
+    careless: Careless | None = field(default=None, repr=False)
     loot: Loot = field(default_factory=Loot)
     rogue: RogueBroker | None = None
     others: tuple[Reach, ...] = ()
@@ -83,7 +96,7 @@ class Reach:
         """The exploiter of this scene with this device in hand, and those others he owns."""
         return cls(device.board, device.debug_port, device.thing, scene.authority.root.certificate,
                    Authority(derive(scene.seed, "attacker"), "rogue"), scene.lost_server,
-                   lambda: list(scene.broker.events), scene.utc,
+                   lambda: list(scene.broker.events), scene.utc, Careless(RogueBroker(scene.world.server)),
                    others=tuple(cls.into(scene, other) for other in others), meanwhile=meanwhile)
 
     @property

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import ssl
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from cryptography import x509
+
 from offchip.broker.entropy import Entropy
-from offchip.broker.tls import TlsStream, anonymous_server_context
+from offchip.broker.tls import TlsStream, anonymous_server_context, trust
 from offchip.mqtt import (
     Connack,
     Connect,
@@ -34,13 +37,17 @@ class Visit:
     """One connection to the rogue.
 
     ``received``: raw bytes from the client; ``alert``: the alert it sent, as (number, name); ``client``: its MQTT
-    client id, '' when it came to no CONNECT; ``messages``: (topic, payload) it published.
+    client id, '' when it came to no CONNECT; ``messages``: (topic, payload) it published; ``filters``: subscribed to;
+    ``handshake``: the messages of the handshake as (direction, message), in clear; ``version``: of TLS.
     """
 
     received: bytes = b""
     alert: tuple[int, str] | None = None
     client: str = ""
     messages: list[tuple[str, bytes]] = field(default_factory=list)
+    filters: list[str] = field(default_factory=list)
+    handshake: list[tuple[str, bytes]] = field(default_factory=list)
+    version: str = ""
 
 
 @dataclass(slots=True)
@@ -53,6 +60,10 @@ class RogueBroker:
         failures: why handshakes failed, in OpenSSL's words.
         visits: every connection so far, in order.
         seed: where its TLS takes random numbers from.
+        pushes: (topic, payload) it sends to whoever connects; an empty topic: on each filter that was subscribed to.
+        asks: the authorities whose clients it asks for their certificate; none: it asks nobody.
+        context: what it speaks TLS with, where that is not the usual.
+        on_message: told (topic, payload) of everything published to it.
     """
 
     identity: Identity
@@ -60,7 +71,10 @@ class RogueBroker:
     failures: list[str] = field(default_factory=list)
     visits: list[Visit] = field(default_factory=list)
     seed: int | str = 1
-    _context: ssl.SSLContext | None = None
+    pushes: list[tuple[str, bytes]] = field(default_factory=list)
+    asks: tuple[x509.Certificate, ...] = ()
+    context: ssl.SSLContext | None = None
+    on_message: Callable[[str, bytes], None] | None = field(default=None, repr=False)
 
     @property
     def clients(self) -> list[str]:
@@ -72,13 +86,26 @@ class RogueBroker:
         """(topic, payload) of everything published to the rogue."""
         return [message for visit in self.visits for message in visit.messages]
 
+    def speak_old_tls(self) -> None:
+        """From now on TLS 1.0 and 1.1 only (RFC 2246, RFC 4346; both deprecated by RFC 8996)."""
+        self.context = anonymous_server_context(self.identity)
+        self.context.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.context.minimum_version = ssl.TLSVersion.TLSv1
+            self.context.maximum_version = ssl.TLSVersion.TLSv1_1
+
     def connect(self, peer_name: str) -> RogueConnection:
         """Accept anybody."""
-        if self._context is None:
-            self._context = anonymous_server_context(self.identity)
+        if self.context is None:
+            self.context = anonymous_server_context(self.identity)
+            if self.asks:
+                self.context.verify_mode = ssl.CERT_OPTIONAL
+                for each in self.asks:
+                    trust(self.context, each)
         self.visits.append(Visit())
         entropy = Entropy(self.seed, "rogue", self.identity.certificate_id, len(self.visits))
-        return RogueConnection(self, self.visits[-1], self._context, entropy)
+        return RogueConnection(self, self.visits[-1], self.context, entropy)
 
 
 class RogueConnection:
@@ -89,6 +116,7 @@ class RogueConnection:
         self.on_output: Callable[[], None] | None = None
         self._rogue, self._visit = rogue, visit
         self._tls = TlsStream(context, self._note_alert, entropy=entropy)
+        self._tls.on_handshake = lambda direction, message: visit.handshake.append((direction, message))
         self._packets = PacketReader(_LARGEST_PACKET)
 
     def take(self) -> bytes:
@@ -98,8 +126,6 @@ class RogueConnection:
         self.closed = True
 
     def receive(self, data: bytes) -> None:
-        if self.closed:
-            return
         if self.closed:
             return
         self._visit.received += data
@@ -114,6 +140,7 @@ class RogueConnection:
         if not self._tls.established:
             if not self._tls.handshake():
                 return
+            self._visit.version = self._tls.version
             self._rogue.handshakes.append(self._tls.version)
         while plain := self._tls.read():
             self._packets.feed(plain)
@@ -129,14 +156,32 @@ class RogueConnection:
         if isinstance(packet, Connect):
             self._visit.client = packet.client_id
             self._send(Connack())
+            self._push()
         elif isinstance(packet, Publish):
             self._visit.messages.append((packet.topic, packet.payload))
+            if self._rogue.on_message is not None:
+                self._rogue.on_message(packet.topic, packet.payload)
             if packet.qos:
                 self._send(Puback(packet.packet_id))
         elif isinstance(packet, Subscribe):
             self._send(Suback(packet.packet_id, tuple(each.qos for each in packet.subscriptions)))
+            for each in packet.subscriptions:
+                self._visit.filters.append(each.filter)
+                self._push_to(each.filter)
         elif isinstance(packet, Pingreq):
             self._send(Pingresp())
+
+    def _push(self) -> None:
+        """Nobody has asked for it: a device may take what comes anyway."""
+        for topic, payload in self._rogue.pushes:
+            if topic:
+                self._send(Publish(topic, payload))
+
+    def _push_to(self, topic_filter: str) -> None:
+        topic = topic_filter.replace("+", "pushed").replace("#", "pushed")
+        for named, payload in self._rogue.pushes:
+            if not named:
+                self._send(Publish(topic, payload))
 
     def _send(self, packet: Packet) -> None:
         self._tls.write(encode(packet, self._packets.version))

@@ -124,6 +124,8 @@ class TlsStream:
         self._require_sni = require_sni
         self._name_fault = False
         self.on_alert = on_alert
+        #: told each handshake message, in clear and with its header (RFC 8446, 4), as (direction, message)
+        self.on_handshake: Callable[[str, bytes], None] | None = None
         self._seeded = entropy.entered if entropy else nullcontext
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         serving = context.protocol is ssl.PROTOCOL_TLS_SERVER
@@ -262,6 +264,8 @@ def server_name_of(hello: bytes) -> bytes | None:
 def _on_message(tls: _TracedObject, direction: str, version: object, content: int, message: int, data: bytes) -> None:
     if content == 22 and message == 1 and direction == "read":
         tls.stream.on_client_hello(data)
+    if content == 22 and tls.stream.on_handshake is not None:
+        tls.stream.on_handshake("sent" if direction == "write" else "received", data)
     if content == 21 and len(data) == 2:
         number = data[1]
         tls.stream.on_alert("sent" if direction == "write" else "received", number, _ALERTS.get(number, "unknown"))

@@ -16,6 +16,9 @@ from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.client import CloneIdentity, ExceedRights, ReturnAfterDeactivation, Who
 from offchip.attacks.debug import DumpMemory, LowerProtection
 from offchip.attacks.dissection import DissectAnotherUnit, OpenTheChip
+from offchip.attacks.fallback import PlantClearCredentials
+from offchip.attacks.impostor import Downgrade, DowngradeTls, PushFirmware, StandBetween
+from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag
 from offchip.attacks.medium import (
     Change,
     ChangeRecord,
@@ -45,7 +48,9 @@ FITTING: dict[Attack, dict[str, object]] = {
     ImpersonateServer(): {}, UseStaleServer(): {}, ReturnAfterDeactivation(): {}, ExceedRights(): {},
     SwapChunks(SD): {"scheme": PLAIN, "medium": SD}, TransplantMedium(SD): {"scheme": PLAIN, "medium": SD},
     RestoreOlderImage(SD): {"scheme": PLAIN, "medium": SD}, SearchRemains(SD): {"scheme": PLAIN, "medium": SD},
-    DissectAnotherUnit(EEPROM): {"scheme": FLEET, "medium": EEPROM}, OpenTheChip(): {},
+    DissectAnotherUnit(EEPROM): {"scheme": FLEET, "medium": EEPROM}, OpenTheChip(): {}, ListenOnTheConsole(): {},
+    TimeTheTag(EEPROM): {"scheme": FLEET, "medium": EEPROM}, PushFirmware(): {}, StandBetween(): {}, DowngradeTls(): {},
+    PlantClearCredentials(EEPROM): {"scheme": FLEET, "medium": EEPROM},
 }
 #: each cannot reach its target: what is missing is named
 MISSING: list[tuple[Attack, str]] = [
@@ -107,14 +112,29 @@ def test_an_attack_that_does_not_apply_does_not_fire(world: Callable[..., World]
 
 @fails("Sniff The Buses While Booting", "Replace The Trust Anchor", "Replace The Trust Anchor On The Bus",
        "Impersonate The Server", "Use A Stale Server Certificate", "Return After Deactivation", "Exceed The Rights",
-       "Damage The Medium", "Swap The Chunks", "Open The Chip")
+       "Damage The Medium", "Swap The Chunks", "Open The Chip", "Listen On The Console", "Push A Firmware Image",
+       "Stand Between Device And Server", "Downgrade The Connection")
 @pytest.mark.parametrize("attack", [
     SniffBus(), ReplaceTrustAnchor(SD), ReplaceOnTheBus(), ImpersonateServer(), UseStaleServer(),
     UseStaleServer(clock_back_days=14), ReturnAfterDeactivation(Who.DEVICE), ExceedRights(Who.DEVICE),
-    DamageMedium(SD, Damage.SHORT), SwapChunks(SD), OpenTheChip()], ids=lambda each: each.id)
+    DamageMedium(SD, Damage.SHORT), SwapChunks(SD), OpenTheChip(), ListenOnTheConsole(), PushFirmware(),
+    StandBetween(), *map(DowngradeTls, Downgrade)], ids=lambda each: each.id)
 def test_a_dead_device_is_no_target(world: Callable[..., World], tmp_path: Path, attack: Attack) -> None:
     bad = world(attack.id, elf=dead(tmp_path), scheme=PLAIN, medium=SD)
     with pytest.raises(AttackFailed, match="did not reach its target"):
+        bad.fire(attack)
+    assert bad.lab.record.fired == []
+
+
+@fails("Plant Clear Credentials", "Time The Tag Comparison")
+@pytest.mark.parametrize(("attack", "complaint"), [
+    (PlantClearCredentials(EEPROM), "did not reach its target"), (TimeTheTag(EEPROM), "no record with a tag")],
+    ids=lambda each: getattr(each, "id", ""))
+def test_a_dead_device_has_sealed_nothing(world: Callable[..., World], tmp_path: Path, attack: Attack,
+                                          complaint: str) -> None:
+    bad = world(attack.id, elf=dead(tmp_path), scheme=scheme("fresh"), medium=EEPROM)
+    bad.lab.board.eeprom.write(0, b"x")
+    with pytest.raises(AttackFailed, match=complaint):
         bad.fire(attack)
     assert bad.lab.record.fired == []
 

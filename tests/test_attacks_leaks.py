@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who watches, and who hopes for a fallback: what they get of the right firmware, and of a wrong one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from offchip import vault
+from offchip.attacks.fallback import PlantClearCredentials, Sealed
+from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag
+from tests.attack_play import Play
+from tests.known_bad.worlds import patched
+
+Make = Callable[..., Play]
+#: memcmp that stops at the first difference, in place of mbedtls_ct_memcmp (Thumb-2, r0 and r1 with r2 bytes)
+EARLY_EXIT = bytes.fromhex("002a 08d0 10f8013b 11f801cb 013a 6345 f6d0 0120 7047 0020 7047".replace(" ", ""))
+
+
+@pytest.fixture
+def play() -> Iterator[Make]:
+    made: list[Play] = []
+
+    def make(*arguments: Any, **options: Any) -> Play:
+        made.append(Play(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.scene.close()
+
+
+# A22 -----------------------------------------------------------------------------------------------------------------
+def test_the_console_tells_no_key_even_when_everything_breaks(play: Make) -> None:
+    live = play("fresh", vault.EEPROM)
+    (evidence,) = live.fire(ListenOnTheConsole())
+    assert b"mqtt: published" in evidence.received and evidence.received.count(b"storage: error record-forged") >= 3
+    assert b"tls: refused" in evidence.received and not live.reach.loot.keys
+
+
+@pytest.mark.parametrize("spelling", ["hex", "spaced", "pem", "scalar"])
+def test_a_key_that_is_told_is_found_in_every_spelling(play: Make, spelling: str) -> None:
+    live = play("plain", vault.SD)
+    identity = live.device.identity
+    live.reach.loot.search(identity.certificate_pem, "the registry's public page")
+    scalar = identity.key.private_numbers().private_value.to_bytes(32, "big")  # type: ignore[union-attr]
+    told = {"hex": identity.key_der.hex().encode(), "spaced": identity.key_der.hex(" ").upper().encode(),
+            "pem": identity.key_pem, "scalar": b"key=" + scalar.hex().encode()}[spelling] + b"\r\n"
+    live.device.board.on_slice.append(lambda now_ns: [live.device.board.console.feed(each, now_ns) for each in told]
+                                      and None if not live.device.board.console.find("PRIVATE|[0-9a-fA-F ]{60}") else 0)
+    live.fire(ListenOnTheConsole(provoke=False))
+    assert live.found(identity)
+
+
+# A25 -----------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("right", "kind"), [(True, vault.SD), (True, vault.EEPROM), (False, vault.EEPROM)], ids=str)
+def test_only_a_comparison_that_stops_early_tells_where(play: Make, tmp_path: Path, right: bool,
+                                                        kind: vault.MediumKind) -> None:
+    live = play("labelled", kind, **({} if right else {"elf": patched(tmp_path, "mbedtls_ct_memcmp", EARLY_EXIT)}))
+    *_, compared = live.fire(TimeTheTag(kind))
+    times = [int.from_bytes(compared.received[at:at + 8], "little") for at in range(0, 128, 8)]
+    assert (len(set(times)) == 1) is right, compared.detail
+    if not right:  # the later the wrong byte, the later the refusal
+        assert times == sorted(times)
+
+
+# A24 -----------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("scheme", "kind", "sealed"), [
+    ("fresh", vault.SD, Sealed.GONE), ("fresh", vault.SD, Sealed.BROKEN), ("fresh", vault.EEPROM, Sealed.GONE),
+    ("encrypted", vault.SD, Sealed.GONE)], ids=str)
+def test_what_lies_there_in_clear_is_not_taken_for_sealed(play: Make, scheme: str, kind: vault.MediumKind,
+                                                          sealed: Sealed) -> None:
+    live = play(scheme, kind)
+    evidence = live.fire(PlantClearCredentials(kind, sealed))
+    assert live.reach.rogue is not None and not live.reach.rogue.visits and evidence[0].changed
+    assert live.device.board.console.find("^storage: error ")
