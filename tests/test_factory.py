@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
 from offchip import vault
-from offchip.attacks.carving import carve, carve_scalars
+from offchip.attacks.carving import carve, carve_numbers
 from offchip.board.factory import (
     Provisioning,
     configuration_page,
@@ -211,7 +211,8 @@ def test_factory_refuses_what_the_device_would(change, message):
 def test_credential_files_are_checked_by_name(tmp_path):
     files = {"ca.pem": CA_PEM, "device.pem": DEVICE_PEM, "device.key": key_bytes(DEVICE_KEY, form="TraditionalOpenSSL"),
              "other.key": key_bytes(CA_KEY), "two.pem": CA_PEM + DEVICE_PEM, "text.pem": b"hello",
-             "cut.pem": DEVICE_PEM[:200], "p384.key": key_bytes(ec.generate_private_key(ec.SECP384R1()))}
+             "cut.pem": DEVICE_PEM[:200], "p521.key": key_bytes(ec.generate_private_key(ec.SECP521R1())),
+             "weak.key": key_bytes(rsa.generate_private_key(65537, 1024))}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
 
@@ -225,7 +226,8 @@ def test_credential_files_are_checked_by_name(tmp_path):
                            (("text.pem", "device.pem", "device.key"), "text.pem: holds no well-formed X.509"),
                            (("ca.pem", "cut.pem", "device.key"), "cut.pem: holds no well-formed X.509"),
                            (("ca.pem", "device.pem", "text.pem"), "text.pem: holds no well-formed, unencrypted"),
-                           (("ca.pem", "device.pem", "p384.key"), "p384.key: the device needs a P-256"),
+                           (("ca.pem", "device.pem", "p521.key"), "p521.key: the device needs a key of P-256, P-384"),
+                           (("ca.pem", "device.pem", "weak.key"), "weak.key: the device needs a key of .* RSA-2048"),
                            (("ca.pem", "none.pem", "device.key"), "none.pem: cannot be read: No such file")):
         with pytest.raises(FactoryError, match=culprit):
             load(*names)
@@ -251,6 +253,34 @@ def test_keys_are_carved_out_of_noise(blob, form):
     assert keys[0].key.private_numbers() == DEVICE_KEY.private_numbers()
 
 
+#: what AWS IoT hands out, and a larger curve
+OTHER_KEYS = {"RSA-2048": rsa.generate_private_key(65537, 2048), "P-384": ec.generate_private_key(ec.SECP384R1())}
+
+
+@pytest.mark.parametrize("kind", OTHER_KEYS)
+@pytest.mark.parametrize(("encoding", "structure"), [("PEM", "PKCS8"), ("PEM", "TraditionalOpenSSL"), ("DER", "PKCS8"),
+                                                     ("DER", "TraditionalOpenSSL")])
+def test_keys_of_other_kinds_are_carved_too(kind, encoding, structure):
+    key = OTHER_KEYS[kind]
+    (found,), _ = carve(bytes(300) + key_bytes(key, encoding, structure) + bytes(9), "heap")
+    assert found.key.private_numbers() == key.private_numbers() and found.offset == 300
+    assert found.form == ("pem" if encoding == "PEM" else "pkcs8" if structure == "PKCS8" else
+                          "pkcs1" if kind == "RSA-2048" else "sec1")
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize("kind", OTHER_KEYS)
+def test_their_bare_numbers_in_ram(kind, order):
+    key = OTHER_KEYS[kind]
+    secret = key.private_numbers().q.to_bytes(128, order) if kind == "RSA-2048" else \
+        key.private_numbers().private_value.to_bytes(48, order)
+    ram = bytes(i * 89 % 256 for i in range(400)) + secret + bytes(500)
+    (found,) = carve_numbers(ram, [CA_KEY.public_key(), key.public_key()], "sram")
+    assert found.key.public_key() == key.public_key() and found.offset == 400
+    assert found.form == ("prime" if kind == "RSA-2048" else "scalar")
+    assert carve_numbers(ram, [CA_KEY.public_key(), DEVICE_KEY.public_key()], "sram") == []
+
+
 def test_keys_made_by_openssl_are_carved():
     text = subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"], capture_output=True,
                           timeout=20).stdout
@@ -272,9 +302,9 @@ def test_broken_key_material_is_not_found():
 def test_bare_scalar_in_ram(order):
     private = DEVICE_KEY.private_numbers().private_value.to_bytes(32, order)
     ram = bytes(1000) + bytes(i * 89 % 256 for i in range(400)) + private + bytes(500)
-    (found,) = carve_scalars(ram, [CA_KEY.public_key(), DEVICE_KEY.public_key()], "sram")
+    (found,) = carve_numbers(ram, [CA_KEY.public_key(), DEVICE_KEY.public_key()], "sram")
     assert found is not None and (found.offset, found.form) == (1400, "scalar")
-    assert carve_scalars(ram, [CA_KEY.public_key()], "sram") == []
+    assert carve_numbers(ram, [CA_KEY.public_key()], "sram") == []
 
 
 def test_tags_are_those_of_the_specification():

@@ -13,7 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
@@ -188,10 +192,23 @@ def life(library_path: Path, tmp_path: Path) -> Iterator[Device]:
 
 
 def scalar(identity: Identity) -> tuple[bytes, bytes]:
-    """The private scalar as bytes in both orders; Mbed TLS keeps numbers in words of the host."""
-    assert isinstance(identity.key, ec.EllipticCurvePrivateKey)
-    value = identity.key.private_numbers().private_value
-    return value.to_bytes(32, "big"), value.to_bytes(32, "little")
+    """The private scalar, or a prime, as bytes in both orders; Mbed TLS keeps numbers in words of the host."""
+    numbers = identity.key.private_numbers()
+    value = numbers.p if isinstance(numbers, rsa.RSAPrivateNumbers) else numbers.private_value
+    size = -(-value.bit_length() // 32) * 4
+    return value.to_bytes(size, "big"), value.to_bytes(size, "little")
+
+
+def other_kind(owner: Authority, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> Identity:
+    """A device whose key is not of P-256."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "thing-1")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return Identity(owner.sign_request(request.public_bytes(Encoding.PEM)), key)
+
+
+#: what AWS IoT hands out, and a larger curve
+OTHER_KINDS = pytest.mark.parametrize("key", [rsa.generate_private_key(65537, 2048),
+                                              ec.generate_private_key(ec.SECP384R1())], ids=["RSA-2048", "P-384"])
 
 
 class TestIdentity:
@@ -221,10 +238,21 @@ class TestIdentity:
             life.library.host_identity_free()
             assert not any(form in life.memory() for form in (*scalar(device), *scalar(other)))
 
-    def test_only_p256_keys(self, life: Device, owner: Authority, device: Identity) -> None:
-        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-        other = ec.derive_private_key(5, ec.SECP384R1())
-        der = other.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    @OTHER_KINDS
+    def test_keys_of_other_kinds(self, life: Device, owner: Authority,
+                                 key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> None:
+        device = other_kind(owner, key)
+        for form in (device.key_der, device.key_sec1_der, device.key_pem + b"\0"):
+            assert life.parse(owner.root.certificate_der, device.certificate_der, form) == IDENTITY_OK
+            assert any(each in life.memory() for each in scalar(device))
+            life.library.host_identity_free()
+            assert not any(each in life.memory() for each in scalar(device))
+
+    @pytest.mark.parametrize("key", [ec.derive_private_key(5, ec.SECP521R1()), rsa.generate_private_key(65537, 1024),
+                                     rsa.generate_private_key(65537, 3072), ed25519.Ed25519PrivateKey.generate()])
+    def test_no_other_keys(self, life: Device, owner: Authority, device: Identity,
+                           key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> None:
+        der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         assert life.parse(owner.root.certificate_der, device.certificate_der, der) == KEY_MALFORMED
         life.library.host_identity_free()
 
@@ -245,6 +273,17 @@ class TestTls:
         assert life.receive() == (OK, b"down", "ok") and life.receive() == (OK, b"", "ok")
         life.library.tls_close()
         assert life.closed == 1
+
+    @pytest.mark.parametrize("versions", [TLS12, TLS13])
+    @OTHER_KINDS
+    def test_a_session_of_a_device_with_another_kind_of_key(
+            self, life: Device, owner: Authority, tmp_path: Path, versions: int,
+            key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> None:
+        device = other_kind(owner, key)
+        life.take_identity(owner, device)
+        life.server = Server(owner.issue_server([HOST]), owner, tmp_path)
+        assert life.connect(versions) == (OK, "ok") and life.send(b"up") == (OK, "ok")
+        assert life.server.tls.getpeercert(binary_form=True) == device.certificate_der
 
     def test_servers_that_must_not_be_believed(self, library_path: Path, owner: Authority, device: Identity,
                                                tmp_path: Path) -> None:

@@ -38,8 +38,9 @@ def offchip(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
                           text=True)
 
 
-def test_the_device_is_who_its_owner_brought(tmp_path: Path) -> None:
-    folder = handed_out(tmp_path / "aws")
+@pytest.mark.parametrize("key", [(), ("rsa:2048",)], ids=["P-256", "RSA-2048"])
+def test_the_device_is_who_its_owner_brought(tmp_path: Path, key: tuple[str, ...]) -> None:
+    folder = handed_out(tmp_path / "aws", *key)
     claim = "Device Boots And Publishes With Credentials On The SD Card"
     done = offchip("run", "--own-credentials", folder, "--suite", "01", "--test", claim, "--results", tmp_path / "r")
     assert done.returncode == 0, done.stderr
@@ -65,6 +66,6 @@ def test_what_is_missing_is_said_at_once(tmp_path: Path, spoil, says: str) -> No
 
 
 def test_a_kind_of_key_the_device_cannot_hold_is_said_with_the_way_out(tmp_path: Path) -> None:
-    folder = handed_out(tmp_path / "aws", "rsa:2048")
+    folder = handed_out(tmp_path / "aws", "rsa:3072")
     done = offchip("run", "--own-credentials", folder, "--results", tmp_path / "r")
     assert done.returncode == 2 and "create-certificate-from-csr" in done.stderr, done.stderr

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding P-256 keys and certificates in any heap of bytes: PEM blocks, DER structures, bare scalars.
+"""Finding device keys (P-256, P-384, RSA) and certificates in any heap of bytes: PEM, DER, bare scalars and primes.
 
 A candidate counts only when it parses; whether a key is *the* key shows when its public half equals that of a
-certificate (``Loot.identity``). Sources of the structures: RFC 5915 (ECPrivateKey), RFC 5958 (PKCS#8), RFC 5280.
+certificate (``Loot.identity``). Sources of the structures: RFC 5915 (ECPrivateKey), RFC 5958 (PKCS#8), RFC 8017 A.1.2
+(RSAPrivateKey), RFC 5280.
 """
 
 from __future__ import annotations
@@ -14,38 +15,42 @@ from dataclasses import dataclass, field
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-#: order of the group of P-256 (SEC 2, 2.4.2)
-P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+from offchip.pki.device_key import DeviceKey
+
+#: length of a private scalar in bytes -> its curve
+_CURVES: dict[int, ec.EllipticCurve] = {32: ec.SECP256R1(), 48: ec.SECP384R1()}
 #: fewer different bytes than this do not occur in 32 random ones (probability below 1e-13)
 _FEWEST_DISTINCT = 16
 
-_PEM = re.compile(rb"-----BEGIN (EC PRIVATE KEY|PRIVATE KEY|CERTIFICATE)-----.{16,8192}?-----END \1-----", re.DOTALL)
-_PKCS8 = re.compile(rb"\x30(?:[\x40-\x7f]|\x81.|\x82..)\x02\x01[\x00\x01]\x30.\x06\x07\x2a\x86\x48\xce\x3d\x02\x01",
+_PEM = re.compile(rb"-----BEGIN ((?:EC |RSA )?PRIVATE KEY|CERTIFICATE)-----.{16,8192}?-----END \1-----", re.DOTALL)
+_EC, _RSA = rb"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01", rb"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01"
+_PKCS8 = re.compile(rb"\x30(?:[\x40-\x7f]|\x81.|\x82..)\x02\x01[\x00\x01]\x30.(?:" + _EC + rb"|" + _RSA + rb")",
                     re.DOTALL)
-_SEC1 = re.compile(rb"\x30(?:[\x25-\x7f]|\x81.)\x02\x01\x01\x04\x20(?=(.{32}))", re.DOTALL)
+_PKCS1 = re.compile(rb"\x30\x82..\x02\x01\x00\x02\x82..\x00", re.DOTALL)
+_SEC1 = re.compile(rb"\x30(?:[\x25-\x7f]|\x81.)\x02\x01\x01\x04(?:\x20(?=(.{32}))|\x30(?=(.{48})))", re.DOTALL)
 _CERTIFICATE = re.compile(rb"\x30(?:\x81.|\x82..)\x30(?:\x81.|\x82..)\xa0\x03\x02\x01\x02\x02", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """A P-256 private key. ``form``: ``pem``, ``pkcs8``, ``sec1``, ``scalar`` or ``computed``; ``offset``: bytes into
-    ``where``."""
+    """A private key. ``form``: ``pem``, ``pkcs8``, ``pkcs1``, ``sec1``, ``scalar``, ``prime`` or ``computed``; ``offset``:
+    bytes into ``where``."""
 
     where: str
     offset: int
     form: str
-    key: ec.EllipticCurvePrivateKey = field(repr=False, compare=False)
+    key: DeviceKey = field(repr=False, compare=False)
 
     @property
-    def public_key(self) -> ec.EllipticCurvePublicKey:
+    def public_key(self) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
         return self.key.public_key()
 
     @property
-    def scalar(self) -> int:
-        """The private value."""
-        return self.key.private_numbers().private_value
+    def public(self) -> bytes:
+        """SubjectPublicKeyInfo, DER: which key it is."""
+        return _public(self.key)
 
     @property
     def pem(self) -> bytes:
@@ -73,52 +78,79 @@ class FoundCertificate:
 
 
 def carve(data: bytes, where: str) -> tuple[list[FoundKey], list[FoundCertificate]]:
-    """All P-256 keys and all certificates in ``data``; each once, where it was first found."""
-    keys: dict[int, FoundKey] = {}
+    """All keys and all certificates in ``data``; each once, where it was first found."""
+    keys: dict[bytes, FoundKey] = {}
+    for offset, form, key in _key_candidates(data):
+        if isinstance(key, DeviceKey):
+            keys.setdefault(_public(key), FoundKey(where, offset, form, key))
     certificates: dict[bytes, FoundCertificate] = {}
-
-    def add_key(offset: int, form: str, key: object) -> None:
-        if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
-            keys.setdefault(key.private_numbers().private_value, FoundKey(where, offset, form, key))
-
-    def add_certificate(offset: int, form: str, certificate: x509.Certificate | None) -> None:
+    for offset, form, certificate in _certificate_candidates(data):
         if certificate is not None:
             der = certificate.public_bytes(serialization.Encoding.DER)
             certificates.setdefault(der, FoundCertificate(where, offset, form, certificate))
-
-    for match in _PEM.finditer(data):
-        if match[1] == b"CERTIFICATE":
-            add_certificate(match.start(), "pem", _certificate_from_pem(match[0]))
-        else:
-            add_key(match.start(), "pem", _key_from_pem(match[0]))
-    for offset, der in _structures(_PKCS8, data):
-        add_key(offset, "pkcs8", _key_from_der(der))
-    for match in _SEC1.finditer(data):
-        add_key(match.start(), "sec1", _key_from_scalar(int.from_bytes(match[1], "big")))
-    for offset, der in _structures(_CERTIFICATE, data):
-        add_certificate(offset, "der", _certificate_from_der(der))
     return list(keys.values()), list(certificates.values())
 
 
-def carve_scalars(data: bytes, public_keys: Iterable[ec.EllipticCurvePublicKey], where: str,
-                  alignment: int = 4) -> list[FoundKey]:
-    """The bare 32-byte private scalars that belong to any of ``public_keys``, in either byte order, at ``alignment``.
+def _key_candidates(data: bytes) -> Iterator[tuple[int, str, object]]:
+    for match in _PEM.finditer(data):
+        if match[1] != b"CERTIFICATE":
+            yield match.start(), "pem", _key_from_pem(match[0])
+    for form, pattern in (("pkcs8", _PKCS8), ("pkcs1", _PKCS1)):
+        for offset, der in _structures(pattern, data):
+            yield offset, form, _key_from_der(der)
+    for match in _SEC1.finditer(data):
+        scalar = match[1] or match[2]
+        yield match.start(), "sec1", _key_from_scalar(int.from_bytes(scalar, "big"), _CURVES[len(scalar)])
+
+
+def _certificate_candidates(data: bytes) -> Iterator[tuple[int, str, x509.Certificate | None]]:
+    for match in _PEM.finditer(data):
+        if match[1] == b"CERTIFICATE":
+            yield match.start(), "pem", _certificate_from_pem(match[0])
+    for offset, der in _structures(_CERTIFICATE, data):
+        yield offset, "der", _certificate_from_der(der)
+
+
+def carve_numbers(data: bytes, public_keys: Iterable[object], where: str, alignment: int = 4) -> list[FoundKey]:
+    """The bare numbers that give away the private half of any of ``public_keys``: the scalar of an EC key, or a prime
+    factor of an RSA key's modulus (RFC 8017, 3.2); in either byte order, at ``alignment``.
 
     This is how a key lies in RAM once a crypto library has parsed it (little endian: limbs of a big number).
     """
-    wanted = {key.public_numbers() for key in public_keys if isinstance(key.curve, ec.SECP256R1)}
-    found: dict[int, FoundKey] = {}
+    found: dict[bytes, FoundKey] = {}
+    wanted = list(public_keys)
+    for size, curve in _CURVES.items():
+        points = {_point(key) for key in wanted if isinstance(key, ec.EllipticCurvePublicKey)
+                  and key.curve.name == curve.name}
+        for offset, value in _numbers(data, size, alignment) if points else ():
+            key = _key_from_scalar(value, curve)
+            if key is not None and _point(key.public_key()) in points:
+                found.setdefault(_public(key), FoundKey(where, offset, "scalar", key))
+    for each in wanted:
+        if isinstance(each, rsa.RSAPublicKey):
+            _add_prime(found, data, each.public_numbers(), where, alignment)
+    return list(found.values())
+
+
+def _add_prime(found: dict[bytes, FoundKey], data: bytes, public: rsa.RSAPublicNumbers, where: str,
+               alignment: int) -> None:
+    for offset, value in _numbers(data, public.n.bit_length() // 16, alignment):
+        if 1 < value < public.n and public.n % value == 0:
+            key = _key_from_prime(public, value)
+            found.setdefault(_public(key), FoundKey(where, offset, "prime", key))
+            return
+
+
+def _numbers(data: bytes, size: int, alignment: int) -> Iterator[tuple[int, int]]:
+    """Every number of ``size`` bytes that could be random, once."""
     tried: set[bytes] = set()
-    for offset in range(0, len(data) - 31 if wanted else 0, alignment):
-        window = data[offset:offset + 32]
+    for offset in range(0, len(data) - size + 1, alignment):
+        window = data[offset:offset + size]
         if len(set(window)) < _FEWEST_DISTINCT or window in tried:
             continue
         tried.add(window)
-        for value in (int.from_bytes(window, "little"), int.from_bytes(window, "big")):
-            key = _key_from_scalar(value)
-            if key is not None and key.public_key().public_numbers() in wanted:
-                found.setdefault(value, FoundKey(where, offset, "scalar", key))
-    return list(found.values())
+        yield offset, int.from_bytes(window, "little")
+        yield offset, int.from_bytes(window, "big")
 
 
 def _structures(pattern: re.Pattern[bytes], data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -133,8 +165,27 @@ def _structures(pattern: re.Pattern[bytes], data: bytes) -> Iterator[tuple[int, 
             yield start, data[start:end]
 
 
-def _key_from_scalar(value: int) -> ec.EllipticCurvePrivateKey | None:
-    return ec.derive_private_key(value, ec.SECP256R1()) if 0 < value < P256_ORDER else None
+def _public(key: DeviceKey) -> bytes:
+    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _point(key: ec.EllipticCurvePublicKey) -> tuple[int, int]:
+    numbers = key.public_numbers()
+    return numbers.x, numbers.y
+
+
+def _key_from_scalar(value: int, curve: ec.EllipticCurve) -> ec.EllipticCurvePrivateKey | None:
+    try:
+        return ec.derive_private_key(value, curve)
+    except ValueError:  # not in 1 .. order - 1
+        return None
+
+
+def _key_from_prime(public: rsa.RSAPublicNumbers, p: int) -> rsa.RSAPrivateKey:
+    q = public.n // p
+    d = rsa.rsa_recover_private_exponent(public.e, p, q)
+    return rsa.RSAPrivateNumbers(p, q, d, rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q),
+                                 public).private_key()
 
 
 def _key_from_pem(block: bytes) -> object:

@@ -56,7 +56,7 @@ class DumpMemory(Attack):
                                       received=data))
         for place, data in given:  # only now: a certificate may lie in one region and its key in another
             if not place.startswith("flash"):
-                scene.loot.search_scalars(data, place)
+                scene.loot.search_numbers(data, place)
         return evidence
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from offchip.attacks.carving import FoundCertificate, FoundKey, carve, carve_scalars
+from offchip.attacks.carving import FoundCertificate, FoundKey, carve, carve_numbers
 from offchip.pki import Identity
+from offchip.pki.device_key import DeviceKey
 
 
 @dataclass(slots=True)
@@ -21,23 +20,23 @@ class Loot:
     def search(self, data: bytes, where: str) -> str:
         """Carve ``data`` and keep what is new; returns what was in it, in one sentence."""
         keys, certificates = carve(data, where)
-        known = {key.scalar for key in self.keys}
-        self.keys += [key for key in keys if key.scalar not in known]
+        known = {key.public for key in self.keys}
+        self.keys += [key for key in keys if key.public not in known]
         held = {each.certificate for each in self.certificates}
         self.certificates += [each for each in certificates if each.certificate not in held]
         return f"{len(data)} bytes, {len(keys)} private keys and {len(certificates)} certificates in them"
 
-    def search_scalars(self, data: bytes, where: str, alignment: int = 4) -> None:
-        """Look for the bare scalar of any certificate found so far, as crypto libraries keep it in RAM."""
-        known = {key.scalar for key in self.keys}
-        publics = [each.public_key for each in self.certificates
-                   if isinstance(each.public_key, ec.EllipticCurvePublicKey)]
-        self.keys += [key for key in carve_scalars(data, publics, where, alignment) if key.scalar not in known]
+    def search_numbers(self, data: bytes, where: str, alignment: int = 4) -> None:
+        """Look for the bare private number of any certificate found so far, as crypto libraries keep it in RAM."""
+        known = {key.public for key in self.keys}
+        publics = [each.public_key for each in self.certificates]
+        self.keys += [key for key in carve_numbers(data, publics, where, alignment) if key.public not in known]
 
-    def add_key(self, key: ec.EllipticCurvePrivateKey | None, where: str) -> None:
+    def add_key(self, key: DeviceKey | None, where: str) -> None:
         """Keep a key that was computed, not found; None: there is none."""
-        if key is not None and key.private_numbers().private_value not in {each.scalar for each in self.keys}:
-            self.keys.append(FoundKey(where, 0, "computed", key))
+        if key is not None:
+            found = FoundKey(where, 0, "computed", key)
+            self.keys += [found] if found.public not in {each.public for each in self.keys} else []
 
     @property
     def identity(self) -> Identity | None:

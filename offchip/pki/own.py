@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from offchip.errors import PkiError
+from offchip.pki.device_key import DEVICE_KEYS, is_device_key
 from offchip.pki.identity import Identity
 
 #: what AWS IoT calls them, and what each is
@@ -36,9 +36,9 @@ def load_own_credentials(folder: Path) -> OwnCredentials:
         raise PkiError(f"{folder}: there is no such folder; it should hold {_needs()}.")
     certificate, key, authority = (_only(folder, pattern) for pattern, _ in _FILES)
     identity = Identity.load(certificate, key)
-    if not isinstance(identity.key, ec.EllipticCurvePrivateKey) or not isinstance(identity.key.curve, ec.SECP256R1):
-        raise PkiError(f"{key}: the device holds P-256 keys; make one (openssl ecparam -genkey -name prime256v1) and "
-                       "let AWS sign its CSR (aws iot create-certificate-from-csr).")
+    if not is_device_key(identity.key):
+        raise PkiError(f"{key}: the device holds keys of {DEVICE_KEYS}; let AWS make one (aws iot "
+                       "create-keys-and-certificate) or sign a CSR of yours (aws iot create-certificate-from-csr).")
     try:
         anchor = x509.load_pem_x509_certificate(authority.read_bytes())
     except (OSError, ValueError) as error:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from offchip.errors import FactoryError
+from offchip.pki.device_key import DEVICE_KEYS, DeviceKey, is_device_key
 from offchip.vault.records import Entries, Tag
 
 
@@ -71,14 +71,14 @@ def _certificates(data: bytes, name: str) -> list[x509.Certificate]:
         raise FactoryError(f"{name}: holds no well-formed X.509 certificate in PEM or DER") from error
 
 
-def _private_key(data: bytes, name: str) -> ec.EllipticCurvePrivateKey:
+def _private_key(data: bytes, name: str) -> DeviceKey:
     load = serialization.load_pem_private_key if b"-----BEGIN" in data else serialization.load_der_private_key
     try:
         key = load(data, password=None)
     except (ValueError, TypeError) as error:
         raise FactoryError(f"{name}: holds no well-formed, unencrypted private key in PEM or DER") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise FactoryError(f"{name}: the device needs a P-256 key")
+    if not is_device_key(key):
+        raise FactoryError(f"{name}: the device needs a key of {DEVICE_KEYS}")
     return key
 
 

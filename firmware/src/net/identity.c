@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/identity.h"
+#include <stdbool.h>
 #include "mbedtls/platform_util.h"
 #include "mbedtls/psa_util.h"
 #include "psa/crypto.h"
 
-enum { P256_BITS = 256 };
+enum { P256_BITS = 256, P384_BITS = 384, RSA_BITS = 2048 };
 
 const char *identity_result_word(enum identity_result result)
 {
@@ -16,6 +17,20 @@ const char *identity_result_word(enum identity_result result)
         [IDENTITY_KEY_MISMATCH] = "key-mismatch",
     };
     return words[result];
+}
+
+/* The kinds that fit the places of SPEC section 9. */
+static bool supported(const mbedtls_pk_context *key)
+{
+    size_t bits = mbedtls_pk_get_bitlen(key);
+    switch (mbedtls_pk_get_type(key)) {
+    case MBEDTLS_PK_ECKEY:
+        return bits == P256_BITS || bits == P384_BITS;
+    case MBEDTLS_PK_RSA:
+        return bits == RSA_BITS;
+    default:
+        return false;
+    }
 }
 
 enum identity_result identity_parse(struct identity *identity, const struct credentials *credentials)
@@ -42,7 +57,7 @@ enum identity_result identity_parse(struct identity *identity, const struct cred
     }
     if (mbedtls_pk_parse_key(&identity->key, credentials->key.data, credentials->key.length, NULL, 0,
                              mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE) != 0 ||
-        mbedtls_pk_get_type(&identity->key) != MBEDTLS_PK_ECKEY || mbedtls_pk_get_bitlen(&identity->key) != P256_BITS) {
+        !supported(&identity->key)) {
         return IDENTITY_KEY_MALFORMED;
     }
     if (mbedtls_pk_check_pair(&identity->certificate.pk, &identity->key, mbedtls_psa_get_random,

@@ -10,7 +10,7 @@
 enum identity_result {
     IDENTITY_OK,
     IDENTITY_CERTIFICATE_MALFORMED,
-    IDENTITY_KEY_MALFORMED, /* not a private key for P-256 */
+    IDENTITY_KEY_MALFORMED, /* not a private key for P-256, P-384 or RSA-2048 */
     IDENTITY_ANCHOR_MALFORMED,
     IDENTITY_KEY_MISMATCH /* the key is not that of the certificate */
 };
