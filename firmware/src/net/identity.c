@@ -68,11 +68,37 @@ enum identity_result identity_parse(struct identity *identity, const struct cred
 }
 
 /* The number stays where it is: whoever is computing with it goes on, with zero. */
+static void erase(mbedtls_mpi *number)
+{
+    mbedtls_platform_zeroize(number->MBEDTLS_PRIVATE(p),
+                             number->MBEDTLS_PRIVATE(n) * sizeof *number->MBEDTLS_PRIVATE(p));
+}
+
+static void erase_rsa(mbedtls_rsa_context *rsa)
+{
+    erase(&rsa->MBEDTLS_PRIVATE(D));
+    erase(&rsa->MBEDTLS_PRIVATE(P));
+    erase(&rsa->MBEDTLS_PRIVATE(Q));
+    erase(&rsa->MBEDTLS_PRIVATE(DP));
+    erase(&rsa->MBEDTLS_PRIVATE(DQ));
+    erase(&rsa->MBEDTLS_PRIVATE(QP));
+    erase(&rsa->MBEDTLS_PRIVATE(RP)); /* R^2 mod P is as good as P */
+    erase(&rsa->MBEDTLS_PRIVATE(RQ));
+    erase(&rsa->MBEDTLS_PRIVATE(Vi));
+    erase(&rsa->MBEDTLS_PRIVATE(Vf));
+}
+
 void identity_erase_key(struct identity *identity)
 {
-    if (mbedtls_pk_get_type(&identity->key) == MBEDTLS_PK_ECKEY) {
-        mbedtls_mpi *d = &mbedtls_pk_ec(identity->key)->MBEDTLS_PRIVATE(d);
-        mbedtls_platform_zeroize(d->MBEDTLS_PRIVATE(p), d->MBEDTLS_PRIVATE(n) * sizeof *d->MBEDTLS_PRIVATE(p));
+    switch (mbedtls_pk_get_type(&identity->key)) {
+    case MBEDTLS_PK_ECKEY:
+        erase(&mbedtls_pk_ec(identity->key)->MBEDTLS_PRIVATE(d));
+        break;
+    case MBEDTLS_PK_RSA:
+        erase_rsa(mbedtls_pk_rsa(identity->key));
+        break;
+    default:
+        break;
     }
 }
 
