@@ -23,6 +23,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from offchip.pki import Authority, Identity
 from offchip.pki.authority import EXPIRED, NOT_YET_VALID
+from offchip.scene.secrets import Secret
 from tests.host_library import build_host_library
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -247,6 +248,11 @@ class TestIdentity:
             assert any(each in life.memory() for each in scalar(device))
             life.library.host_identity_free()
             assert not any(each in life.memory() for each in scalar(device))
+        # in an interrupt, where nothing may be given back
+        assert life.parse(owner.root.certificate_der, device.certificate_der, device.key_der) == IDENTITY_OK
+        life.library.host_identity_erase_key()
+        assert not Secret.of_key("the key", device).form_in(life.memory())
+        life.library.host_identity_free()
 
     @pytest.mark.parametrize("key", [ec.derive_private_key(5, ec.SECP521R1()), rsa.generate_private_key(65537, 1024),
                                      rsa.generate_private_key(65537, 3072), ed25519.Ed25519PrivateKey.generate()])

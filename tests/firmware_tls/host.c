@@ -82,6 +82,7 @@ int host_identity_parse(const uint8_t *anchors, size_t anchors_length, const uin
     return identity_parse(&identity, &credentials);
 }
 void host_identity_free(void) { identity_free(&identity); }
+void host_identity_erase_key(void) { identity_erase_key(&identity); }
 const uint8_t *host_fingerprint(void) { return identity.fingerprint; }
 
 int host_tls_open(const char *host, uint16_t port, uint8_t versions, char word[64], uint8_t *alert)
