@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from offchip.pki.device_key import DeviceKey
 
+#: order of the group of P-256 (SEC 2, 2.4.2)
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 #: length of a private scalar in bytes -> its curve
 _CURVES: dict[int, ec.EllipticCurve] = {32: ec.SECP256R1(), 48: ec.SECP384R1()}
 #: fewer different bytes than this do not occur in 32 random ones (probability below 1e-13)
@@ -35,8 +37,8 @@ _CERTIFICATE = re.compile(rb"\x30(?:\x81.|\x82..)\x30(?:\x81.|\x82..)\xa0\x03\x0
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """A private key. ``form``: ``pem``, ``pkcs8``, ``pkcs1``, ``sec1``, ``scalar``, ``prime`` or ``computed``; ``offset``:
-    bytes into ``where``."""
+    """A private key. ``form``: ``pem``, ``pkcs8``, ``pkcs1``, ``sec1``, ``scalar``, ``prime`` or ``computed``;
+    ``offset``: bytes into ``where``."""
 
     where: str
     offset: int

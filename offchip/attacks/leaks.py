@@ -87,7 +87,7 @@ class ListenOnTheConsole(Attack):
         detail = scene.loot.search(heard, place)
         for number, content in enumerate(decoded(heard)):
             scene.loot.search(content, f"{place}, spelled out {number}")
-            scene.loot.search_scalars(content, f"{place}, spelled out {number}", alignment=1)
+            scene.loot.search_numbers(content, f"{place}, spelled out {number}", alignment=1)
         return [self.note(scene, "listen", place, detail, sent=_TYPED.encode(), received=heard)]
 
     @staticmethod
