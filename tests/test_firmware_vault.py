@@ -8,16 +8,19 @@ or leaves a page or block erased (a page is erased before it is written: an old 
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import struct
 import subprocess
-from base64 import b64decode
+import zlib
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 import pytest
 
 from offchip import chip_map, vault
 from offchip.board.factory import Provisioning, data_image, medium_image
+from offchip.errors import VaultError
 from offchip.vault import Credentials, fat
 from offchip.vault.chunk import Chunk
 from offchip.vault.counters import SIZE, Counters
@@ -141,18 +144,25 @@ def test_each_side_opens_what_the_other_sealed(program: Path, tmp_path: Path, sc
 
 
 def sealed_under_nonces(chip: Chip, seen: dict[tuple[bytes, int, bytes], bytes]) -> None:
-    """Every record on the medium: one nonce never stands before two different ciphertexts under one key."""
-    flash, area = chip.image()
-    secret = flash[chip_map.CONFIGURATION.size + 8:][:32]
+    """Every record on the medium that opens: one nonce never stands before two different ciphertexts under one key."""
+    _, area = chip.image()
+    scheme = chip.provisioning.scheme
+    try:
+        secret = chip.counters.secret
+    except VaultError:
+        return  # what is there was sealed under a secret that is gone, and has been seen
+    if not isinstance(scheme, Vaulted) or not scheme.format.authenticated:
+        return
     for chunk in Chunk:
         for slot in range(2):
             record = area[chunk.offset + slot * chunk.slot_size:][:chunk.slot_size]
-            if record[:4] != b"OCV1":
-                continue
+            try:
+                scheme.sealer(vault.Chip(secret, bytes(12))).open(chunk, slot, record)
+            except VaultError:
+                continue  # torn, or of an earlier secret
             length, = struct.unpack_from("<I", record, 8)
             sealed = record[32:32 + length + 16]
-            if sealed.strip(b"\xFF") and b"\xFF" * 8 not in sealed:  # whole: not the half of a cut
-                assert seen.setdefault((secret, chunk.number, record[16:28]), sealed) == sealed
+            assert seen.setdefault((secret, chunk.number, record[16:28]), sealed) == sealed
 
 
 @pytest.mark.parametrize("torn", [0, 1, 2])
@@ -192,3 +202,153 @@ def test_a_second_cut_in_the_recovery_from_the_first(program: Path, tmp_path: Pa
             if chip.boot(second, 2):
                 break
             assert chip.boot() and chip.loaded, (first, second, chip.lines)
+
+
+# updates, resets, tamper ---------------------------------------------------------------------------------------------
+PAIRS = [(scheme, medium) for scheme in vault.SCHEMES.values() for medium in scheme.media]
+UPDATES = {Chunk.DEVICE_KEY: b"\x30\x82\x00\x80\x02\x01\x00" + bytes(range(1, 132)),
+           Chunk.DEVICE_CERTIFICATE: bytes(range(255, 55, -1)) * 3}
+
+
+def ready(program: Path, folder: Path, scheme: vault.Scheme, medium: vault.MediumKind) -> Chip:
+    """A device behind its first boot."""
+    chip = Chip(program, folder, dataclasses.replace(PROVISIONING, scheme=scheme, medium=medium))
+    assert chip.boot() and chip.loaded, chip.lines
+    return chip
+
+
+def traces(credentials_key: bytes, chip: Chip) -> list[bytes]:
+    """What a private key looks like where it may lie: in clear as DER or PEM, or as the ciphertext of its record."""
+    found = [credentials_key[36:68], b64encode(credentials_key)[64:88]]  # the scalar, in PKCS#8
+    _, medium = chip.image()
+    return found + [medium[at + 32:at + 64] for at in range(0, len(medium), 512)
+                    if medium[at:at + 4] == b"OCV1" and medium[at + 6] == Chunk.DEVICE_KEY.number]
+
+
+def outcome(line: str) -> dict[str, str]:
+    return dict(match.groups() for match in re.finditer(r'(\w+)=("[^"]*"|\S*)', line))
+
+
+@pytest.mark.parametrize(("scheme", "medium"), PAIRS, ids=lambda value: value.name)
+def test_every_cut_of_an_update_leaves_all_old_or_all_new_and_nothing_of_the_other(
+        program: Path, tmp_path: Path, scheme: vault.Scheme, medium: vault.MediumKind) -> None:
+    chip = ready(program, tmp_path, scheme, medium)
+    before = chip.image()
+    old = traces(CREDENTIALS.private_key, chip)
+    arguments = chip.contents(UPDATES)
+    chip.run(0, 0, "store", *arguments)
+    assert chip.lines.count("result=ok") == 1
+    new = traces(UPDATES[Chunk.DEVICE_KEY], chip)
+    chip.restore(before)
+    seals: dict[str, str] = {}
+    for torn in range(3) if scheme.name in ("fresh", "plain") else [PAIRS.index((scheme, medium)) % 3]:
+        chip.lives = 1  # the same random numbers as above, so the same records
+        chip.run("sweep", torn, "store", *arguments, *(f"?{each.hex()}" for each in old + new))
+        cuts = [outcome(line) for line in chip.lines if line.startswith("cut=")]
+        assert len(cuts) > 10 and {each["loaded"] for each in cuts} == {"old", "new"}
+        commit = [each["loaded"] for each in cuts].index("new")
+        assert all(each["loaded"] == "new" for each in cuts[commit:])
+        for each in chip.lines:
+            if each.startswith(("cut=", "uncut=")):
+                mine = range(len(old)) if outcome(each)["loaded"] == "old" else range(len(old), len(old) + len(new))
+                assert {int(n) for n in each.rpartition("found=")[2].split()} <= set(mine), each
+        for line in chip.lines:
+            if line.startswith("nonce="):
+                nonce, _, sealed = line.partition(" ")
+                assert seals.setdefault(nonce, sealed) == sealed
+
+
+@pytest.mark.parametrize(("scheme", "medium"), PAIRS, ids=lambda value: value.name)
+def test_every_cut_of_a_reset_leaves_the_old_state_or_nothing_at_all(
+        program: Path, tmp_path: Path, scheme: vault.Scheme, medium: vault.MediumKind) -> None:
+    chip = ready(program, tmp_path, scheme, medium)
+    old = traces(CREDENTIALS.private_key, chip)
+    secret = [chip.counters.secret] if isinstance(scheme, Vaulted) and not scheme.fleet_secret else []
+    chip.run("sweep", PAIRS.index((scheme, medium)) % 3, "reset", *(f"?{each.hex()}" for each in old + secret))
+    cuts = [outcome(line) | {"found": line.rpartition("found=")[2]} for line in chip.lines if line.startswith("cut=")]
+    assert {each["loaded"] for each in cuts} == {"old", "none"}
+    for each in cuts:
+        if each["loaded"] == "none":
+            assert each["found"] == "" and each["result"] in ("no-secret", "record", "record-magic"), each
+
+
+@pytest.mark.parametrize(("scheme", "medium"), PAIRS, ids=lambda value: value.name)
+def test_every_cut_behind_the_mark_of_a_tamper_event_leaves_nothing(
+        program: Path, tmp_path: Path, scheme: vault.Scheme, medium: vault.MediumKind) -> None:
+    chip = ready(program, tmp_path, scheme, medium)
+    wanted = traces(CREDENTIALS.private_key, chip) + ([chip.counters.secret] if isinstance(scheme, Vaulted) else [])
+    chip.run("sweep", 1, "tamper", *(f"?{each.hex()}" for each in wanted))
+    cuts = [line for line in chip.lines if line.startswith("cut=")]
+    assert cuts and all(outcome(line)["result"] == "tampered" and line.endswith("found=") for line in cuts)
+
+
+@pytest.mark.parametrize(("scheme", "medium"), [("fresh", "sd"), ("internal", "none"), ("split", "eeprom")])
+def test_the_change_over_of_a_full_counter_sector_survives_cuts(program: Path, tmp_path: Path, scheme: str,
+                                                                 medium: str) -> None:
+    chip = ready(program, tmp_path, vault.scheme(scheme), vault.medium(medium))
+    arguments = chip.contents(UPDATES)
+    chip.run(0, 0, "store", *arguments)  # so that there are contents to carry over
+    flash = bytearray(chip.flash.read_bytes())
+    at = chip_map.CONFIGURATION.size
+    seals = chip.counters.seals
+    last = max(n for n in range(at, at + 0x4000, 16) if flash[n:n + 16] != b"\xFF" * 16)
+    for n in range(last + 16, at + 0x4000 - 16, 16):  # all but the last entry is used up
+        entry = struct.pack("<III", 0, 0, seals)
+        flash[n:n + 16] = entry + struct.pack("<I", zlib.crc32(entry))
+    chip.flash.write_bytes(flash)
+    before = chip.counters
+    assert chip.boot()
+    arguments = chip.contents({Chunk.DEVICE_CERTIFICATE: b"another certificate" * 20})
+    for torn in range(3):
+        chip.run("sweep", torn, "store", *arguments)
+        cuts = [outcome(line)["loaded"] for line in chip.lines if line.startswith("cut=")]
+        assert set(cuts) == {"old", "new"} and cuts == sorted(cuts, reverse=True)
+    chip.run(0, 0, "store", *arguments)
+    after, flash = chip.counters, bytearray(chip.flash.read_bytes())
+    assert flash[at:at + 0x4000] == b"\xFF" * 0x4000 and flash[at + 0x4000:at + 0x4004] == b"OCS1"
+    assert after.seals == before.seals + (scheme != "internal")
+    assert after.versions[Chunk.DEVICE_CERTIFICATE] == before.versions[Chunk.DEVICE_CERTIFICATE] + 1
+    assert after.contents.get(Chunk.DEVICE_KEY) == before.contents.get(Chunk.DEVICE_KEY)
+
+
+def test_a_second_cut_in_the_recovery_of_an_update_and_of_a_reset(program: Path, tmp_path: Path) -> None:
+    chip = ready(program, tmp_path, vault.scheme("split"), vault.EEPROM)
+    arguments = chip.contents({Chunk.DEVICE_KEY: b"\x30key" * 8, Chunk.DEVICE_CERTIFICATE: b"certificate" * 8})
+    for operation, expected in (("store", {"old", "new"}), ("reset", {"old", "none"})):
+        chip.run("sweep2", 1, operation, *(arguments if operation == "store" else []))
+        cuts = [outcome(line)["loaded"] for line in chip.lines if line.startswith("cut=")]
+        assert len(cuts) > 100 and set(cuts) == expected
+
+
+def test_no_nonce_comes_again_after_rollback_cut_or_reset(program: Path, tmp_path: Path) -> None:
+    """All records ever seen on the medium: under one key no nonce stands before two ciphertexts."""
+    for name, secret in (("fresh", None), ("labelled", None), ("fresh", bytes(range(32)))):
+        chip = Chip(program, tmp_path, provisioned(vault.scheme(name), secret))
+        assert chip.boot()
+        seen: dict[tuple[bytes, int, bytes], bytes] = {}
+        factory = chip.image()
+        secrets = set()
+        for turn in range(12):
+            arguments = chip.contents({Chunk.DEVICE_KEY: bytes([turn + 1]) * 100,
+                                       Chunk.DEVICE_CERTIFICATE: bytes([turn + 1]) * 300,
+                                       Chunk.BROKER_CA: bytes([turn + 1]) * 300})
+            if turn == 6:
+                assert chip.run(0, 0, "reset") == 0
+            chip.run(11 * turn % 60 if turn % 2 else 0, turn % 3, "store", *arguments)
+            sealed_under_nonces(chip, seen)
+            chip.boot()
+            sealed_under_nonces(chip, seen)
+            secrets.add(chip.counters.secret)
+            if turn % 4 == 2:
+                chip.restore((chip.image()[0], factory[1]))  # last month's medium
+        assert len(seen) > 12 and len(secrets) == (1 if secret else 2)
+
+
+def test_what_never_was_is_refused_and_changes_nothing(program: Path, tmp_path: Path) -> None:
+    """Too long, no room in the log of the flash: an error, and the old ones stay."""
+    for scheme, medium in (("fresh", "eeprom"), ("internal", "none"), ("plain", "sd")):
+        chip = ready(program, tmp_path, vault.scheme(scheme), vault.medium(medium))
+        before = chip.image()
+        chip.run(0, 0, "store", *chip.contents({Chunk.DEVICE_CERTIFICATE: b"x" * 2049}))
+        assert "result=memory" in chip.lines and chip.image()[1] == before[1]
+        assert chip.boot() and chip.loaded

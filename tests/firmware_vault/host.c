@@ -345,9 +345,9 @@ static void print_nonces(void)
         if (i < count || count == BLOCKS_SEEN)
             continue;
         seen[count++] = id;
-        bool whole = true;
-        for (size_t n = 0; n + 8 < length + 16; n++)
-            whole &= memcmp(record + 32 + n, "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 8) != 0;
+        bool whole = record[length + 47] != 0xFF; /* not the half of a cut, written or blanked */
+        for (size_t n = 0; n + 1 < length + 16; n++)
+            whole &= record[32 + n] != 0xFF || record[33 + n] != 0xFF;
         if (!whole)
             continue;
         printf("nonce=%08x-%u-", (unsigned)secret, record[6]);

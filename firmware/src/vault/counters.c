@@ -156,6 +156,11 @@ bool counters_open(void)
     return true;
 }
 
+bool counters_exist(void)
+{
+    return state.sector != NULL;
+}
+
 static bool write_words(uintptr_t address, const void *from, size_t length)
 {
     if (flash_unlock() != FLASH_OK) {

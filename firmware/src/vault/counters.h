@@ -15,6 +15,9 @@ enum { DEVICE_SECRET_SIZE = 32 };
  * counters_burn may be called then. */
 bool counters_open(void);
 
+/* counters_open has found one, or counters_create has made it. */
+bool counters_exist(void);
+
 /* Writes the first state: this secret (NULL: none), no seals, no versions. false: the flash refuses. */
 bool counters_create(const uint8_t *secret);
 

@@ -5,6 +5,8 @@
 #include "drivers/watchdog.h"
 #include "storage/wipe.h"
 
+enum { HEAD = 32 }; /* of what lies there: a torn page or block must not blank it and leave what is behind it */
+
 /* What the medium writes at once: a block of a card, a page of an EEPROM. */
 static uint32_t unit(const struct medium *medium)
 {
@@ -53,7 +55,9 @@ enum storage_error overwrite_blank(const struct medium *medium, const char *file
     memset(blank, byte, sizeof blank);
     while (length && !error) {
         uint32_t end = (offset + length) % unit(medium), n = end ? end : unit(medium);
-        n = n < length ? n : length;
+        if (n >= length) {
+            n = length > HEAD ? length - HEAD : length;
+        }
         length -= n;
         error = write_piece(medium, file, offset + length, blank, n);
     }

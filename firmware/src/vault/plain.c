@@ -120,7 +120,7 @@ static enum storage_error load_chunk(struct vault *vault, enum chunk chunk, stru
         taken = place;
         error = load_file(vault, FILES[chunk].names[place], FILES[chunk].capacity, blob);
     }
-    if (!error && blob->length && version > 0) {
+    if (!error && blob->length && counters_exist()) {
         error = blank_others(vault, chunk, taken);
     }
     if (error) {
@@ -358,7 +358,7 @@ static enum storage_error load_record(struct vault *vault)
     uint32_t offset;
     uint16_t tag;
     enum storage_error error = find_record(vault, &area, &offset);
-    if (!error && counters_version(CHUNK_RECORD) > 0) {
+    if (!error && counters_exist()) {
         uint8_t head[PROBE];
         uint32_t other = RECORD_SLOT - offset;
         error = vault->medium->read(NULL, other, head, sizeof head);
