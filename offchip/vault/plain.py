@@ -79,8 +79,8 @@ class Plain(Scheme):
             return decode_record(storage.read(at, storage.size - at), EEPROM_MAGIC)
         found: Entries = []
         for path, (tag, _) in self._files():
-            live, text = _live_file(storage, path)
-            found += [(tag, _body(live, each)) for each in _PEM.findall(text)]
+            live = _live_file(storage, path)
+            found += [(tag, _body(live, each)) for each in _PEM.findall(fat.read_file(storage, live))]
         return found
 
     def place(self, medium: MediumKind, tag: Tag) -> Place:
@@ -94,7 +94,7 @@ class Plain(Scheme):
             storage.write(_record_place(storage), encode_record(EEPROM_MAGIC, entries))
             return
         for path, content in files(entries).items():
-            fat.write_file(storage, _live_file(storage, path)[0], content)
+            fat.write_file(storage, _live_file(storage, path), content)
 
     def _files(self) -> list[tuple[str, tuple[Tag, str]]]:
         kept = {CREDENTIAL_TAGS[chunk] for chunk in CREDENTIAL_CHUNKS - self.on_chip}
@@ -114,15 +114,13 @@ def _record_place(storage: Storage) -> int:
     return next((at for at in RECORD_PLACES if at < storage.size and storage.read(at, 4) == EEPROM_MAGIC), 0)
 
 
-def _live_file(storage: Storage, path: str) -> tuple[str, bytes]:
-    """The one of a file's places that is not blank, and its content. Raises MediumError: not even the first exists."""
-    first = fat.read_file(storage, path)
-    if _blank(first):
-        for place in places(path)[1:]:
-            with suppress(MediumError):
-                if not _blank(text := fat.read_file(storage, place)):
-                    return place, text
-    return path, first
+def _live_file(storage: Storage, path: str) -> str:
+    """The one of a file's places that is there and not blank; if there is none, the first."""
+    for place in places(path):
+        with suppress(MediumError):
+            if not _blank(fat.read_file(storage, place)):
+                return place
+    return path
 
 
 def _blank(text: bytes) -> bool:
