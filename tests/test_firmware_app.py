@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "firmware"
 SOURCES = [FIRMWARE / "src" / name for name in ("app/app.c", "app/backoff.c", "app/telemetry.c", "board/format.c",
-                                                "net/wall_clock.c")]
+                                                "net/json.c", "net/wall_clock.c")]
 MBEDTLS = ROOT / ".cache/mbedtls-3.6.6/include"
 MADE = 1777593600
 START = 1780300000
@@ -195,3 +195,97 @@ def test_an_opened_lid_is_told_once_over_the_session_that_is_up(program: Path) -
     # a broker that does not answer changes nothing about the end
     life = live(program, 9000, mqtt_serve="ok,stream", tamper="-,pending", mqtt_publish="ok,ok,stream")
     assert life.calls[-1] == "tamper_end" and "tamper: told" not in life.console
+
+
+class TestEnrolment:
+    """``enrolment``: bits of tag 20 of the page; 1 first, 2 lost, 4 rotation."""
+
+    def test_first_boot_gets_an_identity_and_connects_with_it(self, program: Path) -> None:
+        life = live(program, 3000, enrolment="1", credentials_load="lost,ok")
+        life.before("credentials_load", "credentials_wipe", "identity_parse key=claim-key",
+                    "credentials: ok source=claim", "tls_open", "mqtt_open client-1", "enrolment_register thing-1",
+                    "enrolment: issued", "mqtt_close", "tls_close", "identity_free",
+                    "vault_store_all chunk=1 made-key-1 x1",
+                    "vault_store_all chunk=2 certificate-1 x1", "vault_store_all chunk=3 claim-anchor x1",
+                    "enrolment_forget", "enrolment: complete", "credentials_load", "identity_parse key=the-key",
+                    "credentials: ok source=sd", "mqtt_subscribe commands", "mqtt_publish own 1")
+        assert not life.times("state: waiting|vault_reset") and life.times("mqtt_publish own")[0] == 0
+        assert "key" not in " ".join(line for line in life.console if "error" not in line)
+
+    @pytest.mark.parametrize(("script", "reason", "said"), [
+        ({"enrolment_register": "rejected"}, "enrolment", "enrolment: error rejected"),
+        ({"enrolment_register": "stream", "tls_receive": "e:closed"}, "mqtt", "enrolment: error mqtt"),
+        ({"vault_store_all": "fail"}, "storage", "enrolment: issued"),
+        ({"tls_open": "a:certificate_revoked"}, "tls", "tls: alert 42 certificate_revoked")])
+    def test_what_fails_is_named_and_begun_anew_with_growing_waits(self, program: Path, script: dict[str, str],
+                                                                   reason: str, said: str) -> None:
+        life = live(program, 3000, enrolment="1", credentials_load="lost,lost,ok", **script)
+        life.before(said, f"state: waiting reason={reason}", "credentials_load", "enrolment_register",
+                    "vault_store_all chunk=1", "mqtt_publish own 1")
+        assert life.calls.count("enrolment_forget") == sum("enrolment: issued" in each for each in life.calls)
+        life = live(program, 60_000, enrolment="1", credentials_load=",".join(["lost"] * 5),
+                    enrolment_register=",".join(["rejected"] * 5), rng_fill=",".join(["4294967295"] * 5))
+        assert len(life.times("enrolment_register")) == 5
+        assert [int(word) for word in re.findall(r"retry_ms=(\d+)", " ".join(life.console))] == \
+            [1 + 0xFFFFFFFF % ceiling for ceiling in (1000, 2000, 4000, 8000, 16000)]
+
+    def test_lost_credentials_are_given_up_after_three_bad_readings_only(self, program: Path) -> None:
+        life = live(program, 9000, enrolment="2", vault_empty="no,no,no,no", credentials_load="lost,lost,lost,ok")
+        life.before("credentials_load", "reason=storage", "credentials_load", "reason=storage", "credentials_load",
+                    "vault_reset", "identity_parse key=claim-key", "enrolment_register", "vault_store_all chunk=1",
+                    "mqtt_publish own 1")
+        # a reading that goes well in between, or a medium that is merely away, is none of the three
+        for script in ("lost,lost,ok,lost,lost,ok", "lost,lost,fail,fail,fail,ok"):
+            assert not live(program, 20_000, enrolment="2", credentials_load=script, mqtt_serve="stream,stream",
+                            tls_receive="e:closed,e:closed").times("vault_reset|enrolment_register")
+
+    def test_a_reset_the_medium_does_not_let_finish_is_no_enrolment_yet(self, program: Path) -> None:
+        life = live(program, 9000, enrolment="3", credentials_load="lost,lost,lost,fail,lost,ok", vault_reset="fail",
+                    vault_empty="no,no,no,ok")
+        life.before("vault_reset", "state: waiting reason=storage", "credentials_load", "state: waiting reason=storage",
+                    "credentials_load", "enrolment_register")
+        assert life.calls.count("vault_reset") == 1
+
+    @pytest.mark.parametrize("enrolment", ["0", "1", "4", "5"])
+    def test_without_leave_nothing_is_given_up(self, program: Path, enrolment: str) -> None:
+        life = live(program, 12_000, enrolment=enrolment, credentials_load=",".join(["lost"] * 30),
+                    vault_empty=",".join(["no"] * 30))
+        assert not life.times("vault_reset|enrolment_register|tls_open")
+        assert len(life.times("state: waiting reason=storage")) >= 5
+
+
+class TestRotation:
+    def test_the_new_certificate_is_kept_once_the_server_has_taken_it(self, program: Path) -> None:
+        life = live(program, 7000, enrolment="4", mqtt_serve="ok,m:own")
+        life.before("mqtt_subscribe thing-1/rotate", "mqtt_publish own 1", "enrolment_renew thing-1",
+                    "rotation: issued", "mqtt_close", "tls_close", "credentials_load", "identity_parse key=made-key-1",
+                    "credentials: ok source=issued", "tls_open", "mqtt: connected",
+                    "vault_store_all chunk=1 made-key-1", "vault_store_all chunk=2 certificate-1", "enrolment_forget",
+                    "rotation: complete", "mqtt_subscribe commands", "enrolment_confirm thing-1 ab",
+                    "mqtt_publish own 1")
+        assert not life.times("state: waiting|chunk=3") and len(life.times("enrolment_forget")) == 1
+        # the grid of the telemetry is kept
+        assert {time % 2000 for time in life.times("mqtt_publish own")} == {0}
+
+    def test_a_refusal_ends_nothing(self, program: Path) -> None:
+        life = live(program, 7000, enrolment="4", mqtt_serve="ok,m:own", enrolment_renew="rejected")
+        life.before("rotation: error rejected", "mqtt_publish own 1")
+        assert not life.times("vault_store_all|tls_close")
+
+    @pytest.mark.parametrize("script", [{"tls_open": "ok,a:unknown_ca"}, {"mqtt_open": "ok,refused"},
+                                        {"vault_store_all": "fail"}])
+    def test_a_candidate_that_is_of_no_use_is_forgotten_and_the_old_one_works(self, program: Path,
+                                                                             script: dict[str, str]) -> None:
+        life = live(program, 9000, enrolment="4", mqtt_serve="ok,m:own", **script)
+        life.before("identity_parse key=made-key-1", "enrolment_forget", "state: waiting", "identity_parse key=the-key",
+                    "mqtt_publish own 1")
+        assert not life.times("rotation: complete|enrolment_confirm")
+
+    def test_a_request_to_replace_another_certificate_is_answered_with_the_one_in_use(self, program: Path) -> None:
+        life = live(program, 3000, enrolment="4", mqtt_serve="m:other")
+        life.before("enrolment_confirm thing-1 ab", "mqtt_publish own 1")
+        assert not life.times("enrolment_renew")
+
+    def test_nobody_asks_a_device_whose_page_does_not_allow_it(self, program: Path) -> None:
+        life = live(program, 7000, enrolment="3", mqtt_serve="m:own")
+        assert not life.times("enrolment_renew|mqtt_subscribe thing-1/rotate|enrolment_confirm")

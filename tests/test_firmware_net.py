@@ -39,7 +39,8 @@ HERE = ROOT / "tests/firmware_net"
 MQTT_SOURCES = [FIRMWARE / "src/net" / name for name in ("mqtt.c", "mqtt_packet.c")]
 AT_PARSER = FIRMWARE / "src/net/at_parser.c"
 OTHERS = [FIRMWARE / "src" / name
-          for name in ("net/modem.c", "net/wall_clock.c", "app/backoff.c", "app/telemetry.c", "board/format.c")]
+          for name in ("net/json.c", "net/modem.c", "net/wall_clock.c", "app/backoff.c", "app/telemetry.c",
+                       "board/format.c")]
 FLAGS = ["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{FIRMWARE / 'src'}"]
 HOST = "iot.offchip.test"
 DECODED, INCOMPLETE, MALFORMED = range(3)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from offchip import chip_map
 from offchip.engines.protocol import Engine
 from offchip.errors import FactoryError, MediumError, VaultError
-from offchip.vault import INTERNAL, NONE, Chip, Credentials, MediumKind, Scheme
+from offchip.vault import INTERNAL, NO_CREDENTIALS, NONE, Chip, Credentials, MediumKind, Scheme
 from offchip.vault.records import CONFIGURATION_MAGIC, Entries, Tag, encode_record
 
 CONFIGURATION_ADDRESS = chip_map.CONFIGURATION.start
@@ -45,6 +45,17 @@ class Provisioning:
     device_secret: bytes | None = field(default=None, repr=False)
     #: an open lid destroys secret and keys; otherwise it is only reported
     tamper: bool = False
+    #: what the device shares with its fleet and asks for an identity of its own with; needed with NO_CREDENTIALS
+    claim: Credentials | None = None
+    #: credentials that are lost are given up and got anew with the claim identity; otherwise they are waited for
+    enrol_lost: bool = False
+    #: the owner may ask the device for another key
+    rotation: bool = False
+
+    @property
+    def enrolment(self) -> int:
+        """Tag 20 of SPEC.md section 1."""
+        return (self.credentials == NO_CREDENTIALS) | self.enrol_lost << 1 | self.rotation << 2
 
     def chip(self, identity: bytes) -> Chip | None:
         """What the factory injects into the chip with this unique id; None: nothing, or the fleet's one secret."""
@@ -79,8 +90,16 @@ class Provisioning:
                                f"it needs {' or '.join(each.name for each in self.scheme.media)}")
         if self.device_secret is not None and len(self.device_secret) != 32:
             raise FactoryError(f"device secret: {len(self.device_secret)} bytes; it takes 32")
-        if not self.credentials.anchors:
+        self._check_identity()
+
+    def _check_identity(self) -> None:
+        """Credentials, or what gets them."""
+        if self.credentials != NO_CREDENTIALS and not self.credentials.anchors:
             raise FactoryError("trust anchors: give at least one certificate")
+        if self.claim is None and (self.enrol_lost or self.credentials == NO_CREDENTIALS):
+            raise FactoryError("claim identity: a device that is to get its credentials by itself needs one")
+        if self.claim is not None and not 1 <= len(self.claim.anchors) <= 8:
+            raise FactoryError(f"claim identity: {len(self.claim.anchors)} trust anchors; allowed are 1 to 8")
 
 
 def configuration_page(provisioning: Provisioning) -> bytes:
@@ -110,6 +129,12 @@ def configuration_page(provisioning: Provisioning) -> bytes:
         entries.append((Tag.TAMPER_RESPONSE, b"\1"))
     if provisioning.device_secret is not None:
         entries.append((Tag.SECRET_ORIGIN, b"\1"))
+    if provisioning.enrolment:
+        entries.append((Tag.ENROLMENT, bytes([provisioning.enrolment])))
+    if provisioning.claim is not None:
+        claim = provisioning.claim
+        entries += [(Tag.CLAIM_CERTIFICATE, claim.certificate), (Tag.CLAIM_PRIVATE_KEY, claim.private_key),
+                    *((Tag.CLAIM_ANCHOR, anchor) for anchor in claim.anchors)]
     entries += provisioning.scheme.page_entries(provisioning.credentials)
     try:
         page = encode_record(CONFIGURATION_MAGIC, entries)

@@ -334,6 +334,8 @@ class Conversation:
             receivers = self._hub.route(self._message(packet), session.client_id)
         self._log(events.PublishAccepted(session.client_id, packet.topic, packet.payload, packet.qos, receivers,
                                          len(packet.payload)))
+        if not is_reserved(packet.topic):
+            self._hub.apply_rules(Request(session.client_id, self.certificate_id, packet.topic, packet.payload))
         if packet.qos:
             code = Reason.SUCCESS if receivers or self.version < V5 else Reason.NO_MATCHING_SUBSCRIBERS
             self._send(Puback(packet.packet_id, code))

@@ -267,6 +267,32 @@ class ProvisioningRefused(Event):
 
 
 @dataclass(frozen=True)
+class RotationAsked(Event):
+    """The owner asked a thing to replace this certificate."""
+
+    thing: str
+    certificate_id: str
+
+
+@dataclass(frozen=True)
+class RotationRefused(Event):
+    """What a client said in a rotation was not taken."""
+
+    client_id: str
+    thing: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CertificateReplaced(Event):
+    """A thing uses its new certificate; those it is not to use any more became INACTIVE."""
+
+    thing: str
+    certificate_id: str
+    ended: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Banned(Event):
     """The owner took the keyset out of use: ``rule`` that did it, and one sentence."""
 

@@ -19,7 +19,7 @@ from offchip.broker.profile import Profile
 from offchip.broker.rates import Rates
 from offchip.broker.registry import Registry
 from offchip.broker.reserved import Family
-from offchip.broker.services import Request, Service
+from offchip.broker.services import Request, Rule, Service
 from offchip.broker.session import Link, Message, Session
 from offchip.broker.subscriptions import Subscriptions
 from offchip.broker.topics import has_wildcard, matches, split_shared
@@ -48,6 +48,7 @@ class Hub:
         self.sessions: dict[str, Session] = {}
         self.retained: dict[str, Message] = {}
         self.services: dict[Family, Service] = {}
+        self.rules: list[Rule] = []
         self.rates = Rates(profile, clock)
         self.authoriser = Authoriser(profile, registry, clock)
         self.delivery = Delivery(profile, self.authoriser, clock, self.log)
@@ -139,6 +140,12 @@ class Hub:
             members.sort(key=lambda member: self.sessions[member[0]].link is None)
             receivers += any(self._hand(client_id, message, [each]) for client_id, each in members)
         return receivers
+
+    def apply_rules(self, request: Request) -> None:
+        """After a message was routed: the actions of the rules that look at its topic."""
+        for rule in self.rules:
+            if matches(rule.topic_filter, request.topic, self.profile.multilevel_wildcard_matches_parent):
+                rule.action(request)
 
     def serve(self, family: Family, request: Request) -> int:
         """Let a service answer; returns how many replies somebody got."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +26,17 @@ class Reply:
 
     message: Message
     private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A topic rule with its action (developer guide, "Rules for AWS IoT"): told of what is published where it looks.
+
+    ``topic_filter``: of its SQL's FROM; ``action`` knows the publisher's certificate, as ``principal()`` does.
+    """
+
+    topic_filter: str
+    action: Callable[[Request], None]
 
 
 class Service(Protocol):

@@ -14,7 +14,9 @@ from offchip.broker.profile import DEFAULT_PROFILE, Profile, load_profile
 from offchip.broker.provisioning import FleetProvisioning
 from offchip.broker.registry import Registry
 from offchip.broker.reserved import Family
+from offchip.broker.rotation import CSR_FILTER, DONE_FILTER, Rotation, rotate_topic
 from offchip.broker.server import Broker
+from offchip.broker.services import Rule
 from offchip.broker.shadows import Shadows
 from offchip.pki import AWS_VALIDITY, Authority, Identity
 
@@ -31,7 +33,7 @@ _THING = "${iot:Connection.Thing.ThingName}"
 @dataclass(slots=True)
 class World:
     """``devices``: thing name -> what the factory gives it. ``processor`` is connected. ``provisioning`` and
-    ``shadows`` answer on reserved topics."""
+    ``shadows`` answer on reserved topics, ``rotation`` on the things'."""
 
     authority: Authority
     server: Identity
@@ -41,6 +43,7 @@ class World:
     processor: Processor
     provisioning: FleetProvisioning
     shadows: Shadows
+    rotation: Rotation
 
     def tick(self, now_ns: int = 0) -> int:
         """Let time take effect at broker and processor; fits ``Board.on_slice``."""
@@ -74,9 +77,11 @@ def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequ
     shadows = Shadows(clock)
     broker.hub.services |= {Family.FLEET_PROVISIONING: provisioning, Family.SHADOWS: shadows}
     trusted = (*authority.certificates, server.certificate)
+    rotation = Rotation(registry, authority, broker.hub.route, broker.log)
+    broker.hub.rules += [Rule(CSR_FILTER, rotation.on_request), Rule(DONE_FILTER, rotation.on_done)]
     processor = Processor(PROCESSOR, identity, trusted, HOST, things, clock, interval_s, seed=seed)
     processor.connect(broker)
-    return World(authority, server, registry, broker, devices, processor, provisioning, shadows)
+    return World(authority, server, registry, broker, devices, processor, provisioning, shadows, rotation)
 
 
 def enrol(authority: Authority, registry: Registry, thing: str, policy: str) -> Identity:
@@ -129,11 +134,15 @@ def policies(registry: Registry) -> dict[str, dict[str, Any]]:
     def allow(action: str | list[str], *resources: tuple[str, str]) -> dict[str, Any]:
         return {"Effect": "Allow", "Action": action, "Resource": [registry.arn(*each) for each in resources]}
 
+    rotate = rotate_topic(_THING)
     documents = {
         NARROW: [allow("iot:Connect", ("client", _THING)),
-                 allow("iot:Publish", ("topic", THING_TOPIC + _THING), ("topic", FEED_TOPIC)),
-                 allow("iot:Subscribe", ("topicfilter", commands_topic(_THING))),
-                 allow("iot:Receive", ("topic", commands_topic(_THING)))],
+                 allow("iot:Publish", ("topic", THING_TOPIC + _THING), ("topic", FEED_TOPIC),
+                       ("topic", f"{rotate}/csr"), ("topic", f"{rotate}/done")),
+                 allow("iot:Subscribe", ("topicfilter", commands_topic(_THING)), ("topicfilter", rotate),
+                       ("topicfilter", f"{rotate}/accepted"), ("topicfilter", f"{rotate}/rejected")),
+                 allow("iot:Receive", ("topic", commands_topic(_THING)), ("topic", rotate),
+                       ("topic", f"{rotate}/accepted"), ("topic", f"{rotate}/rejected"))],
         WIDE: [{"Effect": "Allow", "Action": "iot:*", "Resource": "*"}],
         CLAIM: [allow("iot:Connect", ("client", "*")),
                 allow(["iot:Publish", "iot:Receive"], ("topic", "$aws/certificates/create*"),

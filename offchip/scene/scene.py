@@ -26,17 +26,18 @@ from offchip.broker.processor import FEED_TOPIC, THING_TOPIC, Processor
 from offchip.broker.profile import DEFAULT_PROFILE, Profile
 from offchip.broker.registry import Registry, Status
 from offchip.broker.server import Broker
-from offchip.broker.world import HOST, NARROW, PORT, build_world
+from offchip.broker.world import HOST, NARROW, PORT, build_world, issue_claim
 from offchip.errors import VaultError
 from offchip.network.clock import DEFAULT_START, NEVER_NS, LabClock
 from offchip.network.internet import Internet
 from offchip.pki import AWS_VALIDITY, NOT_YET_VALID, Authority, Identity
 from offchip.pki.own import OwnCredentials
 from offchip.scene.defence import Defence
+from offchip.scene.kept import kept
 from offchip.scene.secrets import Secret
 from offchip.scene.seeds import chip_identity, derive
 from offchip.scene.witness import DebugWitness
-from offchip.vault import Credentials
+from offchip.vault import NO_CREDENTIALS, Credentials
 from offchip.vault.counters import SIZE as VAULT_SIZE
 from offchip.vault.counters import Counters
 
@@ -60,6 +61,10 @@ class Device:
     provisioning: Provisioning
     board: Board
     debug_port: DebugWitness
+
+    def kept(self) -> Identity | None:
+        """The identity the device has now, whoever made its key (looked at through the back door); None: none."""
+        return kept(self.board, self.provisioning)
 
     def secrets(self) -> set[bytes]:
         """The device secret the factory injected, and the one in the chip now (looked at through the back door)."""
@@ -103,6 +108,7 @@ class Scene:
         self.internet = Internet()
         self.internet.register(HOST, PORT, self.world.broker)
         self.devices: list[Device] = []
+        self._claim: Identity | None = None
         self._listeners: list[Listener] = []
         self._in_step = False
 
@@ -170,10 +176,27 @@ class Scene:
         found = [Secret.of_key("the owner's CA key", self.authority.root)]
         for device in self.devices:
             found.append(Secret.of_key(f"the private key of {device.thing}", device.identity))
+            if device.provisioning.enrolment and (own := device.kept()) is not None:
+                found.append(Secret.of_key(f"the private key {device.thing} made", own))
             found += [Secret.of_bytes(f"the device secret of {device.thing}", each) for each in device.secrets()]
             found.append(Secret.of_text(f"the Wi-Fi passphrase of {device.thing}",
                                         device.provisioning.wifi_passphrase))
         return found
+
+    def claim(self) -> Identity:
+        """The claim identity of the fleet: good for nothing but to ask for an identity of one's own."""
+        if self._claim is None:
+            self._claim = issue_claim(self.world)
+        return self._claim
+
+    def rotate(self, device: Device) -> None:
+        """Ask a device for another key; it answers when it is connected and its page says that it may be asked.
+
+        Raises:
+            BrokerError: the thing has no certificate that could be replaced.
+        """
+        with self.broker.turns.step():
+            self.world.rotation.ask(device.thing)
 
     def accepted_publishes(self, topic: str, client_id: str) -> list[PublishAccepted]:
         """What the broker took from this client on this topic."""
@@ -181,25 +204,37 @@ class Scene:
                 if each.topic == topic and each.client_id == client_id]
 
     # devices -------------------------------------------------------------------------------------------------------
-    def provisioning(self, thing: str = THING, defence: Defence | None = None, identity: Identity | None = None,
-                     **changes: Any) -> Provisioning:
-        """What the factory gives a thing. ``identity``: instead of its registered one; ``changes``: other fields."""
-        defence = defence or Defence()
-        identity = identity or self.world.devices[thing]
+    def credentials(self, identity: Identity) -> Credentials:
+        """An identity with what a device trusts here."""
         anchors = [self.authority.root.certificate, *([self._own.anchor] if self._own else [])]
+        return Credentials(tuple(each.public_bytes(Encoding.DER) for each in anchors), identity.certificate_der,
+                           identity.key_der)
+
+    def provisioning(self, thing: str = THING, defence: Defence | None = None, identity: Identity | None = None,
+                     newcomer: bool = False, **changes: Any) -> Provisioning:
+        """What the factory gives a thing.
+
+        Args:
+            identity: instead of its registered one.
+            newcomer: none; it gets one by the claim identity, which a device with ``enrol_lost`` has, too.
+            changes: other fields.
+        """
+        defence = defence or Defence()
+        if newcomer or changes.get("enrol_lost"):
+            changes.setdefault("claim", self.credentials(self.claim()))
+        own = NO_CREDENTIALS if newcomer else self.credentials(identity or self.world.devices[thing])
         standard = Provisioning(
             thing_name=thing, endpoint_host=HOST, endpoint_port=PORT, publish_topics=(THING_TOPIC + thing, FEED_TOPIC),
-            credentials=Credentials(tuple(each.public_bytes(Encoding.DER) for each in anchors),
-                                    identity.certificate_der, identity.key_der),
+            credentials=own,
             scheme=defence.scheme, medium=defence.medium, rdp_level=defence.rdp_level, publish_interval_ms=2000)
         return replace(standard, **changes)
 
     def build(self, thing: str = THING, defence: Defence | None = None, identity: Identity | None = None,
-              engine: str = "embedded", elf: Path | None = None, **changes: Any) -> Device:
+              engine: str = "embedded", elf: Path | None = None, newcomer: bool = False, **changes: Any) -> Device:
         """A provisioned device on this scene's internet, not powered yet.
 
         Args:
-            identity, changes: see :meth:`provisioning`.
+            identity, newcomer, changes: see :meth:`provisioning`.
             engine: ``embedded``, ``renode`` or ``auto``.
             elf: the firmware.
 
@@ -207,11 +242,12 @@ class Scene:
             OffchipError: engine, firmware or configuration are unusable.
         """
         defence = defence or Defence()
-        provisioning = self.provisioning(thing, defence, identity, **changes)
+        provisioning = self.provisioning(thing, defence, identity, newcomer, **changes)
+        given = identity or (self.claim() if newcomer else self.world.devices[thing])
         number = len(self.devices)
         board = create_board(engine, elf=elf, seed=derive(self.seed, f"chip {number}"), internet=self.internet,
                              clock=self.clock)
-        device = Device(thing, identity or self.world.devices[thing], defence, provisioning, board,
+        device = Device(thing, given, defence, provisioning, board,
                         DebugWitness(lambda: board.debug_port, lambda: board.now_ns))
         self.devices.append(device)
         board.engine.program(chip_map.UID.start, chip_identity(self.seed, number))

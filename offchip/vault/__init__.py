@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from offchip.errors import VaultError
 from offchip.vault.chunk import Chunk
-from offchip.vault.credentials import Credentials
+from offchip.vault.credentials import NO_CREDENTIALS, Credentials
 from offchip.vault.internal import Internal
 from offchip.vault.medium import EEPROM, MEDIA, NONE, SD, MediumKind, medium
 from offchip.vault.plain import Plain, SplitPlain
@@ -17,8 +17,8 @@ INTERNAL, PLAIN = Internal(), Plain()
 SCHEMES: dict[str, Scheme] = {each.name: each for each in (
     INTERNAL, PLAIN, SplitPlain(), Encrypted(), Sealed(), Labelled(), Fresh(), Split(), FleetKey())}
 
-__all__ = ["EEPROM", "INTERNAL", "MEDIA", "NONE", "PLAIN", "SCHEMES", "SD", "Chip", "Chunk", "Credentials",
-           "MediumKind", "Scheme", "medium", "scheme"]
+__all__ = ["EEPROM", "INTERNAL", "MEDIA", "NONE", "NO_CREDENTIALS", "PLAIN", "SCHEMES", "SD", "Chip", "Chunk",
+           "Credentials", "MediumKind", "Scheme", "medium", "scheme"]
 
 
 def scheme(name: str) -> Scheme:

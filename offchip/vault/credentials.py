@@ -51,9 +51,14 @@ class Credentials:
         return cls.parse(contents[0], contents[1], contents[2], (str(anchors), str(certificate), str(private_key)))
 
     def entries(self) -> Entries:
-        """Tags 9, 10 and 11 of SPEC.md section 1."""
-        return [*((Tag.TRUST_ANCHOR, anchor) for anchor in self.anchors),
-                (Tag.DEVICE_CERTIFICATE, self.certificate), (Tag.DEVICE_PRIVATE_KEY, self.private_key)]
+        """Tags 9, 10 and 11 of SPEC.md section 1; none without credentials."""
+        return [(tag, value) for tag, value in (
+            *((Tag.TRUST_ANCHOR, anchor) for anchor in self.anchors),
+            (Tag.DEVICE_CERTIFICATE, self.certificate), (Tag.DEVICE_PRIVATE_KEY, self.private_key)) if value]
+
+
+#: of a device that has none yet and gets them by its claim identity
+NO_CREDENTIALS = Credentials((), b"", b"")
 
 
 def pem(label: str, der: bytes) -> bytes:

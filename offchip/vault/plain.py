@@ -69,9 +69,9 @@ class Plain(Scheme):
         tags = {CREDENTIAL_TAGS[chunk] for chunk in CREDENTIAL_CHUNKS - self.on_chip}
         entries = [entry for entry in credentials.entries() if entry[0] in tags]
         if medium.has_files:
-            held = files(entries)
+            held = files(entries) or {path: b"\n" for path, (tag, _) in FILES.items() if tag in tags}
             return medium.image(size, {**held, **spares(held)}, b"")
-        return medium.image(size, {}, record(entries))
+        return medium.image(size, {}, record(entries) if entries else b"")
 
     def read(self, medium: MediumKind, storage: Storage) -> Entries:
         if not medium.has_files:

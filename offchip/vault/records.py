@@ -46,6 +46,10 @@ class Tag(IntEnum):
     WIFI_PASSPHRASE = 17
     TAMPER_RESPONSE = 18
     SECRET_ORIGIN = 19
+    ENROLMENT = 20
+    CLAIM_CERTIFICATE = 24
+    CLAIM_PRIVATE_KEY = 25
+    CLAIM_ANCHOR = 26
 
 
 def encode_entries(entries: Entries) -> bytes:

@@ -38,12 +38,14 @@ class Vaulted(Scheme):
     def flash(self, credentials: Credentials, chip: Chip | None) -> bytes:
         if chip is None:
             tags = {CREDENTIAL_TAGS[chunk] for chunk in self.kept}
-            return pending([entry for entry in credentials.entries() if entry[0] in tags])
-        return Counters(chip.secret, len(self.kept), {chunk: 1 for chunk in self.kept}).image()
+            clear = [entry for entry in credentials.entries() if entry[0] in tags]
+            return pending(clear) if clear else b""
+        kept = self.kept if credentials.entries() else ()
+        return Counters(chip.secret, len(kept), {chunk: 1 for chunk in kept}).image()
 
     def image(self, medium: MediumKind, size: int, credentials: Credentials, chip: Chip | None = None) -> bytes:
         area = bytearray(b"\xFF" * AREA_SIZE)
-        if chip is not None:
+        if chip is not None and credentials.entries():
             for seal, chunk in enumerate(self.kept, 1):
                 record = self.sealer(chip).seal(chunk, 1, seal, 0, content(chunk, credentials.entries()))
                 area[chunk.offset:chunk.offset + len(record)] = record

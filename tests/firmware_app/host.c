@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "app/app.h"
+#include "app/enrolment.h"
 #include "board/clock.h"
 #include "board/format.h"
 #include "board/idle.h"
@@ -22,6 +23,7 @@
 #include "net/tls.h"
 #include "net/tls_platform.h"
 #include "net/wall_clock.h"
+#include "vault/credentials.h"
 #include "vault/tamper.h"
 #include "vault/vault.h"
 
@@ -58,6 +60,16 @@ static const char *answer(const char *name)
         }
     }
     return "ok";
+}
+
+/* What the next answer begins with; it stays. */
+static const char *peek(const char *name)
+{
+    size_t length = strlen(name);
+    for (int i = 0; i < script_count; i++)
+        if (strncmp(scripts[i], name, length) == 0 && scripts[i][length] == '=')
+            return scripts[i] + length + 1;
+    return "";
 }
 
 static bool good(const char *name)
@@ -150,7 +162,85 @@ enum storage_error credentials_load(const struct device_config *config, struct c
     say("credentials_load");
     out->source = config->medium->name;
     out->key = (struct blob){ (const uint8_t *)fake_key, sizeof fake_key };
-    return good("credentials_load") ? STORAGE_OK : STORAGE_NO_CARD;
+    const char *word = answer("credentials_load");
+    return strcmp(word, "ok") == 0 ? STORAGE_OK : strcmp(word, "lost") == 0 ? STORAGE_RECORD : STORAGE_NO_CARD;
+}
+bool vault_lost(enum storage_error error) { return error == STORAGE_RECORD; }
+bool vault_empty(void) { return good("vault_empty"); }
+enum storage_error vault_reset(const struct device_config *config)
+{
+    (void)config;
+    say("vault_reset");
+    return good("vault_reset") ? STORAGE_OK : STORAGE_NO_CARD;
+}
+enum storage_error vault_store_all(const struct device_config *config, const struct vault_update *updates, size_t count)
+{
+    (void)config;
+    for (size_t i = 0; i < count; i++)
+        say("vault_store_all chunk=%d %.*s x%zu", updates[i].chunk, (int)updates[i].values->length,
+            (const char *)updates[i].values->data, updates[i].count);
+    return good("vault_store_all") ? STORAGE_OK : STORAGE_NO_CARD;
+}
+
+/* the dialogues, played: answers are "ok" or the word of a result */
+const char *enrolment_result_word(enum enrolment_result result)
+{
+    return result == ENROLMENT_OK ? "ok" : result == ENROLMENT_REJECTED ? "rejected" : "mqtt";
+}
+static enum enrolment_result play(const char *name, struct mqtt_session *session, const char *thing, struct issued *out,
+                                  enum mqtt_result *failure)
+{
+    static unsigned number;
+    const char *word = answer(name);
+    size_t length;
+    uint8_t byte;
+    say("%s %s", name, thing);
+    memset(out, 0, sizeof *out);
+    *failure = MQTT_OK;
+    if (strcmp(word, "stream") == 0) {
+        (void)session->stream.receive(session->stream.context, &byte, 1, 0, &length);
+        *failure = MQTT_STREAM_FAILED;
+        return ENROLMENT_MQTT;
+    }
+    if (strcmp(word, "ok") != 0)
+        return ENROLMENT_REJECTED;
+    number++;
+    out->key_length = (size_t)sprintf((char *)out->key, "made-key-%u", number);
+    out->certificate_length = (size_t)sprintf((char *)out->certificate, "certificate-%u", number);
+    return ENROLMENT_OK;
+}
+enum enrolment_result enrolment_register(struct mqtt_session *session, const char *thing, struct issued *out,
+                                         enum mqtt_result *failure)
+{
+    return play("enrolment_register", session, thing, out, failure);
+}
+enum enrolment_result enrolment_renew(struct mqtt_session *session, const char *thing, struct issued *out,
+                                      enum mqtt_result *failure)
+{
+    return play("enrolment_renew", session, thing, out, failure);
+}
+enum mqtt_result enrolment_confirm(struct mqtt_session *session, const char *thing, const uint8_t fingerprint[32])
+{
+    (void)session;
+    say("enrolment_confirm %s %02x", thing, fingerprint[0]);
+    return MQTT_OK;
+}
+void enrolment_rotate_topic(char to[ENROLMENT_TOPIC_SIZE], const char *thing) { sprintf(to, "%s/rotate", thing); }
+void enrolment_message(struct mqtt_session *session, const struct mqtt_publish *message) { (void)session, (void)message; }
+bool enrolment_is_on(const struct mqtt_publish *message, const char *topic)
+{
+    return message->topic_length == strlen(topic) && memcmp(message->topic, topic, message->topic_length) == 0;
+}
+bool enrolment_is_about(const struct mqtt_publish *request, const uint8_t fingerprint[32])
+{
+    (void)fingerprint;
+    return request->payload_at_hand == 3 && memcmp(request->payload, "own", 3) == 0;
+}
+void enrolment_forget(struct issued *issued)
+{
+    if (issued->key_length)
+        say("enrolment_forget");
+    memset(issued, 0, sizeof *issued);
 }
 void credentials_wipe(const struct device_config *config, struct credentials *out)
 {
@@ -268,6 +358,7 @@ static enum mqtt_result mqtt_answer(struct mqtt_session *session, const char *na
 }
 enum mqtt_result mqtt_open(struct mqtt_session *session, const char *client_id, uint16_t keep_alive_s)
 {
+    session->leave = false;
     say("mqtt_open %s %u", client_id, keep_alive_s);
     enum mqtt_result result = mqtt_answer(session, "mqtt_open");
     session->connected = result == MQTT_OK;
@@ -284,8 +375,18 @@ enum mqtt_result mqtt_publish(struct mqtt_session *session, const char *topic, c
     say("mqtt_publish %s %u %s", topic, qos, payload);
     return mqtt_answer(session, "mqtt_publish");
 }
+/* "m:<payload>": the owner's request comes in. */
 enum mqtt_result mqtt_serve(struct mqtt_session *session, deadline_t until)
 {
+    if (session->leave)
+        return MQTT_OK;
+    const char *payload = strncmp(peek("mqtt_serve"), "m:", 2) == 0 ? answer("mqtt_serve") + 2 : NULL;
+    if (payload) {
+        struct mqtt_publish message = { .topic = "thing-1/rotate", .topic_length = 14, .payload = (const uint8_t *)payload,
+            .payload_length = strlen(payload), .payload_at_hand = strlen(payload) };
+        session->on_message(&message);
+        return MQTT_OK;
+    }
     enum mqtt_result result = mqtt_answer(session, "mqtt_serve");
     while (result == MQTT_OK && !deadline_passed(until))
         idle();
@@ -303,9 +404,11 @@ int main(int argc, char **argv)
     static struct device_config config = { .medium = &card, .thing = "thing-1", .client_id = "client-1",
         .host = "broker.test", .port = 8883, .publish_count = 2, .publish = { "own", "feed" }, .subscribe_count = 1,
         .subscribe = { "commands" }, .sntp_host = "time.test", .interval_ms = 2000, .keep_alive_s = 60,
-        .tls_versions = 3, .ssid = "net", .passphrase = "secret", .tamper_erases = true };
+        .tls_versions = 3, .ssid = "net", .passphrase = "secret", .claim_key = { (const uint8_t *)"claim-key", 10 },
+        .claim_anchor_count = 1, .claim_anchors = { { (const uint8_t *)"claim-anchor", 12 } }, .tamper_erases = true };
     end_ms = (uint32_t)strtoul(argv[1], NULL, 0);
     for (int i = 2; i < argc; i++)
         scripts[script_count++] = argv[i];
+    config.enrolment = strcmp(peek("enrolment"), "") == 0 ? 0 : (uint8_t)strtoul(peek("enrolment"), NULL, 0);
     app_run(&config);
 }

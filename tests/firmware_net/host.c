@@ -94,7 +94,7 @@ void host_mqtt_close(void) { mqtt_close(&session); }
 size_t host_encode_publish(uint8_t *to, size_t size, const char *topic, size_t topic_length, const uint8_t *payload,
                            size_t payload_length, uint8_t qos, bool duplicate, bool retain, uint16_t packet_id)
 {
-    struct mqtt_publish publish = { topic, topic_length, payload, payload_length, packet_id, qos, duplicate, retain };
+    struct mqtt_publish publish = { topic, topic_length, payload, payload_length, 0, packet_id, qos, duplicate, retain };
     return mqtt_encode_publish(to, size, &publish);
 }
 

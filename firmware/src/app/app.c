@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include "app/backoff.h"
+#include "app/enrolment.h"
 #include "app/telemetry.h"
 #include "board/clock.h"
 #include "board/idle.h"
@@ -24,11 +25,26 @@
 /* A connection that lasted this long was a good one: the next failure starts with a short wait again. */
 enum { STABLE_MS = 10000, LID_LOOK_MS = 100 };
 
+/* Credentials must be found not to count so many times in a row before they are given up: one bad reading is no loss. */
+enum { LOSSES_MAX = 3 };
+
+/* As whom the device connects. */
+enum role {
+    ROLE_DEVICE,
+    ROLE_CLAIM,    /* it has no identity of its own, and asks for one */
+    ROLE_CANDIDATE /* with the certificate that is to replace its own: kept once the server has taken it */
+};
+
 static struct {
     const struct device_config *config;
     bool random_ready;
     bool lid_closed; /* as last printed */
     bool telling;    /* that it was opened, and nothing else any more */
+    enum role role;
+    unsigned losses; /* attempts in a row */
+    struct issued issued;
+    bool asked;   /* the owner has asked for another certificate */
+    bool confirm; /* the owner does not know yet which one is in use */
     struct identity identity;
     struct tls_status stream; /* why the stream below MQTT failed */
     struct mqtt_session session;
@@ -66,13 +82,74 @@ static stage_t prepare_random(void)
     return app.random_ready ? NULL : "rng";
 }
 
+/* The credentials do not load: whether the device is to get itself new ones. Those that were there are given up first,
+ * if the owner wants it so. */
+static bool wants_enrolment(enum storage_error error)
+{
+    uint8_t allowed = app.config->enrolment;
+    if (!vault_lost(error)) {
+        return false;
+    }
+    if (allowed & CONFIG_ENROL_FIRST && vault_empty()) {
+        return true;
+    }
+    if (!(allowed & CONFIG_ENROL_LOST) || ++app.losses < LOSSES_MAX) {
+        return false;
+    }
+    return vault_reset(app.config) == STORAGE_OK;
+}
+
+static void take_claim(struct credentials *out)
+{
+    const struct device_config *config = app.config;
+    out->source = "claim";
+    out->certificate = config->claim_certificate;
+    out->key = config->claim_key;
+    out->anchor_count = config->claim_anchor_count;
+    memcpy(out->anchors, config->claim_anchors, sizeof out->anchors);
+}
+
+static struct blob issued_key(void)
+{
+    return (struct blob){ app.issued.key, app.issued.key_length };
+}
+
+static struct blob issued_certificate(void)
+{
+    return (struct blob){ app.issued.certificate, app.issued.certificate_length };
+}
+
+/* As whom to connect, and with what. */
+static stage_t find_credentials(struct credentials *credentials)
+{
+    enum storage_error error = credentials_load(app.config, credentials);
+    app.role = ROLE_DEVICE;
+    if (error != STORAGE_OK) {
+        credentials_wipe(app.config, credentials);
+        if (!wants_enrolment(error)) {
+            return "storage";
+        }
+        app.role = ROLE_CLAIM;
+        take_claim(credentials);
+    } else if (app.issued.key_length > 0) {
+        app.role = ROLE_CANDIDATE;
+        credentials->source = "issued";
+        credentials->key = issued_key();
+        credentials->certificate = issued_certificate();
+    }
+    if (app.role != ROLE_CLAIM) {
+        app.losses = 0;
+    }
+    return NULL;
+}
+
 /* Read from the medium before each connection: a card changed meanwhile counts from now on. */
 static stage_t load_identity(void)
 {
     struct credentials credentials;
-    if (credentials_load(app.config, &credentials) != STORAGE_OK) {
-        credentials_wipe(app.config, &credentials);
-        return "storage";
+    stage_t failed = find_credentials(&credentials);
+    if (failed != NULL) {
+        return failed;
     }
     watchdog_kick();
     enum identity_result result = identity_parse(&app.identity, &credentials);
@@ -182,10 +259,20 @@ static bool stream_receive(void *context, uint8_t *to, size_t capacity, uint32_t
     return status->outcome == TLS_OK;
 }
 
-static void print_message(const struct mqtt_publish *message)
+static void on_message(const struct mqtt_publish *message)
 {
     console_line("mqtt", "message topic=%.*s bytes=%lu", (int)message->topic_length, message->topic,
                  (unsigned long)message->payload_length);
+    enrolment_message(&app.session, message);
+    if (app.config->enrolment & CONFIG_ROTATE) {
+        char topic[ENROLMENT_TOPIC_SIZE];
+        enrolment_rotate_topic(topic, app.config->thing);
+        if (message->payload_length > 0 && enrolment_is_on(message, topic)) {
+            app.asked = enrolment_is_about(message, app.identity.fingerprint);
+            app.confirm = !app.asked;
+            app.session.leave = true;
+        }
+    }
 }
 
 /* A TLS 1.3 server that refuses our certificate can only say so after the handshake: then the failure is one of TLS. */
@@ -230,29 +317,74 @@ static enum mqtt_result publish_all(void)
     return MQTT_OK;
 }
 
-static enum mqtt_result subscribe_all(void)
+static enum mqtt_result subscribe(const char *filter)
 {
-    for (size_t i = 0; i < app.config->subscribe_count; i++) {
-        uint8_t granted;
-        enum mqtt_result result = mqtt_subscribe(&app.session, app.config->subscribe[i], 1, &granted);
-        if (result != MQTT_OK) {
-            return result;
-        }
-        console_line("mqtt", "subscribed filter=%s qos=%u", app.config->subscribe[i], granted);
+    uint8_t granted;
+    enum mqtt_result result = mqtt_subscribe(&app.session, filter, 1, &granted);
+    if (result == MQTT_OK) {
+        console_line("mqtt", "subscribed filter=%s qos=%u", filter, granted);
     }
-    return MQTT_OK;
+    return result;
 }
 
-/* Publishes on a fixed grid that reconnections do not shift: the receiver may judge a device by its rhythm. */
+static enum mqtt_result subscribe_all(void)
+{
+    enum mqtt_result result = MQTT_OK;
+    for (size_t i = 0; i < app.config->subscribe_count && result == MQTT_OK; i++) {
+        result = subscribe(app.config->subscribe[i]);
+    }
+    if (result == MQTT_OK && app.config->enrolment & CONFIG_ROTATE) {
+        char topic[ENROLMENT_TOPIC_SIZE];
+        enrolment_rotate_topic(topic, app.config->thing);
+        result = subscribe(topic);
+    }
+    return result;
+}
+
+static void erase_key(void)
+{
+    identity_erase_key(&app.identity);
+}
+
+/* What the owner has asked for; *leave: there is a candidate to connect with. A refusal is not the end of the session. */
+static enum mqtt_result serve_owner(bool *leave)
+{
+    enum mqtt_result result = MQTT_OK;
+    app.session.leave = false;
+    if (app.confirm) {
+        app.confirm = false;
+        result = enrolment_confirm(&app.session, app.config->thing, app.identity.fingerprint);
+    }
+    if (result == MQTT_OK && app.asked) {
+        app.asked = false;
+        tamper_session(false, NULL); /* a new key is about, which erase_key does not know */
+        enum enrolment_result got = enrolment_renew(&app.session, app.config->thing, &app.issued, &result);
+        if (got != ENROLMENT_OK) {
+            tamper_session(true, erase_key);
+        }
+        *leave = got == ENROLMENT_OK;
+        console_line("rotation", *leave ? "issued" : "error %s", enrolment_result_word(got));
+    }
+    return result;
+}
+
+/* Publishes on a fixed grid that reconnections do not shift: the receiver may judge a device by its rhythm. Returns
+ * MQTT_OK only to connect with a candidate. */
 static enum mqtt_result publish_forever(void)
 {
+    bool leave = false;
     if (!app.publishing) {
         app.publishing = true;
         app.next_publish = time_ms();
     }
     for (;;) {
         enum mqtt_result result = mqtt_serve(&app.session, app.next_publish);
-        if (result == MQTT_OK) {
+        if (result == MQTT_OK && app.session.leave) {
+            result = serve_owner(&leave);
+            if (leave) {
+                return result;
+            }
+        } else if (result == MQTT_OK) {
             app.next_publish += app.config->interval_ms;
             if (deadline_passed(app.next_publish)) {
                 app.next_publish = deadline_in(app.config->interval_ms);
@@ -263,11 +395,6 @@ static enum mqtt_result publish_forever(void)
             return result;
         }
     }
-}
-
-static void erase_key(void)
-{
-    identity_erase_key(&app.identity);
 }
 
 /* The last thing this device ever says; the keys are gone already. */
@@ -282,16 +409,29 @@ static _Noreturn void tell_and_end(void)
     tamper_end();
 }
 
-static stage_t run_mqtt(void)
+/* With the candidate connected: the server takes it, so it may replace what is kept. */
+static stage_t keep_candidate(void)
 {
-    app.session.stream = (struct mqtt_stream){ &app.stream, stream_send, stream_receive };
-    app.session.on_message = print_message;
-    enum mqtt_result result = mqtt_open(&app.session, app.config->client_id, app.config->keep_alive_s);
-    if (result == MQTT_OK) {
-        deadline_t stable = deadline_in(STABLE_MS);
-        console_line("mqtt", "connected");
+    const struct blob key = issued_key(), certificate = issued_certificate();
+    const struct vault_update updates[] = { { CHUNK_DEVICE_KEY, &key, 1 },
+                                            { CHUNK_DEVICE_CERTIFICATE, &certificate, 1 } };
+    enum storage_error error = vault_store_all(app.config, updates, 2);
+    enrolment_forget(&app.issued);
+    if (error != STORAGE_OK) {
+        return "storage"; /* connected as what it will not be any more */
+    }
+    app.role = ROLE_DEVICE;
+    app.confirm = app.session.leave = true;
+    console_line("rotation", "complete");
+    return NULL;
+}
+
+static stage_t serve_as_device(void)
+{
+    stage_t failed = app.role == ROLE_CANDIDATE ? keep_candidate() : NULL;
+    if (failed == NULL) {
         tamper_session(true, erase_key);
-        result = subscribe_all();
+        enum mqtt_result result = subscribe_all();
         if (result == MQTT_OK) {
             result = publish_forever();
         }
@@ -299,13 +439,58 @@ static stage_t run_mqtt(void)
             tell_and_end();
         }
         tamper_session(false, NULL);
+        failed = explain_mqtt(result);
+    }
+    return failed;
+}
+
+static stage_t serve_as_claimant(void)
+{
+    enum mqtt_result failure;
+    enum enrolment_result result = enrolment_register(&app.session, app.config->thing, &app.issued, &failure);
+    if (result == ENROLMENT_OK) {
+        console_line("enrolment", "issued");
+        return NULL;
+    }
+    console_line("enrolment", "error %s", enrolment_result_word(result));
+    stage_t failed = explain_mqtt(failure);
+    return failed != NULL ? failed : "enrolment";
+}
+
+static stage_t run_mqtt(void)
+{
+    app.session.stream = (struct mqtt_stream){ &app.stream, stream_send, stream_receive };
+    app.session.on_message = on_message;
+    app.asked = app.confirm = false;
+    stage_t failed = explain_mqtt(mqtt_open(&app.session, app.config->client_id, app.config->keep_alive_s));
+    if (failed == NULL) {
+        deadline_t stable = deadline_in(STABLE_MS);
+        console_line("mqtt", "connected");
+        failed = app.role == ROLE_CLAIM ? serve_as_claimant() : serve_as_device();
         if (deadline_passed(stable)) {
             backoff_reset(&app.backoff);
         }
     }
-    stage_t failed = explain_mqtt(result);
     mqtt_close(&app.session);
     return failed;
+}
+
+/* All in one update: what the device connects with next is either everything new, or nothing. */
+static stage_t keep_issued(void)
+{
+    const struct device_config *config = app.config;
+    const struct blob key = issued_key(), certificate = issued_certificate();
+    const struct vault_update updates[] = { { CHUNK_DEVICE_KEY, &key, 1 },
+                                            { CHUNK_DEVICE_CERTIFICATE, &certificate, 1 },
+                                            { CHUNK_BROKER_CA, config->claim_anchors, config->claim_anchor_count } };
+    enum storage_error error = vault_store_all(config, updates, 3);
+    enrolment_forget(&app.issued);
+    if (error != STORAGE_OK) {
+        return "storage";
+    }
+    app.losses = 0;
+    console_line("enrolment", "complete");
+    return NULL;
 }
 
 static stage_t run_network(void)
@@ -334,6 +519,12 @@ static stage_t run_connection(void)
         failed = run_network();
         identity_free(&app.identity);
     }
+    if (failed == NULL && app.role == ROLE_CLAIM) {
+        failed = keep_issued();
+    }
+    if (failed != NULL) {
+        enrolment_forget(&app.issued); /* a candidate the server does not take, too: back to what is kept */
+    }
     return failed;
 }
 
@@ -358,6 +549,9 @@ _Noreturn void app_run(const struct device_config *config)
     print_lid();
     idle_set_errand(watch_lid);
     for (;;) {
-        wait_after(run_connection());
+        stage_t failed = run_connection();
+        if (failed != NULL) {
+            wait_after(failed);
+        }
     }
 }

@@ -131,3 +131,12 @@ done:
         to[sink.length < size ? sink.length : size - 1] = 0;
     return sink.length;
 }
+
+size_t format_to(char *to, size_t size, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    size_t length = format_text(to, size, format, arguments);
+    va_end(arguments);
+    return length;
+}

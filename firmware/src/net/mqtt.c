@@ -164,7 +164,7 @@ static enum mqtt_result serve(struct mqtt_session *session, deadline_t until)
         if (result != MQTT_OK || (waiting && session->awaited == 0)) {
             return result;
         }
-        if (deadline_passed(until)) {
+        if (deadline_passed(until) || (!waiting && session->leave)) {
             return MQTT_OK;
         }
     }
@@ -195,7 +195,7 @@ static uint16_t next_packet_id(struct mqtt_session *session)
 enum mqtt_result mqtt_open(struct mqtt_session *session, const char *client_id, uint16_t keep_alive_s)
 {
     session->keep_alive_s = keep_alive_s;
-    session->connected = session->ping_waiting = false;
+    session->connected = session->ping_waiting = session->leave = false;
     session->input_length = 0;
     session->skip = 0;
     session->last_packet_id = 0;
@@ -254,7 +254,7 @@ enum mqtt_result mqtt_publish(struct mqtt_session *session, const char *topic, c
 enum mqtt_result mqtt_serve(struct mqtt_session *session, deadline_t until)
 {
     session->awaited = 0;
-    return serve(session, until);
+    return session->leave ? MQTT_OK : serve(session, until);
 }
 
 void mqtt_close(struct mqtt_session *session)

@@ -9,7 +9,8 @@
 #include "board/clock.h"
 #include "net/mqtt_packet.h"
 
-enum { MQTT_BUFFER_SIZE = 2048 };
+/* Received is what the largest message takes that is not only counted: a certificate in PEM with its ownership token. */
+enum { MQTT_INPUT_SIZE = 3072, MQTT_OUTPUT_SIZE = 2048 };
 
 enum mqtt_result {
     MQTT_OK,
@@ -34,13 +35,14 @@ struct mqtt_stream {
 struct mqtt_session {
     struct mqtt_stream stream;
     void (*on_message)(const struct mqtt_publish *message); /* payload: as much as fitted the buffer */
+    bool leave;                                             /* on_message sets it: mqtt_serve returns at once */
     uint16_t keep_alive_s;
     uint8_t return_code; /* of the last CONNACK */
     bool connected;
     uint16_t last_packet_id;
     deadline_t ping_due, ping_answer_due;
     bool ping_waiting;
-    uint8_t input[MQTT_BUFFER_SIZE], output[MQTT_BUFFER_SIZE];
+    uint8_t input[MQTT_INPUT_SIZE], output[MQTT_OUTPUT_SIZE];
     size_t input_length;
     uint32_t skip;          /* bytes of a large payload still to be dropped */
     enum mqtt_type awaited; /* 0: nothing */
@@ -58,7 +60,7 @@ enum mqtt_result mqtt_subscribe(struct mqtt_session *session, const char *filter
 /* QoS 1: returns when PUBACK has come; sends again with DUP if it does not. */
 enum mqtt_result mqtt_publish(struct mqtt_session *session, const char *topic, const char *payload, uint8_t qos);
 
-/* Serves the session (messages, keep-alive) until `until`. */
+/* Serves the session (messages, keep-alive) until `until`, or until a message makes it leave. */
 enum mqtt_result mqtt_serve(struct mqtt_session *session, deadline_t until);
 
 void mqtt_close(struct mqtt_session *session); /* sends DISCONNECT if connected */

@@ -192,6 +192,7 @@ static enum mqtt_decoding decode_publish(const struct mqtt_header *header, const
     publish->packet_id = publish->qos > 0 ? (uint16_t)get_u16(body + head - 2) : 0;
     publish->payload = body + head;
     publish->payload_length = header->remaining - head;
+    publish->payload_at_hand = available - head;
     return publish->qos > 0 && publish->packet_id == 0 ? MQTT_MALFORMED : MQTT_DECODED;
 }
 

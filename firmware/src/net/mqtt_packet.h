@@ -29,8 +29,9 @@ struct mqtt_publish {
     const char *topic; /* not NUL-terminated after decoding */
     size_t topic_length;
     const uint8_t *payload;
-    size_t payload_length; /* decoding: as announced, though only a part may be at hand */
-    uint16_t packet_id;    /* QoS 1 only */
+    size_t payload_length;  /* decoding: as announced, though only a part may be at hand */
+    size_t payload_at_hand; /* decoding only */
+    uint16_t packet_id;     /* QoS 1 only */
     uint8_t qos;
     bool duplicate;
     bool retain;

@@ -115,6 +115,20 @@ static bool take(struct device_config *config, const struct tlv_entry *entry)
         good = take_number(entry, 1, 0, 1, &n);
         config->secret_injected = n == 1;
         break;
+    case TLV_ENROLMENT:
+        good = take_number(entry, 1, 0, CONFIG_ENROL_FIRST | CONFIG_ENROL_LOST | CONFIG_ROTATE, &n);
+        config->enrolment = (uint8_t)n;
+        break;
+    case TLV_CLAIM_CERTIFICATE:
+        good = take_blob(entry, &config->claim_certificate);
+        break;
+    case TLV_CLAIM_KEY:
+        good = take_blob(entry, &config->claim_key);
+        break;
+    case TLV_CLAIM_ANCHOR:
+        good = config->claim_anchor_count < CONFIG_ANCHORS_MAX &&
+               take_blob(entry, &config->claim_anchors[config->claim_anchor_count++]);
+        break;
     default:
         break;
     }
@@ -137,14 +151,19 @@ static enum config_error check(const struct device_config *config, uint32_t seen
 {
     static const uint8_t always[] = { TLV_SCHEME, TLV_THING, TLV_HOST, TLV_PORT, TLV_PUBLISH };
     static const uint8_t credentials[] = { TLV_ANCHOR, TLV_CERTIFICATE, TLV_KEY };
+    static const uint8_t claim[] = { TLV_CLAIM_CERTIFICATE, TLV_CLAIM_KEY, TLV_CLAIM_ANCHOR };
+    uint32_t here = config->enrolment & CONFIG_ENROL_FIRST ? 0 : config->scheme->on_chip;
     for (size_t i = 0; i < sizeof always; i++)
         if (!(seen & 1u << always[i]))
             return refuse(field, always[i]);
     if (config->scheme->uses_medium && config->medium->present == NULL)
         return refuse(field, TLV_MEDIUM);
     for (size_t i = 0; i < sizeof credentials; i++)
-        if ((seen & 1u << credentials[i]) != (config->scheme->on_chip & 1u << credentials[i]))
+        if ((seen & 1u << credentials[i]) != (here & 1u << credentials[i]))
             return refuse(field, credentials[i]);
+    for (size_t i = 0; i < sizeof claim; i++)
+        if (config->enrolment & (CONFIG_ENROL_FIRST | CONFIG_ENROL_LOST) && !(seen & 1u << claim[i]))
+            return refuse(field, claim[i]);
     return CONFIG_OK;
 }
 

@@ -13,6 +13,10 @@ enum { CONFIG_TOPICS_MAX = 8, CONFIG_ANCHORS_MAX = 8, CONFIG_TOPIC_LENGTH = 256 
 
 enum { CONFIG_TLS12 = 1, CONFIG_TLS13 = 2 }; /* bits of tls_versions */
 
+/* Bits of enrolment: the factory gives no credentials, the device gets them by its claim identity; those that are lost
+ * are given up and got anew by it; the owner may ask for new ones. */
+enum { CONFIG_ENROL_FIRST = 1, CONFIG_ENROL_LOST = 2, CONFIG_ROTATE = 4 };
+
 /* `length` bytes at `data`; PEM texts are NUL-terminated and count the NUL, as the parsers of Mbed TLS expect. */
 struct blob {
     const uint8_t *data;
@@ -42,7 +46,11 @@ struct device_config {
     size_t anchor_count;  /* scheme internal only, else 0 */
     struct blob anchors[CONFIG_ANCHORS_MAX];
     struct blob certificate;
-    struct blob key; /* also where it has been erased since: bytes 0 */
+    struct blob key;   /* also where it has been erased since: bytes 0 */
+    uint8_t enrolment; /* CONFIG_ENROL_FIRST ... */
+    struct blob claim_certificate, claim_key;
+    size_t claim_anchor_count;
+    struct blob claim_anchors[CONFIG_ANCHORS_MAX];
 };
 
 enum config_error { CONFIG_OK, CONFIG_MISSING, CONFIG_VERSION, CONFIG_CRC, CONFIG_FIELD };

@@ -308,6 +308,17 @@ bool vault_lost(enum storage_error error)
            error == STORAGE_RECORD_CRC || error == STORAGE_RECORD_FIELD;
 }
 
+bool vault_empty(void)
+{
+    bool state = counters_open();
+    for (enum chunk chunk = CHUNK_DEVICE_KEY; state && chunk <= CHUNK_RECORD; chunk++) {
+        if (counters_version(chunk) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* A state to work on, whatever was there. */
 static enum storage_error ready(struct vault *vault)
 {

@@ -45,6 +45,9 @@ enum storage_error vault_load(const struct device_config *config, enum chunk chu
  * not let itself be overwritten now; what is on the chip is gone all the same. Prints `vault: reset`. */
 enum storage_error vault_reset(const struct device_config *config);
 
+/* Nothing has been stored since the factory, or since a reset that erased the secret. */
+bool vault_empty(void);
+
 /* Secrets are in use right now: an interrupt that wants to destroy them must not return to it. */
 bool vault_busy(void);
 #endif
