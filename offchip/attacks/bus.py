@@ -6,15 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import await_or_fail
+from offchip.attacks.medium import COMPLAINTS, await_or_fail, holding
+from offchip.attacks.pieces import Slots
 from offchip.attacks.reach import Reach
 from offchip.attacks.wire import BLOCK, rebuild
-from offchip.errors import MediumError
+from offchip.board.media import SdCard
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
-from offchip.vault import PLAIN, SD
-from offchip.vault.credentials import pem
-from offchip.vault.records import Tag
+from offchip.vault import SD, Chunk
 
 
 @dataclass(frozen=True)
@@ -51,14 +50,16 @@ class SniffBus(Attack):
 class ReplaceOnTheBus(Attack):
     """Sit between card and chip and hand over the attacker's CA certificate in place of the stored one.
 
-    The card itself stays as it is. ``repair_crc``: also put each block's CRC16 right, as anybody would. The attacker
-    answers under the server's name as well; the device is started, its first contact or complaint awaited.
+    The card itself stays as it is. ``repair_crc``: also put each block's CRC16 right, as anybody would. ``from_read``:
+    which read of each block is the first to be answered so; with 2 the device may check the genuine one and use the
+    other. The attacker answers under the server's name as well; the device is started, its reaction awaited.
     """
 
     id, title, keyword = "A10", "change data on the bus", "Replace The Trust Anchor On The Bus"
     needs = (Need.BUS, Need.NETWORK)
     psa, emb3d, cwe = "T.MITM", "TID-114", (367, 345)
     repair_crc: bool = True
+    from_read: int = 1
 
     def applies(self, defence: Defence) -> Applies:
         if defence.medium is SD:
@@ -66,36 +67,37 @@ class ReplaceOnTheBus(Attack):
         return Applies(False, "no trust anchor crosses the card's bus")
 
     def fire(self, scene: Reach) -> list[Evidence]:
-        board = scene.board
-        offset, stored = self._stored_anchors(scene)
-        forged = pem("CERTIFICATE", scene.authority.root.certificate_der)
-        if len(forged) > len(stored):
-            raise AttackFailed(f"the forged certificate takes {len(forged)} bytes, the file has {len(stored)}")
-        forged = forged.ljust(len(stored), b"\n")
-        at = 0
-        while at < len(forged):
-            block, inside = divmod(offset + at, BLOCK)
-            piece = forged[at:at + BLOCK - inside]
-            board.spi_tap.replace_on_read(block, inside, piece, fix_crc=self.repair_crc)
+        tap = scene.board.spi_tap
+        at, forged = self._forgery(scene)
+        end = at + len(forged)
+        tap.clear()  # accesses are counted from here on
+        while at < end:
+            block, inside = divmod(at, BLOCK)
+            piece = forged[len(forged) - (end - at):][:BLOCK - inside]
+            tap.replace_on_read(block, inside, piece, nth=self.from_read, fix_crc=self.repair_crc)
             at += len(piece)
         rogue = scene.answer_as_server(scene.authority.issue_server([scene.host]))
         scene.start()
-        said = len(board.console.lines)
-        await_or_fail(scene, lambda: bool(rogue.clients or rogue.failures) or any(
-            line.text.startswith("storage: error") for line in board.console.lines[said:]), "the device's reaction")
-        evidence = Evidence.of_tap(self.id, board.spi_tap.fired())
-        if not evidence:
-            raise AttackFailed("the device never read the blocks with the trust anchors")
-        return evidence
+        await_or_fail(scene, lambda: bool(tap.fired()), "the device reading its trust anchors")
+        said, calls = len(scene.board.console.lines), len(rogue.clients) + len(rogue.failures)
+        await_or_fail(scene, lambda: len(rogue.clients) + len(rogue.failures) > calls or any(
+            line.text.startswith(COMPLAINTS) for line in scene.board.console.lines[said:]), "the device's reaction")
+        return Evidence.of_tap(self.id, tap.fired())
 
-    def _stored_anchors(self, scene: Reach) -> tuple[int, bytes]:
-        """Where the trust anchors lie on the card, and what they are; the interposer has read the card before."""
-        card, held = scene.board.sd, PLAIN.place(SD, Tag.TRUST_ANCHOR)
-        try:
-            stored = held.read(card)
-        except MediumError as error:
-            raise AttackFailed(f"{card.name}: there are no trust anchors to replace: {error}") from error
-        offset = card.image.find(stored)
+    def _forgery(self, scene: Reach) -> tuple[int, bytes]:
+        """From which byte of the card on what is handed over; the interposer has read the card before."""
+        card = scene.board.sd
+        pieces, (piece, *_) = holding(card, Chunk.BROKER_CA)
+        stored, forged = pieces.read(piece), pieces.forged(piece, scene.authority.root.certificate_der)
+        if isinstance(pieces, Slots):
+            return self._lies_at(card, pieces.area()) + pieces.start(piece), forged
+        if len(forged) > len(stored):
+            raise AttackFailed(f"the forged certificate takes {len(forged)} bytes, the file has {len(stored)}")
+        return self._lies_at(card, stored), forged.ljust(len(stored), b"\n")
+
+    @staticmethod
+    def _lies_at(card: SdCard, content: bytes) -> int:
+        offset = card.image.find(content)
         if offset < 0:
-            raise AttackFailed(f"{card.name}: {held} does not lie in one piece")
-        return offset, stored
+            raise AttackFailed(f"{card.name}: a file of it does not lie in one piece")
+        return offset

@@ -70,6 +70,22 @@ def device_run(attack: Attack, scene: Reach, what: str, arrived: Callable[[event
         Direction.TO_SERVER), received=line.recorded(Direction.TO_DEVICE))]
 
 
+class Who(Enum):
+    """Who turns to the server."""
+
+    DEVICE = "device"
+    THIEF = "thief"
+    IMPOSTOR = "impostor"
+    NOBODY = "nobody"
+
+
+def identity_of(scene: Reach, who: Who) -> Identity | None:
+    """What somebody who is not the device shows. Raises AttackFailed for a thief who has found no usable pair."""
+    if who is Who.THIEF:
+        return stolen_identity(scene)
+    return scene.authority.issue_device(scene.thing) if who is Who.IMPOSTOR else None
+
+
 class Forgery(Enum):
     """How well the attacker's data is made."""
 
@@ -79,9 +95,14 @@ class Forgery(Enum):
 
 @dataclass(frozen=True)
 class CloneIdentity(Attack):
-    """Be the device, with the key the attacker has found, and publish in its name.
+    """Be the device, and publish in its name.
 
     ``forgery``: ``careless`` data has a time of 1970; ``plausible`` data looks like the first packet after a reboot.
+
+    | =who= | =Description= |
+    | thief | with the key he has found |
+    | impostor | with a key of his own and a certificate in the device's name, issued by his own CA |
+    | nobody | without a certificate |
     """
 
     id, title, keyword = "A08", "clone the credentials to a second client", "Connect As The Device"
@@ -89,6 +110,7 @@ class CloneIdentity(Attack):
     psa, emb3d, cwe = "T.DIRECT_READ", "TID-108, TID-214", (522, 294)
     topic: str = "offchip/feed"
     forgery: Forgery = Forgery.PLAUSIBLE
+    who: Who = Who.THIEF
 
     def applies(self, defence: Defence) -> Applies:
         return Applies(True, "the server cannot tell who holds a key")
@@ -96,22 +118,14 @@ class CloneIdentity(Attack):
     def fire(self, scene: Reach) -> list[Evidence]:
         time = int(scene.now().timestamp()) if self.forgery is Forgery.PLAUSIBLE else 1
         payload = json.dumps({"thing": scene.thing, "seq": 1, "time": time, "temperature": 99.0}).encode()
-        session = use_identity(scene, stolen_identity(scene), scene.thing, (self.topic, payload))
+        session = use_identity(scene, identity_of(scene, self.who), scene.thing, (self.topic, payload))
         return [self.note(scene, "connect as the device", scene.address, f"{self.forgery.value} data",
                           sent=session.sent, received=session.received or b"nothing")]
 
 
-class Who(Enum):
-    """Who turns to the server."""
-
-    DEVICE = "device"
-    THIEF = "thief"
-    NOBODY = "nobody"
-
-
 @dataclass(frozen=True)
 class ReturnAfterDeactivation(Attack):
-    """Go on with a certificate the owner has deactivated: the device itself, or the thief of its key."""
+    """Go on with a certificate the owner has deactivated: the device itself, the thief of its key, or an impostor."""
 
     id, title, keyword = "A19", "deactivated device goes on", "Return After Deactivation"
     needs = (Need.INTERNET,)
@@ -125,7 +139,7 @@ class ReturnAfterDeactivation(Attack):
         if self.who is Who.DEVICE:
             return device_run(self, scene, "present the certificate", lambda event: isinstance(
                 event, events.TlsFailed | events.CertificateRefused | events.Connected))
-        session = use_identity(scene, stolen_identity(scene), scene.thing, ("offchip/feed", b"forged"))
+        session = use_identity(scene, identity_of(scene, self.who), scene.thing, ("offchip/feed", b"forged"))
         return [self.note(scene, "connect as the device", scene.address, sent=session.sent,
                           received=session.received or b"nothing")]
 
@@ -136,7 +150,8 @@ class ExceedRights(Attack):
 
     | =Argument= | =Description= |
     | who | ``device``: altered, it runs until its request has reached the server; |
-    | | ``thief``: with the key he has found; ``nobody``: without a certificate |
+    | | ``thief``: with the key he has found; ``impostor``: with a certificate in the device's name from his own CA; |
+    | | ``nobody``: without a certificate |
     | publish | topic to publish on |
     | subscribe | filter to subscribe to |
     | client_id | name to connect under, default the device's |
@@ -156,7 +171,7 @@ class ExceedRights(Attack):
     def fire(self, scene: Reach) -> list[Evidence]:
         if self.who is Who.DEVICE:
             return device_run(self, scene, f"request {self._goal}", self._arrived)
-        identity = stolen_identity(scene) if self.who is Who.THIEF else None
+        identity = identity_of(scene, self.who)
         publish = (self.publish, b"forged") if self.publish else None
         session = use_identity(scene, identity, self.client_id or scene.thing, publish, self.subscribe)
         return [self.note(scene, f"request {self._goal}", scene.address, f"by the {self.who.value}", sent=session.sent,

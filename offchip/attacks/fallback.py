@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import await_or_fail
-from offchip.attacks.moving import apart, switch_off
+from offchip.attacks.medium import await_or_fail, switch_off
+from offchip.attacks.moving import apart
 from offchip.attacks.reach import Reach
 from offchip.board.media import SdCard
 from offchip.errors import MediumError

@@ -8,8 +8,7 @@ from enum import Enum
 
 from offchip import chip_map
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import ReplaceTrustAnchor, await_or_fail
-from offchip.attacks.moving import switch_off
+from offchip.attacks.medium import ReplaceTrustAnchor, await_or_fail, switch_off
 from offchip.attacks.reach import ADDRESS, Reach
 from offchip.attacks.rogue import RogueBroker
 from offchip.attacks.signatures import recover, signatures_of

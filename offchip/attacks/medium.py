@@ -8,19 +8,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.carving import carve
+from offchip.attacks.pieces import Fields, Piece, Pieces, Slots, taken_apart
 from offchip.attacks.reach import Reach
-from offchip.board.media import Eeprom, RemovableMedium, SdCard
+from offchip.board.media import Eeprom, SdCard
 from offchip.errors import BoardError, MediumError
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
-from offchip.vault import EEPROM, PLAIN, SD, MediumKind
-from offchip.vault.records import Entries, Tag
+from offchip.vault import EEPROM, PLAIN, SD, Chunk, MediumKind
+from offchip.vault.chunk import VAULT_FILE
+from offchip.vault.plain import FILES
+from offchip.vault.records import Tag
 
 _CONTACT_S = 60.0
-#: from the start of a key in DER or PEM to within its private value
-_INSIDE_KEY = 60
+#: bytes from the start of a key to within its private value, in PKCS#8 as in SEC1
+_INSIDE_KEY = 37
+#: bytes from the end of a certificate to within its signature
+_INSIDE_SIGNATURE = 20
+#: what a device says that has no usable credentials
+COMPLAINTS = ("storage: error", "credentials: error")
 
 
 def holds_credentials(defence: Defence, medium: MediumKind) -> Applies:
@@ -54,16 +62,30 @@ class Change(Enum):
     """What is done to a record."""
 
     FLIP = "flip"
+    FLIP_ANCHOR = "flip-anchor"
     TRUNCATE = "truncate"
+
+    @property
+    def chunk(self) -> Chunk:
+        """What it is done to."""
+        return _CHANGED[self]
+
+
+_CHANGED = {Change.FLIP: Chunk.DEVICE_KEY, Change.FLIP_ANCHOR: Chunk.BROKER_CA,
+            Change.TRUNCATE: Chunk.DEVICE_CERTIFICATE}
 
 
 @dataclass(frozen=True)
 class ChangeRecord(Attack):
-    """Change what is stored, without knowing any key.
+    """Change what is stored, without knowing any key. The device is off meanwhile.
 
     | =how= | =Description= |
     | flip | bit 0 of a byte in the middle of the private key is inverted |
-    | truncate | the device certificate's file, or the second half of the EEPROM's record, is cut off |
+    | flip-anchor | bit 0 of a byte in the signature of the CA certificate, which no device looks at, is inverted |
+    | truncate | the device certificate is cut to its first half |
+
+    Where it is encrypted, the same is done to the byte that stands for it. ``repair_crc``: also put a checksum right,
+    as anybody would.
     """
 
     id, title, keyword = "A03", "flip bits or truncate a record", "Change The Record"
@@ -71,38 +93,44 @@ class ChangeRecord(Attack):
     psa, emb3d, cwe = "T.DIRECT_WRITE", "TID-108", (353, 354, 345)
     medium: MediumKind
     how: Change = Change.FLIP
+    repair_crc: bool = True
 
     def applies(self, defence: Defence) -> Applies:
-        return holds_credentials(defence, self.medium)
+        fits = holds_credentials(defence, self.medium)
+        if fits and self.how.chunk in defence.scheme.on_chip:
+            return Applies(False, f"under {defence.scheme.name} the {self.how.chunk.value} is not on the medium")
+        return fits
 
     def fire(self, scene: Reach) -> list[Evidence]:
-        return [self._flip(scene) if self.how is Change.FLIP else self._truncate(scene)]
+        medium, chunk = scene.medium(self.medium), self.how.chunk
+        pieces, there = holding(medium, chunk)
+        switch_off(scene)
+        before = {piece: pieces.read(piece) for piece in there}
+        after = {piece: self._cut(pieces, piece) if self.how is Change.TRUNCATE else self._flip(scene, pieces, piece)
+                 for piece in there}
+        if self.repair_crc or not isinstance(pieces, Fields):
+            pieces.put(after)
+        else:
+            for piece in there:
+                medium.write(medium.image.index(before[piece]), after[piece].ljust(len(before[piece]), b"\xFF"))
+        return [self.note(scene, "truncate" if self.how is Change.TRUNCATE else "flip bit",
+                          f"{medium.name}:{piece.name} byte {_first_difference(before[piece], after[piece])}",
+                          f"in the {chunk.value}, {len(before[piece])} bytes became {len(after[piece])}",
+                          before=before[piece], after=after[piece]) for piece in there]
 
-    def _flip(self, scene: Reach) -> Evidence:
-        medium = scene.medium(self.medium)
-        keys, _ = carve(medium.image, medium.name)
-        if not keys:
-            raise AttackFailed(f"{medium.name}: no private key is found here, so no bit of it can be flipped")
-        offset = keys[0].offset + _INSIDE_KEY
-        before = medium.read(offset, 1)
-        after = bytes([before[0] ^ 1])
-        medium.write(offset, after)
-        return self.note(scene, "flip bit", f"{medium.name}:{offset}", "in the private key", before=before, after=after)
+    def _flip(self, scene: Reach, pieces: Pieces, piece: Piece) -> bytes:
+        at = _INSIDE_KEY
+        if self.how is Change.FLIP_ANCHOR:
+            public = len(scene.trusted.public_bytes(Encoding.DER))
+            at = pieces.value_size(piece, public) - _INSIDE_SIGNATURE
+        content = bytearray(pieces.read(piece))
+        content[pieces.spot(piece, at)] ^= 1
+        return bytes(content)
 
-    def _truncate(self, scene: Reach) -> Evidence:
-        medium = scene.medium(self.medium)
-        held = PLAIN.place(self.medium, Tag.DEVICE_CERTIFICATE)
-        try:
-            before = held.read(medium)
-            kept = before[:len(before) // 2]
-            if isinstance(medium, SdCard):
-                medium.write_file(held.path, kept)
-            else:
-                medium.write(held.offset, kept.ljust(len(before), b"\xFF"))
-        except MediumError as error:
-            raise AttackFailed(f"{medium.name}: there is no record to cut: {error}") from error
-        return self.note(scene, "truncate", f"{medium.name}:{held}", f"{len(before)} bytes became {len(kept)}",
-                         before=before, after=kept)
+    @staticmethod
+    def _cut(pieces: Pieces, piece: Piece) -> bytes:
+        content = pieces.read(piece)
+        return content[:len(content) // 2]
 
 
 @dataclass(frozen=True)
@@ -122,26 +150,47 @@ class ReplaceTrustAnchor(Attack):
         return Applies(True, "anybody can write a CA certificate to a medium; what matters is whether it is believed")
 
     def fire(self, scene: Reach) -> list[Evidence]:
+        switch_off(scene)
         evidence = [self._plant(scene, scene.authority.root.certificate_der)]
         rogue = scene.answer_as_server(scene.authority.issue_server([scene.host]))
-        scene.start()
-        await_contact(scene)
-        evidence.append(self.note(scene, "answer for the server", scene.address, "the device called",
-                                  sent=rogue.identity.certificate_der, received=rogue.visits[0].received))
-        return evidence
+        complaint = start_and_await_reaction(scene)
+        if complaint:
+            told = self.note(scene, "start the device", scene.medium(self.medium).name, "it does not call",
+                             received=complaint.encode())
+        else:
+            told = self.note(scene, "answer for the server", scene.address, "the device called",
+                             sent=rogue.identity.certificate_der, received=rogue.visits[0].received)
+        return [*evidence, told]
 
     def _plant(self, scene: Reach, anchor: bytes) -> Evidence:
-        medium, held = scene.medium(self.medium), PLAIN.place(self.medium, Tag.TRUST_ANCHOR)
-        before = _read(held.read, medium)
-        kept = [entry for entry in _entries(self.medium, medium) if entry[0] != Tag.TRUST_ANCHOR]
+        medium = scene.medium(self.medium)
         try:
-            if not kept and isinstance(medium, SdCard):
+            pieces, there = holding(medium, Chunk.BROKER_CA)
+        except AttackFailed:
+            return self._plant_in_clear(scene, anchor)
+        before = b"".join(pieces.read(piece) for piece in there)
+        # one is enough, unless they are two slots of which either may count
+        forged = {piece: pieces.forged(piece, anchor) if at == 0 or isinstance(pieces, Slots) else b""
+                  for at, piece in enumerate(there)}
+        pieces.put(forged)
+        return self.note(scene, "replace trust anchor", f"{medium.name}:{', '.join(piece.name for piece in there)}",
+                         "the attacker's CA certificate", before=before, after=b"".join(forged.values()))
+
+    def _plant_in_clear(self, scene: Reach, anchor: bytes) -> Evidence:
+        """Where no anchor lies: as a device without protection would expect it."""
+        medium, held = scene.medium(self.medium), PLAIN.place(self.medium, Tag.TRUST_ANCHOR)
+        try:
+            before = held.read(medium)
+        except MediumError:
+            before = b""
+        try:
+            if isinstance(medium, SdCard):
                 medium.format()  # a card of the attacker's own
-            PLAIN.write(self.medium, medium, [(Tag.TRUST_ANCHOR, anchor), *kept])
+            PLAIN.write(self.medium, medium, [(Tag.TRUST_ANCHOR, anchor)])
             after = held.read(medium)
         except MediumError as error:
             raise AttackFailed(f"{medium.name}: the trust anchor cannot be replaced: {error}") from error
-        return self.note(scene, "replace trust anchor", f"{medium.name}:{held}", "the attacker's CA certificate",
+        return self.note(scene, "plant a trust anchor", f"{medium.name}:{held}", "the attacker's CA certificate",
                          before=before, after=after)
 
 
@@ -164,7 +213,7 @@ class DamageMedium(Attack):
     | =how= | =Description= |
     | wipe, noise | the whole content erased, or replaced by noise |
     | boot-sector | block 0 of the card replaced by noise |
-    | file | the key's file deleted from the card |
+    | file | the key's file, or the one that holds everything, deleted from the card |
     | pull | out of its socket, at once; whatever it was doing is cut |
     | short, open | a probe holds its answers: the card's output at 0 or 1, the EEPROM silent; the device is started |
     """
@@ -189,9 +238,9 @@ class DamageMedium(Attack):
         if self.how is Damage.PULL:
             medium.eject()
         elif self.how is Damage.FILE and isinstance(medium, SdCard):
-            held = PLAIN.place(self.medium, Tag.DEVICE_PRIVATE_KEY)
-            place, before = f"{medium.name}:{held}", held.read(medium)
-            medium.delete_file(held.path)
+            path = _most_valued(medium)
+            place, before = f"{medium.name}:{path}", medium.read_file(path)
+            medium.delete_file(path)
         else:
             if self.how is Damage.WIPE:
                 medium.wipe()
@@ -237,11 +286,7 @@ def await_contact(scene: Reach) -> None:
     Raises:
         AttackFailed: it did not call.
     """
-    def called() -> bool:
-        visits = scene.rogue.visits if scene.rogue else []
-        return bool(visits and (visits[0].alert or visits[0].client or len(visits) > 1))
-
-    await_or_fail(scene, called, "a call to the rogue server")
+    await_or_fail(scene, lambda: _called(scene), "a call to the rogue server")
 
 
 def noise(size: int) -> bytes:
@@ -249,15 +294,53 @@ def noise(size: int) -> bytes:
     return random.Random(size).randbytes(size)
 
 
-def _read(read: Callable[[RemovableMedium], bytes], medium: RemovableMedium) -> bytes:
-    try:
-        return read(medium)
-    except MediumError:
-        return b""
+def switch_off(scene: Reach) -> None:
+    """Take the supply away, if it is there: a medium is changed at rest."""
+    if scene.board.powered:
+        scene.board.power_off()
 
 
-def _entries(kind: MediumKind, medium: RemovableMedium) -> Entries:
+def start_and_await_reaction(scene: Reach) -> str:
+    """Start the device; returns what it complains of in its credentials, or '' when it has called the rogue instead.
+
+    Raises:
+        AttackFailed: it did neither.
+    """
+    scene.start()
+    said = len(scene.board.console.lines)
+
+    def complaints() -> list[str]:
+        return [line.text for line in scene.board.console.lines[said:] if line.text.startswith(COMPLAINTS)]
+
+    await_or_fail(scene, lambda: bool(complaints()) or _called(scene), "the device's reaction")
+    return "" if _called(scene) else complaints()[0]
+
+
+def _called(scene: Reach) -> bool:
+    visits = scene.rogue.visits if scene.rogue else []
+    return bool(visits and (visits[0].alert or visits[0].client or len(visits) > 1))
+
+
+def holding(medium: SdCard | Eeprom, chunk: Chunk) -> tuple[Pieces, list[Piece]]:
+    """The medium piece by piece, and the places that hold this chunk. Raises AttackFailed when none does."""
     try:
-        return PLAIN.read(kind, medium)
-    except MediumError:
-        return []
+        pieces = taken_apart(medium)
+    except MediumError as error:
+        raise AttackFailed(f"{medium.name}: no record is found here, so none can be changed: {error}") from error
+    there = pieces.of(chunk)
+    if not there:
+        raise AttackFailed(f"{medium.name}: no {chunk.value} is found here, so it cannot be changed")
+    return pieces, there
+
+
+def _most_valued(card: SdCard) -> str:
+    """The file whose loss hurts most. Raises AttackFailed when the card holds none of them."""
+    there = set(card.files())
+    for path in ("/CREDS/DEVICE.KEY", VAULT_FILE, *FILES):
+        if path in there:
+            return path
+    raise AttackFailed(f"{card.name}: none of the device's files is on the card")
+
+
+def _first_difference(one: bytes, other: bytes) -> int:
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import await_or_fail, holds_credentials
+from offchip.attacks.medium import await_or_fail, holds_credentials, switch_off
 from offchip.attacks.pieces import Piece, Pieces, taken_apart
 from offchip.attacks.reach import Reach
 from offchip.board.console import ConsoleLine
@@ -33,12 +33,6 @@ def start_and_listen(scene: Reach) -> str:
 
     await_or_fail(scene, lambda: bool(reactions()), "a word of the device about its credentials")
     return reactions()[0].text
-
-
-def switch_off(scene: Reach) -> None:
-    """Take the supply away, if it is there: a medium is changed at rest."""
-    if scene.board.powered:
-        scene.board.power_off()
 
 
 def apart(scene: Reach, kind: MediumKind) -> Pieces:

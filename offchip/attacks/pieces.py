@@ -6,18 +6,26 @@ A piece can be read, and anything that fits can be put in its place, with the ch
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from offchip.board.media import Eeprom, SdCard
 from offchip.errors import MediumError
 from offchip.vault import PLAIN
-from offchip.vault.chunk import AREA_SIZE, SLOTS, VAULT_FILE, Chunk
-from offchip.vault.plain import FILES, RECORD_PLACES, places
+from offchip.vault.chunk import AREA_SIZE, CREDENTIAL_TAGS, SLOTS, VAULT_FILE, Chunk
+from offchip.vault.credentials import pem
+from offchip.vault.plain import FILES, places, record_place
 from offchip.vault.records import EEPROM_MAGIC, Tag, decode_record, encode_record
 
 #: what a blank cell may read as
 _BLANK = b"\xFF\x00"
+_BLANK_TEXT = _BLANK + b"\n"
+#: a record: head, where in it the content's length stands, tag (SPEC.md section 9)
+_HEAD, _LENGTH_AT, _TAG = 32, 8, 16
+_XTS_SECTOR = 512
+_CHUNKS = {tag: chunk for chunk, tag in CREDENTIAL_TAGS.items()}
+_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,29 @@ class Pieces:
     def put(self, contents: dict[Piece, bytes]) -> None:
         """Replace these; an empty content: nothing is there any more."""
         raise NotImplementedError
+
+    def chunk(self, piece: Piece) -> Chunk:
+        """What is kept there, or ought to be."""
+        raise NotImplementedError
+
+    def value_size(self, piece: Piece, expected: int) -> int:
+        """Bytes of the first DER value there; ``expected`` where that cannot be seen."""
+        raise NotImplementedError
+
+    def spot(self, piece: Piece, at: int) -> int:
+        """Where in the piece byte ``at`` of its first DER value lies, or is stored in other words.
+
+        In text it is the next character from there on that stays one of its alphabet when its bit 0 is inverted.
+        """
+        raise NotImplementedError
+
+    def forged(self, piece: Piece, value: bytes) -> bytes:
+        """What somebody without a key can put there to say ``value`` (DER): right in everything but its tag."""
+        raise NotImplementedError
+
+    def of(self, chunk: Chunk) -> list[Piece]:
+        """The places that hold this chunk now."""
+        return [piece for piece in self.filled() if self.chunk(piece) is chunk]
 
     def filled(self) -> list[Piece]:
         """The places that hold something."""
@@ -93,16 +124,37 @@ class Files(Pieces):
         return [Piece(place, path, self._card.size) for path in FILES for place in places(path) if place in there]
 
     def read(self, piece: Piece) -> bytes:
-        content = self._card.read_file(piece.name)
-        return content if content.strip() else b""  # a place for updates that holds none is blank lines
+        text = self._card.read_file(piece.name).rstrip(_BLANK_TEXT)
+        return text and text + b"\n"
 
     def targets(self) -> list[Piece]:
         return self.filled()  # which of a file's places counts is not the card's to say
 
     def put(self, contents: dict[Piece, bytes]) -> None:
         for piece, content in contents.items():
-            room = len(self._card.read_file(piece.name))
-            self._card.write_file(piece.name, content.ljust(room, b"\n"))
+            # a file for updates keeps its size, as the device makes none
+            size = len(self._card.read_file(piece.name)) if piece.name != piece.group else 0
+            self._card.write_file(piece.name, content.ljust(size, b"\n"))
+
+    def chunk(self, piece: Piece) -> Chunk:
+        return _CHUNKS[FILES[piece.group][0]]
+
+    def value_size(self, piece: Piece, expected: int) -> int:
+        body = self.read(piece).partition(b"-----END")[0].partition(b"\n")[2]
+        return len(b64decode(b"".join(body.split())))
+
+    def spot(self, piece: Piece, at: int) -> int:
+        text = self.read(piece)
+        line = text.index(b"\n") + 1
+        width = text.index(b"\n", line) - line
+        character = at * 4 // 3
+        position = line + character + character // width
+        while not {text[position], text[position] ^ 1} <= _BASE64:
+            position += 1
+        return position
+
+    def forged(self, piece: Piece, value: bytes) -> bytes:
+        return pem(FILES[piece.group][1], value)
 
 
 class Fields(Pieces):
@@ -112,8 +164,8 @@ class Fields(Pieces):
 
     def __init__(self, eeprom: Eeprom) -> None:
         super().__init__(eeprom)
-        self._start = next((at for at in RECORD_PLACES if eeprom.read(at, len(EEPROM_MAGIC)) == EEPROM_MAGIC), 0)
-        self._entries = decode_record(eeprom.image[self._start:], EEPROM_MAGIC)
+        self._place = record_place(eeprom)
+        self._entries = decode_record(eeprom.image[self._place:], EEPROM_MAGIC)
 
     def all(self) -> list[Piece]:
         return [Piece(f"{self._NAMES[Tag(tag)]} field {number}", str(int(tag)), 0xFFFF)
@@ -125,7 +177,19 @@ class Fields(Pieces):
     def put(self, contents: dict[Piece, bytes]) -> None:
         changed = {self._number(piece): content for piece, content in contents.items()}
         entries = [(tag, changed.get(number, value)) for number, (tag, value) in enumerate(self._entries)]
-        self.medium.write(self._start, encode_record(EEPROM_MAGIC, [entry for entry in entries if entry[1]]))
+        self.medium.write(self._place, encode_record(EEPROM_MAGIC, [entry for entry in entries if entry[1]]))
+
+    def chunk(self, piece: Piece) -> Chunk:
+        return _CHUNKS[Tag(int(piece.group))]
+
+    def value_size(self, piece: Piece, expected: int) -> int:
+        return len(self.read(piece))
+
+    def spot(self, piece: Piece, at: int) -> int:
+        return at
+
+    def forged(self, piece: Piece, value: bytes) -> bytes:
+        return value
 
     @staticmethod
     def _number(piece: Piece) -> int:
@@ -167,6 +231,25 @@ class Slots(Pieces):
             self.medium.write_file(VAULT_FILE, bytes(area))
         else:
             self.medium.write(0, bytes(area))
+
+    def chunk(self, piece: Piece) -> Chunk:
+        return Chunk(piece.group)
+
+    def value_size(self, piece: Piece, expected: int) -> int:
+        return expected
+
+    def spot(self, piece: Piece, at: int) -> int:
+        return _HEAD + 2 + at
+
+    def forged(self, piece: Piece, value: bytes) -> bytes:
+        held = self.read(piece)
+        content = len(value).to_bytes(2, "little") + value
+        length = len(content).to_bytes(4, "little")
+        if held.startswith(b"OCV1"):  # everything the head says is left as it was
+            return held[:_LENGTH_AT] + length + held[_LENGTH_AT + 4:_HEAD] + content + held[-_TAG:]
+        number = self.chunk(piece).number
+        head = (b"OCX1" + bytes([1, 3, number, 0]) + length + (1).to_bytes(4, "little")).ljust(_HEAD, b"\0")
+        return head + content + bytes(-len(head + content) % _XTS_SECTOR)
 
 
 def taken_apart(medium: SdCard | Eeprom) -> Pieces:

@@ -75,7 +75,7 @@ class Plain(Scheme):
 
     def read(self, medium: MediumKind, storage: Storage) -> Entries:
         if not medium.has_files:
-            at = _record_place(storage)
+            at = record_place(storage)
             return decode_record(storage.read(at, storage.size - at), EEPROM_MAGIC)
         found: Entries = []
         for path, (tag, _) in self._files():
@@ -91,7 +91,7 @@ class Plain(Scheme):
 
     def write(self, medium: MediumKind, storage: Storage, entries: Entries) -> None:
         if not medium.has_files:
-            storage.write(_record_place(storage), encode_record(EEPROM_MAGIC, entries))
+            storage.write(record_place(storage), encode_record(EEPROM_MAGIC, entries))
             return
         for path, content in files(entries).items():
             fat.write_file(storage, _live_file(storage, path), content)
@@ -109,7 +109,7 @@ class SplitPlain(Plain):
     clear = CREDENTIAL_CHUNKS - on_chip
 
 
-def _record_place(storage: Storage) -> int:
+def record_place(storage: Storage) -> int:
     """Where the record lies: there is one, at the first place unless the device has made an update."""
     return next((at for at in RECORD_PLACES if at < storage.size and storage.read(at, 4) == EEPROM_MAGIC), 0)
 

@@ -31,7 +31,7 @@ EEPROM That Does Not Answer Is Reported And Survived                        eepr
 EEPROM With One Flipped Bit Is Reported And Survived
     [Tags]    A03
     [Template]    Changed Record Is Noticed
-    eeprom    flip    ^storage: error record-crc
+    eeprom    flip    ^storage: error record-crc    no
 
 SD Card With One Flipped Bit In The Key Is Reported And Survived
     [Tags]    A03
@@ -46,7 +46,7 @@ SD Card With A Malformed Certificate Is Reported And Survived
 EEPROM With A Cut Record Is Reported And Survived
     [Tags]    A03
     [Template]    Changed Record Is Noticed
-    eeprom    truncate    ^storage: error record-crc
+    eeprom    truncate    ^storage: error record-crc    no
 
 SD Card Pulled While Publishing Is Survived And Found Again When Put Back
     [Tags]    A09
@@ -71,9 +71,9 @@ Device Reports And Lives On
     Verdict Should Be    degraded    the device has no credentials, says so and lives on
 
 Changed Record Is Noticed
-    [Arguments]    ${medium}    ${change}    ${complaint}
+    [Arguments]    ${medium}    ${change}    ${complaint}    ${repair_crc}=yes
     Given A Device    scheme=plain    medium=${medium}
-    Change The Record    ${medium}    ${change}
+    Change The Record    ${medium}    ${change}    ${repair_crc}
     Device Complains And Never Connects    ${complaint}
     Verdict Should Be    degraded    the device refuses what was changed, says so and lives on
 

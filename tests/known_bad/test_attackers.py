@@ -151,10 +151,10 @@ def test_an_attack_without_what_it_needs(world: Callable[..., World], attack: At
 @fails("Read The Medium", "Change The Record", "Connect As The Device", "Return After Deactivation",
        "Exceed The Rights", "Replace The Trust Anchor On The Bus", "Swap The Chunks")
 @pytest.mark.parametrize(("attack", "complaint"), [
-    (ReadMedium(NONE), "there is no medium 'none'"), (ChangeRecord(SD), "no private key is found"),
-    (ChangeRecord(SD, Change.TRUNCATE), "no record to cut"), (CloneIdentity(), "no private key with its certificate"),
+    (ReadMedium(NONE), "there is no medium 'none'"), (ChangeRecord(SD), "no record is found"),
+    (ChangeRecord(SD, Change.TRUNCATE), "no record is found"), (CloneIdentity(), "no private key with its certificate"),
     (ReturnAfterDeactivation(Who.THIEF), "no private key"), (ExceedRights(Who.THIEF), "no private key"),
-    (ReplaceOnTheBus(), "no trust anchors to replace"), (SwapChunks(SD), "there is nothing to move"),
+    (ReplaceOnTheBus(), "no record is found"), (SwapChunks(SD), "there is nothing to move"),
 ], ids=lambda each: getattr(each, "id", ""))
 def test_an_empty_card_gives_nothing_to_work_with(world: Callable[..., World], attack: Attack, complaint: str) -> None:
     bad = world(attack.id, scheme=PLAIN, medium=SD)
