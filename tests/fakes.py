@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.dma_requests import DmaRequests
 from offchip.engines.embedded.peripheral import Peripheral
-from offchip.engines.protocol import StorageEvent
+from offchip.engines.protocol import Operation
 
 
 @dataclass
@@ -56,10 +56,10 @@ class FakeMachine:
     def dma_write(self, address: int, width: int, value: int) -> None:
         self.write_bytes(address, value.to_bytes(width, "little"))
 
-    def storage_event(self, event: StorageEvent) -> None:
+    def storage_event(self, operation: Operation) -> None:
         """Nobody cuts the supply here."""
 
-    def supply_lost_in(self, event: StorageEvent, place: str, before: bytes, after: bytes) -> None:
+    def supply_lost_in(self, event: str, place: str, before: bytes, after: bytes) -> None:
         raise AssertionError("nobody cut the supply")
 
     def find(self, name: str) -> Peripheral:

@@ -72,7 +72,7 @@ def test_a_register_flip_is_exact(steps: Path) -> None:
     with Bench("embedded", steps) as bench:
         injector, core = bench.engine.fault_injector(), bench.engine.machine.core
         seen: list[int] = []
-        core.before_watched = lambda address: bool(seen.append(core.position() + before)) or False
+        core.before_watched = lambda address: seen.append(core.position() + before)
         core.watch(symbols(steps)["first_step"])
         before = 0
         while not seen:

@@ -13,7 +13,8 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import NoReturn, TypeVar
 
 from offchip.errors import EngineError, OffchipError
 
@@ -131,3 +132,71 @@ def _collect(running: dict[int, _Child], done: dict[int, Result]) -> None:
         if not child.time_left:
             del running[pipe]
             raise child.kill()
+
+
+class Branches:
+    """Children that go on from the middle of a run, for instance from inside a callback of the core.
+
+    :meth:`split` returns in both processes; the child runs on until somebody calls :meth:`answer`, which ends it. What
+    a child runs through must lie inside :meth:`kept_apart`, so that no failure of it reaches the parent's code.
+    """
+
+    def __init__(self) -> None:
+        self._out: int | None = None
+
+    @property
+    def in_child(self) -> bool:
+        """Whether this process is a child."""
+        return self._out is not None
+
+    def split(self) -> tuple[bool, object]:
+        """(True, None) in a new child; (False, its answer) in the parent, when the child has ended.
+
+        Raises:
+            OffchipError: what the child raised; EngineError when it died.
+        """
+        entrance, out = os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.close(entrance)
+            if self._out is not None:  # a child's child
+                os.close(self._out)
+            self._out = out
+            return True, None
+        os.close(out)
+        with os.fdopen(entrance, "rb") as pipe:
+            raw = pipe.read()
+        _, status = os.waitpid(pid, 0)
+        if not raw:
+            raise EngineError(f"a forked board ended without an answer (status {status}).")
+        failed, value = pickle.loads(raw)
+        if failed:
+            raise value
+        return False, value
+
+    def answer(self, value: object) -> NoReturn:
+        """End this child with its answer."""
+        self._end((False, value))
+
+    @contextmanager
+    def kept_apart(self) -> Iterator[None]:
+        """In a child, turn what leaves this block into the child's answer, whatever it is."""
+        try:
+            yield
+        except BaseException as error:
+            if self._out is None:
+                raise
+            plain = error if isinstance(error, OffchipError) else EngineError(
+                f"the forked task failed: {type(error).__name__}: {error}")
+            self._end((True, type(plain)(str(plain))))
+        if self._out is not None:
+            self._end((True, EngineError("the forked task ended without an answer.")))
+
+    def _end(self, outcome: tuple[bool, object]) -> NoReturn:
+        assert self._out is not None
+        try:
+            data = memoryview(pickle.dumps(outcome))
+            while data:
+                data = data[os.write(self._out, data):]
+        finally:
+            os._exit(0)

@@ -11,13 +11,14 @@ Shaped by what a real Renode can do (docs in DESIGN.md, "Engine protocol"):
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-#: what a cell a cut operation did not get to holds
-TornRest = Literal["old", "erased", "zero"]
+#: what a cell a cut operation did not get to holds; ``erasing``: the first half of them erased, the others old
+TornRest = Literal["old", "erased", "zero", "erasing"]
 
 
 class StorageEvent(StrEnum):
@@ -28,6 +29,46 @@ class StorageEvent(StrEnum):
     EEPROM_PAGE = "eeprom-page"  # the write cycle of a page
     FLASH_WORD = "flash-word"  # one program step of the internal flash, of whatever width
     FLASH_ERASE = "flash-erase"  # a sector, or all of them
+
+
+@dataclass(frozen=True, slots=True)
+class Tear:
+    """What a cut leaves of the operation it hits: ``done`` bytes of the new content (-1: half), then the rest."""
+
+    done: int = -1
+    rest: TornRest = "old"
+
+    def bytes_done(self, length: int) -> int:
+        return length // 2 if self.done < 0 else min(self.done, length)
+
+    def apply(self, before: bytes, intended: bytes) -> bytes:
+        """The cells after the cut, in ascending order of their addresses."""
+        done = self.bytes_done(len(intended))
+        half = (len(before) - done) // 2
+        rest = {"old": before[done:], "erased": b"\xFF" * (len(before) - done), "zero": bytes(len(before) - done),
+                "erasing": b"\xFF" * half + before[done + half:]}[self.rest]
+        return intended[:done] + rest
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A step of writing that begins: what the cells hold, and what they are to hold.
+
+    ``memory``: ``flash``, ``sdcard`` or ``eeprom``; ``offset``: of the first cell, in bytes from its start.
+    """
+
+    event: StorageEvent
+    memory: str
+    offset: int
+    before: bytes
+    intended: bytes
+
+    def torn(self, tear: Tear) -> bytes:
+        """What the cells hold when the supply goes in it. Programming flash never raises a bit."""
+        after = tear.apply(self.before, self.intended)
+        if self.event is StorageEvent.FLASH_WORD:
+            return bytes(old & new for old, new in zip(self.before, after, strict=True))
+        return after
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +221,12 @@ class FaultInjector(Protocol):
 
     def events(self, event: StorageEvent) -> int:
         """How many of these began since the engine was made."""
+
+    def watch_storage(self, watcher: Callable[[Operation], Tear | None] | None) -> None:
+        """Have ``watcher`` told each step of writing as it begins; a Tear it returns cuts the supply there.
+
+        It is called while the core stands in the middle of an instruction: it may look, and fork, not touch.
+        """
 
     def fired(self) -> list[Fired]: ...
     def clear(self) -> None:

@@ -37,6 +37,7 @@ class Clock:
         self._base = 0
         self._queue: list[tuple[int, int, Event]] = []
         self._order = count()
+        self.fired = 0  # events so far
         self.slice_position: Callable[[], int] = lambda: 0
         self.on_earlier: Callable[[int], None] = lambda cycle: None
 
@@ -78,11 +79,16 @@ class Clock:
         """Move time; the core calls it between slices, so ``slice_position`` is zero then."""
         self._base += cycles
 
+    def go_back(self, cycle: int) -> None:
+        """Return to an earlier time, or to a later one; whoever asks has put the events back."""
+        self._base = cycle
+
     def fire_due(self) -> None:
         """Run everything due by now, in order of time, then of scheduling."""
         queue = self._queue
         while queue and queue[0][0] <= self._base:
             event = heapq.heappop(queue)[2]
             callback, event.callback = event.callback, None
+            self.fired += 1
             if callback is not None:
                 callback()

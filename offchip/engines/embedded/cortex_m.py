@@ -172,8 +172,7 @@ class CortexM(Peripheral):
     def step_towards(self, target: int) -> None:
         """Let time pass up to cycle ``target``, at most to the next thing of interest. Called in a loop."""
         clock = self.machine.clock
-        if self._attention and not self.is_halted and not self.locked_up:
-            self._take_exceptions()
+        self.take_due()
         event = clock.next_event()
         goal = target if event is None or event > target else event
         distance = goal - clock.cycles
@@ -195,11 +194,23 @@ class CortexM(Peripheral):
         clock.advance(executed)
         self.executed_instructions += executed
         if end is End.SKIP:
-            self.core.skipping = False
             self.core.skip()
-        elif end is not End.LIMIT:
+        elif end is not End.LIMIT and end is not End.ARRIVED:
+            self.core.activity += 1
             self._handle(end)
         self.on_progress()
+
+    def take_due(self) -> None:
+        """Enter the exception that is due, so that PC is at the next instruction to be executed."""
+        if self._attention and not self.is_halted and not self.locked_up:
+            self.core.activity += 1
+            self._take_exceptions()
+
+    def put_in_force(self) -> None:
+        """What the core does by its registers, after they were put back from outside."""
+        self.core.trap(*self._traps)
+        if self.core.tlb.guard is not None or self.nvic.mpu.control & 1:
+            self._mpu_changed()
 
     def _handle(self, end: End) -> None:
         self._ends[end]()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -31,6 +32,10 @@ from offchip.platform.model import PlatformDescription
 
 #: a core that executes fewer in a cell only counts ticks (the same number in Stepper.cs)
 _AWAKE_INSTRUCTIONS = 1000
+
+
+class Arrived(Exception):
+    """The core stands before the instruction the injector was told to stop at; the board goes no further."""
 
 
 class EmbeddedMedium:
@@ -106,9 +111,7 @@ class EmbeddedEngine:
             polices_code_sectors=True, reports_unmodelled_access=True, power_cut=True, instruction_skip=True,
             snapshot=False, bit_flip=True, cut_events=frozenset(StorageEvent), fork=True)
         self._target_ns = 0
-        rng = self.machine.platform.peripherals.get("rng")
-        if isinstance(rng, Stm32F4Rng):
-            rng.seed = seed
+        self.restart_random(seed)
         self._media: dict[str, EmbeddedMedium] = {}
 
     # life ------------------------------------------------------------------------------------------------------
@@ -154,6 +157,8 @@ class EmbeddedEngine:
             executed = machine.cpu.executed_instructions
             self._target_ns = min(end_ns, self._target_ns + self._asleep_for(cell_ns or duration_ns))
             machine.run_until_cycle(self._target_ns * machine.clock.frequency // 1_000_000_000)
+            if machine.injector.arrived is not None:
+                raise Arrived
             awake = machine.cpu.executed_instructions - executed >= _AWAKE_INSTRUCTIONS
             if machine.uart or machine.resets != resets or awake or machine.powered != powered:
                 break
@@ -215,6 +220,16 @@ class EmbeddedEngine:
 
     def fault_injector(self) -> FaultInjector:
         return self.machine.injector
+
+    def before_touch(self, cells: Mapping[str, Collection[range]], act: Callable[[str, range], None]) -> None:
+        """See :meth:`EmbeddedMachine.before_touch`."""
+        self.machine.before_touch(cells, act)
+
+    def restart_random(self, seed: int) -> None:
+        """Begin the stream of the chip's random generator anew."""
+        rng = self.machine.platform.peripherals.get("rng")
+        if isinstance(rng, Stm32F4Rng):
+            rng.seed = seed
 
     # memory ------------------------------------------------------------------------------------------------------
     def read_memory(self, address: int, length: int) -> bytes:

@@ -10,26 +10,9 @@ from dataclasses import dataclass
 
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.thumb import in_it_block, instruction_length
-from offchip.engines.embedded.unicorn_core import REGISTERS, UnicornCore
-from offchip.engines.protocol import Fired, StorageEvent, TornRest
+from offchip.engines.embedded.unicorn_core import REGISTERS, End, UnicornCore
+from offchip.engines.protocol import Fired, Operation, StorageEvent, Tear, TornRest
 from offchip.errors import EngineError
-
-
-@dataclass(frozen=True, slots=True)
-class Tear:
-    """What a cut leaves of the operation it hits: ``done`` bytes of the new content (-1: half), then the rest."""
-
-    done: int = -1
-    rest: TornRest = "old"
-
-    def bytes_done(self, length: int) -> int:
-        return length // 2 if self.done < 0 else min(self.done, length)
-
-    def apply(self, before: bytes, intended: bytes) -> bytes:
-        """The cells after the cut, in ascending order of their addresses."""
-        done = self.bytes_done(len(intended))
-        rest = {"old": before, "erased": b"\xFF" * len(before), "zero": bytes(len(before))}[self.rest]
-        return intended[:done] + rest[done:]
 
 
 @dataclass(slots=True)
@@ -71,8 +54,11 @@ class Injector:
         self._executed = executed
         self._read, self._write = read, write
         self._events: Counter[StorageEvent] = Counter()
+        self._watcher: Callable[[Operation], Tear | None] | None = None
         self._cuts: list[tuple[StorageEvent, int, Tear]] = []
         self._skips: dict[int, list[_Skip]] = {}
+        self._stops: dict[int, int] = {}  # address -> arrivals to go
+        self.arrived: int | None = None  # where the machine has stopped
         self._flips: list[_Flip] = []
         self._fired: list[Fired] = []
         self.supply_lost = False  # the machine takes it down behind the instruction
@@ -128,6 +114,9 @@ class Injector:
     def events(self, event: StorageEvent) -> int:
         return self._events[event]
 
+    def watch_storage(self, watcher: Callable[[Operation], Tear | None] | None) -> None:
+        self._watcher = watcher
+
     def fired(self) -> list[Fired]:
         return list(self._fired)
 
@@ -143,16 +132,20 @@ class Injector:
         self._skips.clear()
 
     # for the models ----------------------------------------------------------------------------------------------
-    def storage_event(self, event: StorageEvent) -> Tear | None:
+    def storage_event(self, operation: Operation) -> Tear | None:
         """One more of these begins. Returns how it is torn when the supply is lost in it."""
+        event = operation.event
         self._events[event] += 1
+        tear = self._watcher(operation) if self._watcher is not None else None
         for rule in self._cuts:
-            if rule[:2] == (event, self._events[event]):
+            if tear is None and rule[:2] == (event, self._events[event]):
                 self._cuts.remove(rule)
-                self.supply_lost = True
-                self._core.stop_soon()
-                return rule[2]
-        return None
+                tear = rule[2]
+                break
+        if tear is not None:
+            self.supply_lost = True
+            self._core.stop_soon()
+        return tear
 
     def leave(self, rule: str, place: str, before: bytes, after: bytes, where: str = "supply") -> None:
         """Evidence of what a rule did."""
@@ -172,10 +165,26 @@ class Injector:
             for skip in skips:
                 self._replace(skip)
 
-    def _before(self, address: int) -> bool:
+    def stop_before(self, address: int, occurrence: int = 1) -> None:
+        """Stop the machine, ``arrived`` set, before the instruction at ``address`` is executed for the
+        ``occurrence``-th time from now; once."""
+        self._stops[address] = occurrence
+        self._core.watch(address)
+
+    def cancel_stops(self) -> None:
+        """Wait for no instruction any longer."""
+        self._stops.clear()
+
+    def _before(self, address: int) -> End | None:
         """The core is about to execute a watched instruction: is it to stop there, to skip it?"""
+        if address in self._stops:
+            self._stops[address] -= 1
+            if not self._stops[address]:
+                del self._stops[address]
+                self.arrived = address
+                return End.ARRIVED
         stop = False
-        for skip in self._skips[address]:
+        for skip in self._skips.get(address, ()):
             skip.seen += 1
             if skip.hits(skip.seen):
                 self.leave("skip_instruction", f"0x{address:08X} occurrence {skip.seen}", skip.instruction, b"",
@@ -183,7 +192,7 @@ class Injector:
                 stop |= not skip.in_it_block
             if skip.replaced != (skip.in_it_block and skip.hits(skip.seen + 1)):
                 self._core.stop_soon()
-        return stop
+        return End.SKIP if stop else None
 
     def _peek(self, address: int, length: int) -> bytes:
         try:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,22 +15,24 @@ from offchip.engines.embedded.builder import ElfLoad, Platform, Registration, bu
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.cortex_m import CortexM
 from offchip.engines.embedded.dma_requests import DmaRequests
-from offchip.engines.embedded.injection import Injector, Tear
+from offchip.engines.embedded.injection import Injector
 from offchip.engines.embedded.memory_map import BIT_BANDS, WINDOWS, block_at
 from offchip.engines.embedded.nvic import Nvic
 from offchip.engines.embedded.peripheral import BusError, Peripheral
 from offchip.engines.embedded.peripherals.dwt import Dwt
+from offchip.engines.embedded.peripherals.eeprom import Eeprom24xx256
 from offchip.engines.embedded.peripherals.flash import Stm32F4Flash
 from offchip.engines.embedded.peripherals.iwdg import IndependentWatchdog
 from offchip.engines.embedded.peripherals.memory import ArrayMemory, MappedMemory
 from offchip.engines.embedded.peripherals.pwr import Pwr
 from offchip.engines.embedded.peripherals.rcc import Rcc
 from offchip.engines.embedded.peripherals.rtc import Rtc
+from offchip.engines.embedded.peripherals.sd_card import SdCardSpi
 from offchip.engines.embedded.peripherals.timer import Timer
 from offchip.engines.embedded.peripherals.usart import Usart
 from offchip.engines.embedded.pins import connect_pins
 from offchip.engines.embedded.unicorn_core import PAGE
-from offchip.engines.protocol import Diagnostic, StorageEvent, UartByte
+from offchip.engines.protocol import Diagnostic, Operation, StorageEvent, Tear, UartByte
 from offchip.errors import EngineError, FirmwareError, PlatformError
 from offchip.platform.model import PlatformDescription
 from offchip.platform.reader import read_platform
@@ -193,7 +195,8 @@ class EmbeddedMachine:
         position = start
         for hole, length in [*holes, (start + size, 0)]:
             if hole > position:
-                self.core.map_io(position, hole - position, self.io_read, self.io_write)
+                quick = self._io if SYSTEM_END <= position < PRIVATE_BUS else {}  # no rules of privilege or of flash
+                self.core.map_io(position, hole - position, self.io_read, self.io_write, quick)
             position = hole + length
 
     def _map_bit_band(self, alias: int, target: int, size: int) -> None:
@@ -261,6 +264,10 @@ class EmbeddedMachine:
         for address, width, value, _ in stores:
             self.flash.store(address, width, value)
 
+    def memories(self) -> list[tuple[int, mmap.mmap]]:
+        """Address and content of each mapped memory, aliases too."""
+        return list(self._memories)
+
     # memory by the back door ---------------------------------------------------------------------------------------
     def _buffer_at(self, address: int, length: int) -> tuple[mmap.mmap, int] | None:
         for start, buffer in self._memories:
@@ -274,7 +281,14 @@ class EmbeddedMachine:
             return place[0][place[1]:place[1] + length]
         if length > 0x1000000:
             raise EngineError(f"cannot read {length} bytes at 0x{address:08X}: no memory is that large")
-        return bytes(self._byte(address + i) for i in range(length))
+        content = bytearray()
+        while len(content) < length:  # flash banks are neighbours; registers answer byte by byte
+            place = self._buffer_at(address + len(content), 1)
+            if place is None:
+                content.append(self._byte(address + len(content)))
+            else:
+                content += place[0][place[1]:place[1] + length - len(content)]
+        return bytes(content)
 
     def _byte(self, address: int) -> int:
         place = self._buffer_at(address, 1)
@@ -411,6 +425,22 @@ class EmbeddedMachine:
             self._seen.add(key)
             self.diagnostics.append(Diagnostic(kind, where, message, self.clock.now_ns, pc, address))
 
+    def before_touch(self, cells: Mapping[str, Collection[range]], act: Callable[[str, range], None]) -> None:
+        """Call ``act`` with memory and range, once each, inside the first instruction that loads from these cells of
+        ``flash`` or has one of these media look at its own, before it is carried out: what they hold made no difference
+        so far.
+
+        ``cells``: memory -> ranges of bytes from its start; none: watch no longer.
+        """
+        self.core.watch_reads_no_longer()
+        for name, memory in self.platform.peripherals.items():
+            if isinstance(memory, SdCardSpi | Eeprom24xx256):
+                memory.before_access(cells.get(name, ()), partial(act, name))
+        for each in cells.get("flash", ()):
+            for start in (each.start + chip_map.FLASH.start, each.start):
+                if self._buffer_at(start, len(each)) is not None:
+                    self.core.watch_reads(start, len(each), partial(act, "flash", each))
+
     def request_reset(self, cause: str) -> None:
         if self._reset_cause is None:
             self._reset_cause = cause
@@ -419,8 +449,8 @@ class EmbeddedMachine:
     def uart_output(self, name: str, value: int) -> None:
         self.uart.append(UartByte(name, value & 0xFF, self.clock.now_ns))
 
-    def storage_event(self, event: StorageEvent) -> Tear | None:
-        return self.injector.storage_event(event)
+    def storage_event(self, operation: Operation) -> Tear | None:
+        return self.injector.storage_event(operation)
 
     def supply_lost_in(self, event: StorageEvent, place: str, before: bytes, after: bytes) -> None:
         self.injector.leave("cut_power", f"{event} {self.injector.events(event)}: {place}", before, after)
@@ -448,6 +478,8 @@ class EmbeddedMachine:
             cpu.step_towards(target)
             if self._stores:
                 self._settle_stores()
+            if self.injector.arrived is not None:
+                return
             if self._remap is not None:
                 mode, self._remap = self._remap, None
                 self._map_zero(mode)

@@ -16,14 +16,11 @@ Conventions for the twins
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.dma_requests import DmaRequests
-from offchip.engines.protocol import StorageEvent
-
-if TYPE_CHECKING:
-    from offchip.engines.embedded.injection import Tear
+from offchip.engines.protocol import Operation, StorageEvent, Tear
 
 MODELS: dict[str, type[Peripheral]] = {}
 
@@ -80,7 +77,7 @@ class Machine(Protocol):
     def dma_write(self, address: int, width: int, value: int) -> None:
         """Write likewise; stores to flash obey its rules. Raises BusError."""
 
-    def storage_event(self, event: StorageEvent) -> Tear | None:
+    def storage_event(self, operation: Operation) -> Tear | None:
         """A step of writing begins; a Tear says that the supply goes in it and what is left."""
 
     def supply_lost_in(self, event: StorageEvent, place: str, before: bytes, after: bytes) -> None:

@@ -13,7 +13,7 @@ import ctypes
 import mmap
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
 from unicorn import (
@@ -49,6 +49,7 @@ from offchip.engines.embedded.virtual_tlb import PAGE_SIZE, VirtualTlb, invalid_
 from offchip.errors import EngineError
 
 PAGE = 0x1000
+_NOTHING: Mapping[int, tuple[int, Callable[[int, int], int], Callable[[int, int, int], None]]] = {}
 _NEVER = 0xFFFFFFFF  # an address no thumb instruction can have
 _HINTS = (b"\x20\xbf", b"\x10\xbf")  # WFE, YIELD: Unicorn reports both as invalid instructions
 #: CPSIE i/f and MSR MSP, PSP, PRIMASK, BASEPRI, BASEPRI_MAX or FAULTMASK, Rn (ARMv7-M ARM B5.2.1, B5.2.3)
@@ -65,6 +66,7 @@ class End(Enum):
     TRAP = auto()  # at `trap_pc`: an unaligned access, with the trap on
     DIVISION = auto()  # before a division, with the trap on: :meth:`UnicornCore.divide`
     SKIP = auto()  # before an instruction that is not to be executed
+    ARRIVED = auto()  # before an instruction somebody waits for
     WAIT = auto()  # WFI
     HINT = auto()  # WFE or YIELD
     SVC = auto()
@@ -109,12 +111,17 @@ class UnicornCore:
         self._divisions: set[int] = set()  # where the core stops, while a division by zero is to be trapped
         self._watched: dict[int, int] = {}  # address -> hook
         self._trap_hooks: list[int] = []
+        self._read_hooks: list[int] = []
+        self._trace_hooks: list[int] = []
+        self._done_hooks: list[int] = []  # to be taken away when the core stands: one of them may be running
         self._trap_division = False
         self._trapped = False
         self.trap_pc = 0
-        self.skipping = False  # the slice ended before an instruction that is to be skipped
-        #: asked before each execution of a watched instruction: is it to be skipped?
-        self.before_watched: Callable[[int], bool] = lambda address: False
+        self._stopped_by: End | None = None  # the slice ended before a watched instruction
+        #: asked before each execution of a watched instruction: SKIP, ARRIVED or (None) go on?
+        self.before_watched: Callable[[int], End | None] = lambda address: None
+        #: grows with everything that may have changed more than registers and memory
+        self.activity = 0
         self.on_flash_store: Callable[[int, int, int], None] | None = None
         self.on_unmask: Callable[[], bool] = lambda: False
         self._memories: list[tuple[int, int, bool]] = []  # start, length, writable
@@ -186,23 +193,36 @@ class UnicornCore:
     def _add_fault_hook(self, kinds: int, hook: Callable[..., bool], first: int, last: int) -> None:
         self._fault_hooks.append(self.uc.hook_add(kinds, hook, None, first, last))
 
-    def map_io(self, start: int, size: int, read: Callable[[int, int], int],
-               write: Callable[[int, int, int], None]) -> None:
+    def map_io(self, start: int, size: int, read: Callable[[int, int], int], write: Callable[[int, int, int], None],
+               quick: Mapping[int, tuple[int, Callable[[int, int], int], Callable[[int, int, int], None]]] = _NOTHING,
+               ) -> None:
         """Map a region served by ``read(address, width)`` and ``write(address, width, value)``.
 
         The binding's own ``mmio_map`` spends more time in its three wrappers than most registers need.
+
+        Args:
+            quick: number of a word -> (address of its block, read, write by offset in it): asked first.
         """
 
         def on_read(handle: int, offset: int, width: int, data: int) -> int:
+            self.activity += 1
             try:
+                entry = quick.get((start + offset) >> 2)
+                if entry is not None:
+                    return entry[1](start + offset - entry[0], width)
                 return read(start + offset, width)
             except BaseException as error:
                 self._fail(error)
                 return 0
 
         def on_write(handle: int, offset: int, width: int, value: int, data: int) -> None:
+            self.activity += 1
             try:
-                write(start + offset, width, value)
+                entry = quick.get((start + offset) >> 2)
+                if entry is not None:
+                    entry[2](start + offset - entry[0], width, value)
+                else:
+                    write(start + offset, width, value)
             except BaseException as error:
                 self._fail(error)
 
@@ -221,6 +241,8 @@ class UnicornCore:
     def drop_translations(self, start: int, length: int) -> None:
         """Forget code translated from a range whose bytes changed."""
         end = start + max(length, 4)
+        if not self.tlb.holds_code(start, end):
+            return
         self.uc.ctl_remove_cache(start, end)
         self.tlb.forget_code(start, end)
 
@@ -263,9 +285,47 @@ class UnicornCore:
 
     def _reached(self, uc: Uc, address: int, size: int, data: object) -> None:
         # behind the limit the counter's own hook has stopped before this instruction already
-        if self.running and self._counter.value <= self._limit.value and self.before_watched(address):
-            self.skipping = True
-            uc.emu_stop()
+        if self.running and self._counter.value <= self._limit.value:
+            self._stopped_by = self.before_watched(address)
+            if self._stopped_by is not None:
+                uc.emu_stop()
+
+    def watch_reads(self, start: int, length: int, seen: Callable[[], None]) -> None:
+        """Call ``seen`` once, before the first load from these cells is carried out."""
+        def read(uc: Uc, access: int, address: int, size: int, value: int, data: object) -> None:
+            if hook in self._read_hooks:
+                self._read_hooks.remove(hook)
+                self._done_hooks.append(hook)
+                seen()
+
+        hook = self.uc.hook_add(UC_HOOK_MEM_READ, read, None, start, start + length - 1)
+        self._read_hooks.append(hook)
+        if not self.running:
+            self.tlb.flush()
+
+    def watch_reads_no_longer(self) -> None:
+        """Forget what :meth:`watch_reads` was asked for."""
+        self._done_hooks += self._read_hooks
+        self._read_hooks.clear()
+
+    def _forget_done_hooks(self) -> None:
+        for hook in self._done_hooks:
+            self.uc.hook_del(hook)
+        self._done_hooks.clear()
+        self.tlb.flush()
+
+    def trace(self, seen: Callable[[int], None] | None) -> None:
+        """Tell ``seen`` the address of each instruction as it is executed; slow. None: no longer. Between slices."""
+        for hook in self._trace_hooks:
+            self.uc.hook_del(hook)
+        self._trace_hooks.clear()
+        if seen is not None:
+            def reached(uc: Uc, address: int, size: int, data: object) -> None:
+                if self.running and self._counter.value <= self._limit.value:
+                    seen(address)
+
+            self._trace_hooks.append(self.uc.hook_add(UC_HOOK_CODE, reached))
+        self.uc.ctl_flush_tb()
 
     def trap(self, division: bool, unaligned: bool) -> None:
         """CCR.DIV_0_TRP and UNALIGN_TRP, between slices. Watching every access is slow, so only while asked for."""
@@ -306,9 +366,13 @@ class UnicornCore:
             self.uc.emu_stop()
 
     def skip(self) -> None:
-        """Step over the instruction at PC, which is in no IT block, without executing it."""
-        pc = self.pc
-        self.pc = pc + instruction_length(self._peek(pc, 2))
+        """Step over the instruction at PC without executing it; an IT block goes on (ARMv7-M ARM A7.3.3)."""
+        pc, cpsr = self.get("pc", "cpsr")
+        it = cpsr >> 8 & 0xFC | cpsr >> 25 & 3
+        if it:
+            it = it & 0xE0 | it << 1 & 0x1F if it & 7 else 0
+            self.put(("cpsr",), cpsr & ~0x0600FC00 | (it & 0xFC) << 8 | (it & 3) << 25)
+        self.pc = (pc & ~1) + instruction_length(self._peek(pc & ~1, 2))
 
     # slices ----------------------------------------------------------------------------------------------------
     def run(self, limit: int) -> End:
@@ -316,6 +380,8 @@ class UnicornCore:
         self._end = None
         self.tlb.refused = self.tlb.forbidden = None
         self.running = True
+        if self._done_hooks:
+            self._forget_done_hooks()
         start = self.get("pc")[0] & ~1
         status = uclib.uc_emu_start(self._handle, start | 1, _NEVER, 0, limit)
         self.running = False
@@ -330,9 +396,10 @@ class UnicornCore:
             self.executed = max(0, counter - 1)
             return End.TRAP
         if self._end is None:
-            if self.skipping:
-                self.executed = counter  # it takes its time
-                return End.SKIP
+            if self._stopped_by is not None:
+                end, self._stopped_by = self._stopped_by, None
+                self.executed = counter if end is End.SKIP else counter - 1  # to be skipped takes its time
+                return end
             if counter > self._limit.value:
                 self.executed = counter - 1
                 return End.LIMIT
@@ -408,6 +475,7 @@ class UnicornCore:
         return False
 
     def _write_protected(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> bool:
+        self.activity += 1
         if self.on_flash_store is not None:
             self.on_flash_store(address, size, value & ((1 << 8 * size) - 1))
         self.stop_soon()

@@ -125,6 +125,12 @@ class VirtualTlb:
         """Whether the core may hold a translation of this address."""
         return address & -PAGE_SIZE in self._code
 
+    def holds_code(self, start: int, end: int) -> bool:
+        """Whether the core may hold a translation of anything from ``start`` up to ``end``, or just before."""
+        if end - start > len(self._code) * PAGE_SIZE:
+            return any(start - PAGE_SIZE < page < end for page in self._code)
+        return any(page in self._code for page in range((start - 1) & -PAGE_SIZE, end, PAGE_SIZE))
+
     def forget_code(self, start: int, end: int) -> None:
         """The bytes from ``start`` up to ``end`` changed; they are looked at anew when they are executed."""
         stale = {page for page in self._code if start - PAGE_SIZE < page < end}

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from offchip.chip_map import EEPROM_PAGE, EEPROM_SIZE
 from offchip.engines.embedded.peripheral import Machine, model
 from offchip.engines.embedded.peripherals.i2c import I2cDevice
-from offchip.engines.protocol import StorageEvent
+from offchip.engines.protocol import Operation, StorageEvent
 from offchip.errors import MediumError
 
 ERASED = 0xFF
@@ -131,6 +132,8 @@ class Eeprom24xx256(I2cDevice):
         self._address_bytes: list[int] = []
         self._latch: dict[int, int] = {}  # column -> value
         self._busy_until_ns = 0
+        self._watched: dict[int, range] = {}
+        self._before_access: Callable[[range], None] = lambda cells: None
         # the running write cycle
         self._row = 0
         self._written: frozenset[int] = frozenset()
@@ -193,10 +196,12 @@ class Eeprom24xx256(I2cDevice):
             return True
         if self.write_protect:
             return not self.write_protect_nacks_data
+        self._looked_at()
         column = self.pointer & (self.page_size - 1)
         self._latch[column] = value
-        if self.machine.storage_event(StorageEvent.EEPROM_BYTE) is not None:
-            cell = bytes([self._cells[self.pointer]])
+        cell = bytes([self._cells[self.pointer]])
+        latched = Operation(StorageEvent.EEPROM_BYTE, self.name, self.pointer, cell, cell)
+        if self.machine.storage_event(latched) is not None:
             self.machine.supply_lost_in(StorageEvent.EEPROM_BYTE, f"0x{self.pointer:04X}, in the latch", cell, cell)
             self.power_off()
             return True
@@ -206,6 +211,7 @@ class Eeprom24xx256(I2cDevice):
     def bus_read(self) -> int:
         if not (self._selected and self._alive):
             return 0xFF
+        self._looked_at()
         value = self._cells[self.pointer]
         self.pointer = (self.pointer + 1) & (self.size - 1)
         return value
@@ -244,9 +250,10 @@ class Eeprom24xx256(I2cDevice):
                 self._busy_until_ns = _FOREVER  # cycles of no length can be cut too
                 self.power_off()
                 return
-        tear = self.machine.storage_event(StorageEvent.EEPROM_PAGE)
+        operation = Operation(StorageEvent.EEPROM_PAGE, self.name, row, self._before, self._intended)
+        tear = self.machine.storage_event(operation)
         if tear is not None:
-            after = tear.apply(self._before, self._intended)
+            after = operation.torn(tear)
             self._cells[row:end] = after
             self._busy_until_ns = 0
             self.torn_writes += 1
@@ -257,6 +264,18 @@ class Eeprom24xx256(I2cDevice):
     def _forget(self) -> None:
         self._selected = False
         self._latch.clear()
+
+    def before_access(self, cells: Iterable[range], act: Callable[[range], None]) -> None:
+        """Call ``act`` with each of these ranges once, before the chip first looks at it or takes a byte for it."""
+        self._watched = {page: each for each in cells
+                         for page in range(each.start // self.page_size, -(-each.stop // self.page_size))}
+        self._before_access = act
+
+    def _looked_at(self) -> None:
+        found = self._watched.get(self.pointer // self.page_size) if self._watched else None
+        if found is not None:
+            self._watched = {page: each for page, each in self._watched.items() if each is not found}
+            self._before_access(found)
 
     # by the back door: a programmer on the bench, no bus, no write cycle, no counters ---------------------------------
     def use_image(self, image_file: str) -> None:

@@ -14,11 +14,10 @@ from pathlib import Path
 from offchip import chip_map
 from offchip.chip_map import SECTOR_SIZES
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.injection import Tear
 from offchip.engines.embedded.peripheral import Machine, Peripheral, model
 from offchip.engines.embedded.peripherals.memory import MappedMemory, anonymous_memory
 from offchip.engines.embedded.peripherals.registers import WordRegisters
-from offchip.engines.protocol import StorageEvent
+from offchip.engines.protocol import Operation, StorageEvent
 from offchip.errors import DebugAccessRefused, EngineError, MediumError
 
 FLASH_BASE = chip_map.FLASH.start
@@ -249,32 +248,27 @@ class Stm32F4Flash(WordRegisters):
             self._fail(SR_PGPERR)
         else:
             self.programs += 1
-            if self._supply_lost(StorageEvent.FLASH_WORD, offset, width,
-                                 lambda tear: self._burn(offset, width, value | -1 << 8 * tear.bytes_done(width))):
+            if self._supply_lost(StorageEvent.FLASH_WORD, offset, value.to_bytes(width, "little")):
                 return
             self._begin(self.program_microseconds, lambda: self._burn(offset, width, value),
                         lambda: self._burn(offset, width, value | self.torn_mask))
 
-    def _supply_lost(self, event: StorageEvent, offset: int, length: int, tear: Callable[[Tear], None]) -> bool:
-        """Whether the supply goes in the operation that begins now, which ``tear`` then does in part."""
-        how = self.machine.storage_event(event)
-        if how is None:
+    def _supply_lost(self, event: StorageEvent, offset: int, intended: bytes) -> bool:
+        """Whether the supply goes in the operation that begins now; then it is done in part, sectors in order."""
+        operation = Operation(event, "flash", offset, self._content(offset, len(intended)), intended)
+        tear = self.machine.storage_event(operation)
+        if tear is None:
             return False
-        before = self._content(offset, length)
-        tear(how)
+        after = operation.torn(tear)
+        at = offset
+        while at < offset + len(after):
+            sector = _sector_of(at)
+            end = min(SECTOR_STARTS[sector] + SECTOR_SIZES[sector], offset + len(after))
+            self._put(at, after[at - offset:end - offset])
+            at = end
         self.power_cut()
-        self.machine.supply_lost_in(event, f"0x{FLASH_BASE + offset:08X}", before, self._content(offset, length))
+        self.machine.supply_lost_in(event, f"0x{FLASH_BASE + offset:08X}", operation.before, after)
         return True
-
-    def _erase_in_part(self, first: int, count: int, tear: Tear) -> None:
-        """Sectors in ascending order, the last one reached in part."""
-        done = tear.bytes_done(sum(SECTOR_SIZES[first:first + count]))
-        for sector in range(first, first + count):
-            part = min(done, SECTOR_SIZES[sector])
-            done -= part
-            before = self._content(SECTOR_STARTS[sector], SECTOR_SIZES[sector])
-            rest = bytes(len(before)) if tear.rest == "zero" else before
-            self._put(SECTOR_STARTS[sector], b"\xff" * part + rest[part:])
 
     def _content(self, offset: int, length: int) -> bytes:
         content = b""
@@ -386,8 +380,7 @@ class Stm32F4Flash(WordRegisters):
                 return
             size = SECTOR_SIZES[sector]
             self.erases += 1
-            if self._supply_lost(StorageEvent.FLASH_ERASE, SECTOR_STARTS[sector], size,
-                                 lambda tear: self._erase_in_part(sector, 1, tear)):
+            if self._supply_lost(StorageEvent.FLASH_ERASE, SECTOR_STARTS[sector], b"\xff" * size):
                 return
             torn = size // 2 if self.torn_erased_bytes < 0 else min(self.torn_erased_bytes, size)
             self._begin(ERASE_MS[size][psize] * 1000, lambda: self._erase(sector, size),
@@ -397,8 +390,7 @@ class Stm32F4Flash(WordRegisters):
                 self._fail(SR_WRPERR)
                 return
             self.erases += 1
-            if self._supply_lost(StorageEvent.FLASH_ERASE, 0, FLASH_SIZE,
-                                 lambda tear: self._erase_in_part(0, len(SECTOR_SIZES), tear)):
+            if self._supply_lost(StorageEvent.FLASH_ERASE, 0, b"\xff" * FLASH_SIZE):
                 return
             self._begin(MASS_ERASE_MS[psize] * 1000, self._erase_all, lambda: self._erase_all(6))
         else:

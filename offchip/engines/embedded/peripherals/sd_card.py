@@ -10,7 +10,7 @@ torn block.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -24,9 +24,10 @@ from offchip.engines.embedded.peripherals.sd_storage import (
     FileStorage,
     RamStorage,
     Storage,
+    WatchedStorage,
     blocks_for,
 )
-from offchip.engines.protocol import StorageEvent
+from offchip.engines.protocol import Operation, StorageEvent
 from offchip.errors import MediumError
 
 # R1 response (7.3.2.1)
@@ -864,16 +865,32 @@ class SdCardSpi(Peripheral):
         self._well_written += 1
         self._write_lba += 1
         self._go_busy(self.write_busy_bytes)
-        tear = self.machine.storage_event(StorageEvent.SD_BLOCK)
+        operation = Operation(StorageEvent.SD_BLOCK, self.name, lba * BLOCK_SIZE, self._programming.previous, block)
+        tear = self.machine.storage_event(operation)
         if tear is not None:
             before, self._programming = self._programming.previous, None
-            after = tear.apply(before, block)
+            after = operation.torn(tear)
             self._storage.store(lba, after)
             self.torn_writes += 1
             self.power_cut()
             self.machine.supply_lost_in(StorageEvent.SD_BLOCK, f"block {lba}", before, after)
 
     # medium ----------------------------------------------------------------------------------------------------
+    def before_access(self, cells: Iterable[range], act: Callable[[range], None]) -> None:
+        """Call ``act`` with each of these ranges of bytes once, before the card first looks at it or changes it."""
+        behind = self._storage.behind if isinstance(self._storage, WatchedStorage) else self._storage
+        waiting = {block: each for each in cells for block in range(each.start // BLOCK_SIZE, blocks_for(each.stop))}
+
+        def accessed(first: int, count: int) -> None:
+            for block in range(first, first + count):
+                found = waiting.get(block)
+                if found is not None:
+                    for same in [each for each in waiting if waiting[each] is found]:
+                        del waiting[same]
+                    act(found)
+
+        self._storage = WatchedStorage(behind, accessed) if waiting else behind
+
     def _check(self, lba: int) -> None:
         if not 0 <= lba < self.block_count:
             raise MediumError(f"SdCardSpi: block {lba} is outside the card ({self.block_count} blocks).")

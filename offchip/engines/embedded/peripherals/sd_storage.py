@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -94,6 +95,26 @@ class FileStorage:
 
     def _open(self, flags: int) -> _Image:
         return _Image(self.path, flags)
+
+
+class WatchedStorage:
+    """Tells ``accessed`` block and number of blocks before each access to those behind it."""
+
+    def __init__(self, behind: Storage, accessed: Callable[[int, int], None]) -> None:
+        self.behind = behind
+        self._accessed = accessed
+
+    def load(self, lba: int, count: int = 1) -> bytes:
+        self._accessed(lba, count)
+        return self.behind.load(lba, count)
+
+    def store(self, lba: int, data: bytes) -> None:
+        self._accessed(lba, blocks_for(len(data)))
+        self.behind.store(lba, data)
+
+    def wipe(self, first: int, last: int) -> None:
+        self._accessed(first, last - first + 1)
+        self.behind.wipe(first, last)
 
 
 def blocks_for(length: int) -> int:

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a board keeps without supply, as a value: equal states are equal byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+
+from offchip import chip_map
+from offchip.board.board import Board
+from offchip.engines.protocol import Operation, Tear
+from offchip.errors import EngineError
+
+#: bytes that are kept together; the size of a card's block
+UNIT = 512
+FLASH, BACKUP = "flash", "backup"
+MEDIA = ("sdcard", "eeprom")
+#: backup registers (RM0090 26.6.20) and backup SRAM: kept by the battery
+_BACKUP_REGISTERS = range(0x40002850, 0x400028A0, 4)
+_COMPLETE = Tear(1 << 30)
+
+Units = Mapping[tuple[str, int], bytes]
+
+
+class Base:
+    """What flash and media held when the experiment began; states are differences from it."""
+
+    def __init__(self, board: Board) -> None:
+        engine = board.engine
+        self._content = {name: engine.medium(name).read(0, engine.medium(name).size) for name in MEDIA}
+        self._content[FLASH] = engine.read_memory(chip_map.FLASH.start, chip_map.FLASH.size)
+        self._content[BACKUP] = backup_content(board)
+
+    def unit(self, memory: str, number: int) -> bytes:
+        return self._content[memory][number * UNIT:(number + 1) * UNIT]
+
+    def memories(self) -> Iterator[tuple[str, bytes]]:
+        yield from self._content.items()
+
+
+class State:
+    """Content of flash, media and backup domain at one moment; immutable."""
+
+    __slots__ = ("base", "key", "units")
+
+    def __init__(self, base: Base, units: Units) -> None:
+        self.base = base
+        self.units = units
+        digest = hashlib.sha256()
+        for (memory, number), content in sorted(units.items()):
+            digest.update(f"{memory} {number}:".encode() + content)
+        #: equal for equal content (SHA-256)
+        self.key = digest.digest()
+
+    def put(self, memory: str, offset: int, data: bytes) -> State:
+        """This state with ``data`` at ``offset`` (bytes) of a memory."""
+        units = dict(self.units)
+        position = 0
+        while position < len(data):
+            number, start = divmod(offset + position, UNIT)
+            take = min(UNIT - start, len(data) - position)
+            plain = self.base.unit(memory, number)
+            now = units.get((memory, number), plain)
+            now = now[:start] + data[position:position + take] + now[start + take:]
+            if now == plain:
+                units.pop((memory, number), None)
+            else:
+                units[memory, number] = now
+            position += take
+        return State(self.base, units)
+
+    def after(self, operation: Operation, tear: Tear = _COMPLETE) -> State:
+        """This state when an operation was done, or a cut left it at ``tear``."""
+        return self.put(operation.memory, operation.offset, operation.torn(tear))
+
+    def apply(self, board: Board) -> None:
+        """Put it into a board that holds the base."""
+        _write(board, self.units)
+
+    def take_back(self, board: Board) -> None:
+        """Put the base into a board that holds this state."""
+        _write(board, {unit: self.base.unit(*unit) for unit in self.units})
+
+
+def _write(board: Board, units: Units) -> None:
+    for (memory, number), content in units.items():
+        if memory == FLASH:
+            board.engine.program(chip_map.FLASH.start + number * UNIT, content)
+        elif memory == BACKUP:
+            raise EngineError("the backup domain cannot be restored; it stays with the board it belongs to.")
+        else:
+            board.engine.medium(memory).write(number * UNIT, content)
+
+
+def differing(states: Iterable[State]) -> dict[str, list[range]]:
+    """Memory -> the bytes in which any of the states differs from the base."""
+    cells: dict[str, list[range]] = {}
+    for memory, number in sorted({unit for state in states for unit in state.units}):
+        cells.setdefault(memory, []).append(range(number * UNIT, (number + 1) * UNIT))
+    return cells
+
+
+def capture(board: Board, base: Base) -> State:
+    """What the board holds now, compared with the base byte for byte."""
+    now = dict(Base(board).memories())
+    units = {}
+    for memory, before in base.memories():
+        after = now[memory]
+        if after == before:
+            continue
+        for number in range(-(-len(after) // UNIT)):
+            content = after[number * UNIT:(number + 1) * UNIT]
+            if content != base.unit(memory, number):
+                units[memory, number] = content
+    return State(base, units)
+
+
+def backup_content(board: Board) -> bytes:
+    """Backup registers and backup SRAM."""
+    registers = b"".join(board.engine.read_memory(address, 4) for address in _BACKUP_REGISTERS)
+    return registers + board.engine.read_memory(chip_map.BACKUP_SRAM.start, chip_map.BACKUP_SRAM.size)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``offchip cuts``: every power cut of an operation."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from offchip.cli.terminal import console
+from offchip.errors import OffchipError
+from offchip.paths import FIRMWARE
+
+if TYPE_CHECKING:
+    from offchip.campaign.cuts import Case, Report
+
+#: the firmware held; it lost a device; the tool failed its own check
+HELD, LOST, TOOL_FAILED = 0, 1, 3
+
+
+class Second(StrEnum):
+    """Which recoveries are cut again."""
+
+    NONE = "none"
+    PATHS = "paths"
+    ALL = "all"
+
+
+class Connect(StrEnum):
+    """Which devices go on to their next publish."""
+
+    NONE = "none"
+    CLASSES = "classes"
+    ALL = "all"
+
+
+def cuts(
+    scheme: Annotated[str, typer.Option(help="see `offchip list schemes`")] = "fresh",
+    medium: Annotated[str, typer.Option(help="sd, eeprom or none")] = "sd",
+    operation: Annotated[list[str] | None, typer.Option(help="what is cut [default: every one there is]",
+                                                        show_default=False)] = None,
+    elf: Annotated[Path, typer.Option(help="the firmware")] = FIRMWARE,
+    seed: Annotated[int, typer.Option(help="of the scene", min=0)] = 1,
+    jobs: Annotated[int, typer.Option(help="processes at a time", min=1)] = os.cpu_count() or 1,
+    second: Annotated[Second, typer.Option(help="cut recoveries again: one of each path, all, or none")] = Second.PATHS,
+    connect: Annotated[Connect, typer.Option(help="go on to the next publish: one device of each class, one of each "
+                                                  "distinct final state, or none")] = Connect.CLASSES,
+    shape: Annotated[list[str] | None, typer.Option(help="only these torn shapes, e.g. complete [default: all]",
+                                                    show_default=False)] = None,
+    check_every: Annotated[int, typer.Option(help="really cut each so-manieth point and compare byte for byte",
+                                             min=1)] = 10,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write every distinct state and its result")] = None,
+) -> None:
+    """Lose the supply at every step of writing, in every torn shape, and again while the device recovers.
+
+    Exit code 1: a device was lost; 3: a computed state is not what really happens, so nothing here counts.
+    """
+    from offchip import vault
+    from offchip.campaign.cuts import Cuts, ToolFailed
+    from offchip.campaign.operations import OPERATIONS
+    from offchip.files import replace_file
+    from offchip.scene import Defence
+
+    chosen = vault.scheme(scheme), vault.medium(medium)
+    if not chosen[0].goes_with(chosen[1]):
+        raise OffchipError(f"scheme '{scheme}' does not go with medium '{medium}'; it needs "
+                           f"{' or '.join(each.name for each in chosen[0].media)}")
+    unknown = [name for name in operation or () if name not in OPERATIONS]
+    if unknown:
+        raise OffchipError(f"there is no operation '{unknown[0]}'; there are {', '.join(OPERATIONS)}")
+    reports = []
+    try:
+        for name in operation or OPERATIONS:
+            console.print(f"[bold]{name}[/], scheme {scheme}, medium {medium}")
+            campaign = Cuts(OPERATIONS[name](Defence(*chosen), elf.resolve(), seed), jobs, check_every, second.value,
+                            connect.value, lambda text: console.print(f"  [dim]{escape(text)}[/]"), shape or ())
+            reports.append(campaign.run())
+            _print(reports[-1])
+    except ToolFailed as error:
+        console.print(f"[red]the tool failed: {escape(str(error))}[/]")
+        raise typer.Exit(TOOL_FAILED) from None
+    if json_file is not None:
+        content = {"scheme": scheme, "medium": medium, "seed": seed, "operations": [_record(each) for each in reports]}
+        replace_file(json_file, (json.dumps(content, indent=1) + "\n").encode())
+    good = all(report.good for report in reports)
+    total = sum(report.points for report in reports)
+    console.print(f"[{'green' if good else 'red'}]{total} cuts, "
+                  f"{'every device came back' if good else 'some devices were lost'}[/]")
+    raise typer.Exit(HELD if good else LOST)
+
+
+def _print(report: Report) -> None:
+    table = Table(box=None, pad_edge=False)
+    verdicts = sorted({case.verdict.split(":")[0] for case in (*report.first, *report.second)})
+    for title in ("what is cut", "what it leaves", "cuts", "distinct", *verdicts):
+        table.add_column(title, justify="left" if title.startswith("what") else "right")
+    for group, cases in (("", report.first), ("second: ", report.second)):
+        for (event, shape), row in _classes(cases).items():
+            table.add_row(group + event, shape, str(row["cuts"]), str(row["distinct"]),
+                          *(str(row.get(verdict, 0)) for verdict in verdicts))
+    console.print(table)
+    steps = ", ".join(f"{count} {name}" for name, count in report.steps.items()) or "nothing is written"
+    console.print(f"  steps of writing: {steps}")
+    console.print(f"  N = {report.points} cuts, D = {len(report.first) + len(report.second)} distinct states; "
+                  f"second cuts in {report.second_from} recoveries ({report.paths} paths)")
+    console.print(f"  self-check: {report.checked} points really cut, each byte for byte as computed; "
+                  f"{report.connected} devices connected again")
+    console.print(f"  {report.rate:.0f} cuts/s/core ({report.cpu_s:.1f} s of CPU)")
+    for case in (*report.first, *report.second):
+        if case.recovery and case.verdict not in ("old", "new", "reset"):
+            console.print(f"  [red]{escape(case.story())}: {escape(case.verdict)}[/]")
+    for failure in report.failures:
+        console.print(f"  [red]{escape(failure)}[/]")
+
+
+def _classes(cases: list[Case]) -> dict[tuple[str, str], Counter[str]]:
+    """A distinct state counts for the point it was met at first."""
+    rows: dict[tuple[str, str], Counter[str]] = {}
+    for case in cases:
+        for number, point in enumerate(case.points):
+            row = rows.setdefault((str(point.event), point.shape), Counter())
+            row["cuts"] += 1
+            if number == 0:
+                row["distinct"] += 1
+            row[case.verdict.split(":")[0]] += 1
+    return rows
+
+
+def _record(report: Report) -> dict[str, Any]:
+    return {"operation": report.operation, "steps": dict(report.steps), "cuts": report.points,
+            "distinct": len(report.first) + len(report.second), "checked": report.checked,
+            "connected": report.connected, "paths": report.paths, "second_from": report.second_from,
+            "failures": report.failures, "good": report.good,
+            "states": [{"sha256": case.state.key.hex(), "points": [str(point) for point in case.points],
+                        "after": str(case.first.points[0]) if case.first else None, "verdict": case.verdict}
+                       for case in (*report.first, *report.second)]}
