@@ -25,7 +25,7 @@ from functools import partial
 
 from offchip.board.board import Board
 from offchip.campaign.nonvolatile import BACKUP, UNIT, Base, State, backup_content, capture, differing
-from offchip.campaign.operations import GOOD, NEW, OLD, Operation, connects
+from offchip.campaign.operations import NEW, OLD, Operation, connects
 from offchip.engines.embedded.engine import EmbeddedEngine
 from offchip.engines.fork import Branches, forked, forked_all
 from offchip.engines.protocol import Operation as Step
@@ -124,6 +124,7 @@ class Report:
     """What came out."""
 
     operation: str
+    good_ends: tuple[str, ...] = ()
     steps: Counter[str] = field(default_factory=Counter)
     first: list[Case] = field(default_factory=list)
     second: list[Case] = field(default_factory=list)
@@ -145,7 +146,12 @@ class Report:
 
     @property
     def good(self) -> bool:
-        return not self.failures and all(case.verdict in GOOD for case in (*self.first, *self.second))
+        return not self.failures and not self.lost
+
+    @property
+    def lost(self) -> list[Case]:
+        """The cases that do not end as they may."""
+        return [case for case in (*self.first, *self.second) if case.verdict not in self.good_ends]
 
 
 class Cuts:
@@ -179,7 +185,8 @@ class Cuts:
         try:
             base = Base(device.board)
             trace = self._golden(device, base)
-            report = Report(self._operation.name, Counter(str(step.event) for step in trace.steps))
+            steps = Counter(str(step.event) for step in trace.steps)
+            report = Report(self._operation.name, self._operation.good, steps)
             report.first = _distinct(trace.cuts(self._shapes))
             self._say(f"{report.points} cuts, {len(report.first)} distinct states")
             self._recover(device, base, report.first)
@@ -238,7 +245,7 @@ class Cuts:
 
         with branches.kept_apart():
             self._warm_up(device, base)
-            power_cycle(device)
+            self._power_cycle(device)
             engine.before_touch(differing(states), begins_to_matter)
             tracker = _Tracker(device.board, base)
             verdict = self._operation.recover(device)
@@ -251,9 +258,16 @@ class Cuts:
             done[state.key] = Recovery(verdict, {**state.units, **recovery.units}, recovery.steps)
         return [done[state.key] for state in states]
 
+    def _power_cycle(self, device: Device) -> None:
+        """Supply off, if it is on, and on again; the random generator begins as in every recovery."""
+        if device.board.powered:
+            device.board.power_off()
+        engine_of(device.board).restart_random(_RECOVERY_SEED)
+        self._operation.power_up(device)
+
     def _warm_up(self, device: Device, base: Base) -> None:
         """Recover once and take it back: the copies find the code translated."""
-        power_cycle(device)
+        self._power_cycle(device)
         tracker = _Tracker(device.board, base)
         self._operation.recover(device)
         tracker.state.take_back(device.board)
@@ -306,7 +320,7 @@ class Cuts:
                         report.failures.append(f"{case.story()}: ends in {case.verdict}, but does not connect again")
 
     def _to_connect(self, report: Report) -> set[tuple[int, str]]:
-        if self._connect == "none":
+        if self._connect == "none" or not self._operation.connects_again:
             return set()
         seen: dict[object, tuple[int, str]] = {}
         for case in report.first:
@@ -344,7 +358,7 @@ class Cuts:
             if mine:
                 injector.watch_storage(None)
                 left = capture(device.board, base)
-                power_cycle(device)
+                self._power_cycle(device)
                 verdict = self._operation.recover(device)
                 final = capture(device.board, base)
                 connected = connects(device) if mine[0] in to_connect else None
@@ -383,14 +397,6 @@ def engine_of(board: Board) -> EmbeddedEngine:
         raise EngineError(f"campaigns need an engine that can be forked (--engine embedded), not "
                           f"{board.engine.capabilities.name}")
     return board.engine
-
-
-def power_cycle(device: Device) -> None:
-    """Supply off, if it is on, and on again; the random generator begins as in every recovery."""
-    if device.board.powered:
-        device.board.power_off()
-    engine_of(device.board).restart_random(_RECOVERY_SEED)
-    device.board.power_on()
 
 
 def _point(number: int, step: Step, shape: str) -> Point:

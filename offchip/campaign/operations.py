@@ -27,8 +27,8 @@ from offchip.vault.vaulted import Vaulted
 #: virtual seconds within which a device has come to a decision after the supply is back
 DECISION_S = 20.0
 PUBLISHED = "mqtt: published"
-OLD, NEW, RESET = "old", "new", "reset"
-GOOD = (OLD, NEW, RESET)
+OLD, NEW, RESET, ERASED = "old", "new", "reset", "erased"
+SECRET = bytes(range(100, 132))
 
 
 class Operation(ABC):
@@ -43,6 +43,10 @@ class Operation(ABC):
     name: str
     #: one line for the list of operations
     shows: str
+    #: how it may end, wherever it was cut
+    good: tuple[str, ...] = (OLD, NEW, RESET)
+    #: a device that came to a good end publishes again
+    connects_again = True
 
     def __init__(self, defence: Defence, elf: Path, seed: int) -> None:
         self.defence, self.elf, self.seed = defence, elf, seed
@@ -55,11 +59,15 @@ class Operation(ABC):
     def perform(self, device: Device) -> None:
         """Do it; returns when it is done or the supply is lost."""
 
+    def power_up(self, device: Device) -> None:
+        """The supply is back, and the world is as it was when it went."""
+        device.board.power_on()
+
     @abstractmethod
     def judge(self, device: Device, lines: list[str]) -> str | None:
         """What the device that runs again has become, from the console ``lines`` since then; None: not known yet.
 
-        ``old``, ``new`` and ``reset`` are good ends; anything else is a sentence.
+        One of ``good``, or a sentence.
         """
 
     def recover(self, device: Device) -> str:
@@ -108,6 +116,7 @@ class Provision(Operation):
     """The first boot: the device makes its secret and seals what the factory left in clear."""
 
     name, shows = "provision", "first boot: secret made, clear credentials sealed"
+    good = (NEW,)
 
     def perform(self, device: Device) -> None:
         board = device.board
@@ -143,6 +152,52 @@ class Provision(Operation):
         return NEW
 
 
+class Tamper(Operation):
+    """The lid is opened: secret and keys are destroyed, and stay so whenever the supply comes back."""
+
+    name, shows = "tamper", "lid opened: device secret and keys erased"
+    good = (ERASED,)
+    connects_again = False
+
+    def build(self) -> Device:
+        device = Scene(self.seed, things=(THING,)).build(THING, self.defence, elf=self.elf, publish_interval_ms=2000,
+                                                         device_secret=SECRET, tamper=True)
+        device.board.power_on()
+        run_while_powered(device, lambda: any(line.text.startswith("credentials: ok")
+                                              for line in device.board.console.lines), DECISION_S)
+        return device
+
+    def perform(self, device: Device) -> None:
+        start = len(device.board.console.lines)
+        device.board.hall.open_case()
+        run_while_powered(device, lambda: self.judge(device, [line.text for line in device.board.console.lines[start:]])
+                          is not None, DECISION_S)
+
+    def power_up(self, device: Device) -> None:
+        device.board.hall.open_case()
+        device.board.power_on()
+
+    def judge(self, device: Device, lines: list[str]) -> str | None:
+        for line in lines:
+            if line.startswith("credentials: ok"):
+                return "lost: the lid is open, and the device goes on with its credentials"
+            if line.startswith("state: fault"):
+                return self._left_over(device)
+        return None
+
+    def _left_over(self, device: Device) -> str:
+        """Neither the secret nor a key in clear is found in flash, medium, SRAM or CCM."""
+        engine, defence = device.board.engine, self.defence
+        forms = [SECRET, *key_forms(device.provisioning.credentials)]
+        places = {region: engine.read_memory(start.start, start.size) for region, start in (
+            ("flash", chip_map.DATA), ("SRAM", chip_map.SRAM), ("CCM", chip_map.CCM),
+            ("backup SRAM", chip_map.BACKUP_SRAM))}
+        if defence.off_chip:
+            places["the medium"] = storage_of(device).image
+        left = [name for name, content in places.items() if any(form in content for form in forms)]
+        return f"lost: secret or key left in {', '.join(left)}" if left else ERASED
+
+
 def chip_of(device: Device) -> Chip:
     """Secret and identity, as the factory's tool would read them. Raises VaultError when there is no secret."""
     engine = device.board.engine
@@ -155,4 +210,4 @@ def storage_of(device: Device) -> RemovableMedium:
     return device.board.sd if device.defence.medium is SD else device.board.eeprom
 
 
-OPERATIONS: dict[str, type[Operation]] = {each.name: each for each in (Provision,)}
+OPERATIONS: dict[str, type[Operation]] = {each.name: each for each in (Provision, Tamper)}

@@ -113,9 +113,8 @@ def _print(report: Report) -> None:
     console.print(f"  self-check: {report.checked} points really cut, each byte for byte as computed; "
                   f"{report.connected} devices connected again")
     console.print(f"  {report.rate:.0f} cuts/s/core ({report.cpu_s:.1f} s of CPU)")
-    for case in (*report.first, *report.second):
-        if case.recovery and case.verdict not in ("old", "new", "reset"):
-            console.print(f"  [red]{escape(case.story())}: {escape(case.verdict)}[/]")
+    for case in report.lost:
+        console.print(f"  [red]{escape(case.story())}: {escape(case.verdict)}[/]")
     for failure in report.failures:
         console.print(f"  [red]{escape(failure)}[/]")
 

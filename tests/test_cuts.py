@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Power cuts by the campaign: a reduced set with every step that commits, and a tool that notices its own mistakes."""
+
+from __future__ import annotations
+
+import pytest
+
+from offchip import vault
+from offchip.campaign.cuts import Cuts, ToolFailed, Trace
+from offchip.campaign.nonvolatile import Base, State, capture, differing
+from offchip.campaign.operations import NEW, Provision
+from offchip.engines.protocol import Operation, StorageEvent, Tear
+from offchip.paths import FIRMWARE
+from offchip.scene.defence import Defence
+
+
+def provision(scheme: str = "split") -> Provision:
+    return Provision(Defence(vault.scheme(scheme), vault.SD), FIRMWARE, 1)
+
+
+def test_every_commit_of_a_first_boot_ends_in_sealed_credentials() -> None:
+    report = Cuts(provision(), check_every=32, second="none", connect="none", shapes=("complete",)).run()
+    assert report.failures == [] and report.lost == []
+    assert {case.verdict for case in report.first} == {NEW}
+    assert report.steps["flash-word"] > 20 and report.steps["sd-block"] >= 4 and report.steps["flash-erase"] >= 1
+    assert report.checked >= 2 and report.points == sum(report.steps.values())
+
+
+def test_a_state_that_was_computed_wrongly_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tool loses one bit of what a step writes: its own check has to say so."""
+    right, complete = State.after, Tear(1 << 30)
+
+    def wrong(self: State, operation: Operation, tear: Tear = complete) -> State:
+        state = right(self, operation, tear)
+        if operation.event is StorageEvent.SD_BLOCK:
+            return state.put("sdcard", operation.offset, b"\x55")
+        return state
+
+    monkeypatch.setattr(State, "after", wrong)
+    with pytest.raises(ToolFailed, match="do not add up"):
+        Cuts(provision(), second="none", connect="none", shapes=("complete",)).run()
+
+
+def test_states_are_equal_exactly_when_their_bytes_are() -> None:
+    device = provision().build()
+    try:
+        base = Base(device.board)
+        empty = capture(device.board, base)
+        assert empty.key == State(base, {}).key and not empty.units
+        one = empty.put("eeprom", 510, b"\x00\x01\x02\x03")
+        assert one.key != empty.key and one.put("eeprom", 510, b"\xff" * 4).key == empty.key
+        assert differing([one]) == {"eeprom": [range(0, 512), range(512, 1024)]}
+        one.apply(device.board)
+        assert capture(device.board, base).key == one.key
+        one.take_back(device.board)
+        assert capture(device.board, base).key == empty.key
+        word = Operation(StorageEvent.FLASH_WORD, "flash", 0x8000, b"\xf0\xff\xff\xff", b"\x0f\x00\x00\x00")
+        assert word.torn(Tear(2)) == b"\x00\x00\xff\xff"  # programming never raises a bit
+        trace = Trace([word], [empty])
+        assert len({state.key for _, state in trace.cuts()}) == 5
+    finally:
+        device.board.close()
