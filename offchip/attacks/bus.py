@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
@@ -11,9 +12,16 @@ from offchip.attacks.pieces import Slots
 from offchip.attacks.reach import Reach
 from offchip.attacks.wire import BLOCK, rebuild
 from offchip.board.media import SdCard
+from offchip.engines.protocol import Fired, I2cTap, SpiTap, Tap
+from offchip.errors import MediumError
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
-from offchip.vault import SD, Chunk
+from offchip.vault import EEPROM, NONE, PLAIN, SD, Chunk, MediumKind
+from offchip.vault.records import EEPROM_MAGIC, Entries, encode_record
+from offchip.vault.records import Tag as Field
+
+#: a tag no firmware knows
+_FILLER = 0x7FFF
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,16 @@ class SniffBus(Attack):
 
 @dataclass(frozen=True)
 class ReplaceOnTheBus(Attack):
-    """Sit between card and chip and hand over the attacker's CA certificate in place of the stored one.
+    """Sit between medium and chip and hand over the attacker's CA certificate in place of the stored one.
 
-    The card itself stays as it is. ``repair_crc``: also put each block's CRC16 right, as anybody would. ``from_read``:
-    which read of each block is the first to be answered so; with 2 the device may check the genuine one and use the
-    other. The attacker answers under the server's name as well; the device is started, its reaction awaited.
+    The medium itself stays as it is. The attacker answers under the server's name as well; the device is started, its
+    reaction awaited.
+
+    | =Argument= | =Description= |
+    | repair_crc | also put the checksum right, of each block or of the record, as anybody would |
+    | from_read | which read of each block is the first to be answered so; with 2 the device may check the genuine one |
+    | | and use the other. Of an EEPROM's record the first read, that of its head, always passes unchanged |
+    | medium | whose bus it is |
     """
 
     id, title, keyword = "A10", "change data on the bus", "Replace The Trust Anchor On The Bus"
@@ -60,29 +73,60 @@ class ReplaceOnTheBus(Attack):
     psa, emb3d, cwe = "T.MITM", "TID-114", (367, 345)
     repair_crc: bool = True
     from_read: int = 1
+    medium: MediumKind = SD
 
     def applies(self, defence: Defence) -> Applies:
-        if defence.medium is SD:
-            return Applies(True, "trust anchors cross the card's bus")
-        return Applies(False, "no trust anchor crosses the card's bus")
+        if defence.medium is not self.medium or self.medium is NONE:
+            return Applies(False, f"no trust anchor crosses the bus of the {self.medium.name} medium")
+        if self.medium is EEPROM and Chunk.BROKER_CA not in defence.scheme.clear:
+            return Applies(False, "this interposer knows the record of trust anchors in clear")
+        return Applies(True, f"trust anchors cross the bus of the {self.medium.name} medium")
 
     def fire(self, scene: Reach) -> list[Evidence]:
-        tap = scene.board.spi_tap
-        at, forged = self._forgery(scene)
-        end = at + len(forged)
+        tap: Tap = scene.board.spi_tap if self.medium is SD else scene.board.i2c_tap
         tap.clear()  # accesses are counted from here on
-        while at < end:
-            block, inside = divmod(at, BLOCK)
-            piece = forged[len(forged) - (end - at):][:BLOCK - inside]
-            tap.replace_on_read(block, inside, piece, nth=self.from_read, fix_crc=self.repair_crc)
-            at += len(piece)
+        if self.medium is SD:
+            self._on_spi(scene, scene.board.spi_tap)
+        else:
+            self._on_i2c(scene, scene.board.i2c_tap)
         rogue = scene.answer_as_server(scene.authority.issue_server([scene.host]))
         scene.start()
         await_or_fail(scene, lambda: bool(tap.fired()), "the device reading its trust anchors")
         said, calls = len(scene.board.console.lines), len(rogue.clients) + len(rogue.failures)
         await_or_fail(scene, lambda: len(rogue.clients) + len(rogue.failures) > calls or any(
             line.text.startswith(COMPLAINTS) for line in scene.board.console.lines[said:]), "the device's reaction")
-        return Evidence.of_tap(self.id, tap.fired())
+        return Evidence.of_tap(self.id, tap.fired() if self.medium is SD else _joined(tap.fired()))
+
+    def _on_spi(self, scene: Reach, tap: SpiTap) -> None:
+        """One rule for each block of the card that holds a piece of what is forged."""
+        at, forged = self._forgery(scene)
+        end = at + len(forged)
+        while at < end:
+            block, inside = divmod(at, BLOCK)
+            piece = forged[len(forged) - (end - at):][:BLOCK - inside]
+            tap.replace_on_read(block, inside, piece, nth=self.from_read, fix_crc=self.repair_crc)
+            at += len(piece)
+
+    def _on_i2c(self, scene: Reach, tap: I2cTap) -> None:
+        """One rule for each byte that differs between the record there and one of the same length with another CA."""
+        chip = scene.board.eeprom
+        try:
+            entries = PLAIN.read(EEPROM, chip)
+        except MediumError as error:
+            raise AttackFailed(f"{chip.name}: there are no trust anchors to replace: {error}") from error
+        stored = encode_record(EEPROM_MAGIC, entries)
+        others = [entry for entry in entries if entry[0] != Field.TRUST_ANCHOR]
+        replaced: Entries = [(Field.TRUST_ANCHOR, scene.authority.root.certificate_der), *others]
+        forged = encode_record(EEPROM_MAGIC, replaced)
+        if len(forged) > len(stored):
+            raise AttackFailed(f"the forged record takes {len(forged)} bytes, there are {len(stored)}")
+        if len(forged) < len(stored):  # a field the device does not know makes up for it, so that the head stays
+            forged = encode_record(EEPROM_MAGIC, [*replaced, (_FILLER, bytes(len(stored) - len(forged) - 4))])
+        if not self.repair_crc:
+            forged = forged[:-4] + stored[-4:]
+        for index, (old, new) in enumerate(zip(stored, forged, strict=True)):
+            if old != new:
+                tap.replace(index, new, on_read=True)
 
     def _forgery(self, scene: Reach) -> tuple[int, bytes]:
         """From which byte of the card on what is handed over; the interposer has read the card before."""
@@ -101,3 +145,17 @@ class ReplaceOnTheBus(Attack):
         if offset < 0:
             raise AttackFailed(f"{card.name}: a file of it does not lie in one piece")
         return offset
+
+
+def _joined(fired: Iterable[Fired]) -> list[Fired]:
+    """The bytes changed in one read, as one."""
+    runs: list[list[Fired]] = []
+    last = -1
+    for each in fired:
+        index = int(each.place.rpartition(" ")[2])
+        if index <= last or not runs:
+            runs.append([])
+        runs[-1].append(each)
+        last = index
+    return [Fired(run[0].bus, run[0].rule, run[0].time_ns, f"{run[0].place} to {run[-1].place.rpartition(' ')[2]}",
+                  b"".join(each.before for each in run), b"".join(each.after for each in run)) for run in runs]

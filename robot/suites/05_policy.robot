@@ -6,7 +6,7 @@ Test Tags           A21
 
 *** Test Cases ***
 Third Topic Ends The Session At Once With Internal Credentials
-    Third Topic Ends The Session    internal    none    5
+    Third Topic Ends The Session    internal    none
 
 Third Topic Ends The Session At Once With Credentials On SD
     Third Topic Ends The Session    plain    sd
@@ -15,7 +15,7 @@ Third Topic Ends The Session At Once With Credentials In EEPROM
     Third Topic Ends The Session    plain    eeprom
 
 Topic Of Another Thing Ends The Session At Once With Internal Credentials
-    Topic Of Another Thing Ends The Session    internal    none    5
+    Topic Of Another Thing Ends The Session    internal    none
 
 Topic Of Another Thing Ends The Session At Once With Credentials On SD
     Topic Of Another Thing Ends The Session    plain    sd
@@ -24,7 +24,7 @@ Topic Of Another Thing Ends The Session At Once With Credentials In EEPROM
     Topic Of Another Thing Ends The Session    plain    eeprom
 
 Forbidden Subscription Ends The Session At Once With Internal Credentials
-    Forbidden Subscription Ends The Session    internal    none    5
+    Forbidden Subscription Ends The Session    internal    none
 
 Forbidden Subscription Ends The Session At Once With Credentials On SD
     Forbidden Subscription Ends The Session    plain    sd
@@ -34,30 +34,30 @@ Forbidden Subscription Ends The Session At Once With Credentials In EEPROM
 
 *** Keywords ***
 Third Topic Ends The Session
-    [Arguments]    ${scheme}    ${medium}    ${times}=1
+    [Arguments]    ${scheme}    ${medium}
     Given A Device    scheme=${scheme}    medium=${medium}
     ...    publish_topics=${{['offchip/things/thing-1', 'offchip/feed', 'offchip/third']}}
     Exceed The Rights    device    publish=offchip/third
     Device Should Publish    offchip/feed
-    Broker Should Have Disconnected    thing-1    FORBIDDEN_ACCESS    within_ms=100
     Device Should Have Lost Its Session
-    Broker Should Have Forbidden Publishing    offchip/third    ${times}
+    Broker Should Have Forbidden Publishing    offchip/third    times=5
+    Broker Should Have Disconnected    thing-1    FORBIDDEN_ACCESS    within_ms=100    times=5
     Verdict Should Be    held    disconnected with FORBIDDEN_ACCESS, each time
 
 Topic Of Another Thing Ends The Session
-    [Arguments]    ${scheme}    ${medium}    ${times}=1
+    [Arguments]    ${scheme}    ${medium}
     Given A Device    scheme=${scheme}    medium=${medium}    publish_topics=${{['offchip/things/thing-2']}}
     Exceed The Rights    device    publish=offchip/things/thing-2
-    Broker Should Have Disconnected    thing-1    FORBIDDEN_ACCESS    within_ms=100
     Device Should Have Lost Its Session
-    Broker Should Have Forbidden Publishing    offchip/things/thing-2    ${times}
+    Broker Should Have Forbidden Publishing    offchip/things/thing-2    times=5
+    Broker Should Have Disconnected    thing-1    FORBIDDEN_ACCESS    within_ms=100    times=5
     Verdict Should Be    held    disconnected with FORBIDDEN_ACCESS, each time
 
 Forbidden Subscription Ends The Session
-    [Arguments]    ${scheme}    ${medium}    ${times}=1
+    [Arguments]    ${scheme}    ${medium}
     Given A Device    scheme=${scheme}    medium=${medium}    subscribe_filters=${{['offchip/things/#']}}
     Exceed The Rights    device    subscribe=offchip/things/#
-    Broker Should Have Disconnected    thing-1    FORBIDDEN_ACCESS    within_ms=100
     Device Should Have Lost Its Session
-    Broker Should Have Forbidden Subscribing    offchip/things/#    ${times}
+    Broker Should Have Forbidden Subscribing    offchip/things/#    times=5
+    Broker Should Have Disconnected    thing-1    FORBIDDEN_ACCESS    within_ms=100    times=5
     Verdict Should Be    held    disconnected with FORBIDDEN_ACCESS, each time

@@ -75,7 +75,7 @@ Level 2 Can Neither Be Lowered Nor Erased Nor Written
     Given A Device    rdp_level=2
     Power On
     Device Should Publish    offchip/feed
-    FOR    ${attempt}    IN RANGE    3
+    FOR    ${attempt}    IN RANGE    5
         Lower The Readout Protection    level-0
         Lower The Readout Protection    level-1
         Lower The Readout Protection    mass-erase
@@ -84,9 +84,9 @@ Level 2 Can Neither Be Lowered Nor Erased Nor Written
         Power Cycle
         Let Time Pass    0.1
     END
-    Debug Port Should Have Refused To    set-rdp    times=6
-    Debug Port Should Have Refused To    mass-erase    times=3
-    Debug Port Should Have Refused To    write    times=6
+    Debug Port Should Have Refused To    set-rdp    times=10
+    Debug Port Should Have Refused To    mass-erase    times=5
+    Debug Port Should Have Refused To    write    times=10
     Readout Protection Should Be    2
     Device Key Should Be In The Flash
     Device Should Publish    offchip/feed

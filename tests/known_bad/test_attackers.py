@@ -34,6 +34,7 @@ from offchip.attacks.server import ImpersonateServer, StaleServer, UseStaleServe
 from offchip.evidence import Evidence
 from offchip.scene import HOST, PORT
 from offchip.vault import EEPROM, NONE, PLAIN, SD, MediumKind, scheme
+from offchip.vault.records import EEPROM_MAGIC, decode_record
 from OffchipLibrary import OffchipLibrary
 from tests.known_bad.worlds import World, dead, fails
 from tests.test_attacks import DEVICE_KEY, plain_board, reach
@@ -155,10 +156,12 @@ def test_an_attack_without_what_it_needs(world: Callable[..., World], attack: At
     (ChangeRecord(SD, Change.TRUNCATE), "no record is found"), (CloneIdentity(), "no private key with its certificate"),
     (ReturnAfterDeactivation(Who.THIEF), "no private key"), (ExceedRights(Who.THIEF), "no private key"),
     (ReplaceOnTheBus(), "no record is found"), (SwapChunks(SD), "there is nothing to move"),
+    (ReplaceOnTheBus(medium=EEPROM), "no trust anchors to replace"),
 ], ids=lambda each: getattr(each, "id", ""))
 def test_an_empty_card_gives_nothing_to_work_with(world: Callable[..., World], attack: Attack, complaint: str) -> None:
-    bad = world(attack.id, scheme=PLAIN, medium=SD)
+    bad = world(attack.id, scheme=PLAIN, medium=getattr(attack, "medium", SD) if attack.id == "A10" else SD)
     bad.lab.board.sd.wipe()
+    bad.lab.board.eeprom.wipe()
     with pytest.raises(AttackFailed, match=complaint):
         bad.fire(attack)
 
@@ -210,6 +213,23 @@ def test_who_sits_on_the_bus_leaves_the_card_as_it_is(world: Callable[..., World
     changed = [(each.time_ns, each.before, each.after) for each in live.lab.board.spi_tap.fired()]
     assert [(each.time_ns, each.before, each.after) for each in evidence] == changed
     assert all(time_ns > 0 and old != new for time_ns, old, new in changed)
+
+
+def test_who_sits_on_the_i2c_bus_lets_the_first_read_pass_and_leaves_the_chip_as_it_is(
+        world: Callable[..., World]) -> None:
+    live = world("A10", scheme=PLAIN, medium=EEPROM)
+    chip, tap = live.lab.board.eeprom, live.lab.board.i2c_tap
+    before = chip.image
+    tap.record()
+    evidence = live.fire(ReplaceOnTheBus(medium=EEPROM))
+    assert chip.image == before
+    reads = [each.miso for each in tap.drain() if each.miso]
+    genuine, forged = reads[0], reads[1]
+    assert before.startswith(genuine) and forged[:len(genuine)] == genuine != forged and forged != before[:len(forged)]
+    decode_record(forged, EEPROM_MAGIC)  # its checksum is right
+    (change,) = evidence
+    assert change.time_ns > 0 and len(change.before) == len(change.after)
+    assert change.after == bytes(new for old, new in zip(before, forged, strict=False) if old != new)
 
 
 def test_evidence_has_the_time_of_the_deed(world: Callable[..., World]) -> None:
