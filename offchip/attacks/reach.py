@@ -95,7 +95,7 @@ class Reach:
              meanwhile: Callable[[], None] | None = None) -> Reach:
         """The exploiter of this scene with this device in hand, and those others he owns."""
         return cls(device.board, device.debug_port, device.thing, scene.authority.root.certificate,
-                   Authority(derive(scene.seed, "attacker"), "rogue"), scene.lost_server,
+                   Authority(derive(scene.seed, "attacker"), "rogue", keys="rsa"), scene.lost_server,
                    lambda: list(scene.broker.events), scene.utc, Careless(RogueBroker(scene.world.server)),
                    others=tuple(cls.into(scene, other) for other in others), meanwhile=meanwhile)
 

@@ -63,7 +63,7 @@ def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequ
 
     Raises BrokerError or PkiError.
     """
-    authority = Authority(seed)
+    authority = Authority(seed, keys="rsa")
     server = server or authority.issue_server(SERVER_NAMES)
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     registry = Registry(profile=chosen)

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificate authorities on P-256 whose every byte follows from a seed (RFC 5280 profiles, RFC 6979 signatures)."""
+"""Certificate authorities whose every byte follows from a seed (RFC 5280 profiles, RFC 6979 signatures).
+
+Devices have P-256 keys. Authorities and servers have them, too, or RSA-2048 ones, as Amazon Root CA 1 and the endpoints
+below it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,6 +23,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from offchip.errors import PkiError
 from offchip.pki.identity import Identity
+from offchip.pki.rsa_key import rsa_key
+
+Keys = Literal["ec", "rsa"]
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Validity(NamedTuple):
@@ -45,9 +53,12 @@ class Authority:
     an authority of another seed is the foreign CA of the attack suites.
     """
 
-    def __init__(self, seed: int | str, name: str = "offchip root CA", with_intermediate: bool = False) -> None:
-        """Raises PkiError when ``name`` does not fit a common name (1..64 characters)."""
+    def __init__(self, seed: int | str, name: str = "offchip root CA", with_intermediate: bool = False,
+                 keys: Keys = "ec") -> None:
+        """``keys``: of the authority itself and of servers. Raises PkiError when ``name`` does not fit a common name
+        (1..64 characters)."""
         self._seed = str(seed).encode()
+        self._keys = keys
         self.name = name
         self._issued: Counter[str] = Counter()
         self._root = self._make("root", name, None, AWS_VALIDITY, _authority_extensions(None))
@@ -108,8 +119,8 @@ class Authority:
               extensions: Sequence[tuple[x509.ExtensionType, bool]]) -> Identity:
         label = f"{role}\0{common_name}"
         label = f"{self.name}\0{label}\0{self._count(label)}"
-        key = _key(self._seed, label)
-        return _sign(self._seed, label, common_name, key, issuer, validity, extensions)
+        make = rsa_key if self._keys == "rsa" and role != "device" else _key
+        return _sign(self._seed, label, common_name, make(self._seed, label), issuer, validity, extensions)
 
 
 def self_signed_server(seed: int | str, host_names: Sequence[str], not_before: datetime = AWS_VALIDITY.not_before,
@@ -132,8 +143,8 @@ def _key(seed: bytes, label: str) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(scalar, ec.SECP256R1())
 
 
-def _sign(seed: bytes, label: str, common_name: str, key: ec.EllipticCurvePrivateKey, issuer: Identity | None,
-          validity: Validity, extensions: Sequence[tuple[x509.ExtensionType, bool]]) -> Identity:
+def _sign(seed: bytes, label: str, common_name: str, key: PrivateKey, issuer: Identity | None, validity: Validity,
+          extensions: Sequence[tuple[x509.ExtensionType, bool]]) -> Identity:
     certificate = _certify(seed, label, common_name, key.public_key(), issuer, issuer.key if issuer else key, validity,
                            extensions)
     chain = (issuer.certificate, *issuer.chain) if issuer and issuer.certificate.issuer != issuer.certificate.subject \
@@ -142,7 +153,7 @@ def _sign(seed: bytes, label: str, common_name: str, key: ec.EllipticCurvePrivat
 
 
 def _certify(seed: bytes, label: str, common_name: str, key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
-             issuer: Identity | None, issuer_key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, validity: Validity,
+             issuer: Identity | None, issuer_key: PrivateKey, validity: Validity,
              extensions: Sequence[tuple[x509.ExtensionType, bool]]) -> x509.Certificate:
     try:
         subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, _ORGANISATION),
