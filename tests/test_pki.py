@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key, load_pem_private_key
 
 from offchip.errors import PkiError
@@ -88,3 +89,18 @@ def test_bad_requests_are_refused_in_one_sentence(ask) -> None:  # type: ignore[
     with pytest.raises(PkiError) as refusal:
         ask(Authority(1))
     assert "\n" not in str(refusal.value)
+
+
+def test_rsa_authority_and_server_follow_from_the_seed_and_devices_stay_on_p256() -> None:
+    one, again, other = (Authority(seed, keys="rsa") for seed in (1, 1, 2))
+    assert one.root.key_der == again.root.key_der != other.root.key_der
+    server = one.issue_server(["a.test"])
+    for identity in (one.root, server):
+        key = identity.key
+        assert isinstance(key, rsa.RSAPrivateKey) and key.key_size == 2048
+        numbers = key.private_numbers()
+        assert numbers.p != numbers.q and numbers.public_numbers.e == 65537
+        numbers.private_key()  # the library's own check of the whole key, primality included
+    assert server.key_der != one.root.key_der
+    assert isinstance(one.issue_device("thing-1").key, ec.EllipticCurvePrivateKey)
+    server.certificate.verify_directly_issued_by(one.root.certificate)

@@ -20,6 +20,7 @@ import pytest
 from offchip.attacks.catalogue import ATTACKS
 from offchip.errors import OffchipError
 from offchip.runner.inventory import read_inventory
+from offchip.runner.preflight import why_not
 from offchip.runner.results import MARKER, ResultsFolder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -274,6 +275,15 @@ def test_a_firmware_that_crashes_at_once_judges_nothing(tmp_path: Path) -> None:
     assert all(row["message"].startswith("the firmware") and row["verdict"] is None for row in rows)
 
 
+def test_a_firmware_that_says_nothing_judges_nothing(tmp_path: Path) -> None:
+    source, elf = tmp_path / "a.c", tmp_path / "a.elf"
+    source.write_text('__attribute__((section(".v"))) const unsigned v[2] = {0x20001000, 0x08000101};\n'
+                      'void _start(void) { for(;;) __asm__ volatile("wfi"); }\n')
+    subprocess.run(["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-nostdlib",
+                    "-Wl,--section-start=.v=0x08000000,-Ttext=0x08000100", "-o", elf, source], check=True)
+    assert 'did not say "boot: ..."' in why_not("embedded", elf, 1)
+
+
 def test_two_runs_at_once_with_one_seed_say_the_same_bytes_in_any_locale(tmp_path: Path) -> None:
     """Side by side in one checkout, one of them where the terminal knows only ASCII, into folders with a space."""
     command = [sys.executable, "-m", "offchip", "run", "--suite", "07", "--test", "Level 1 Refuses The Flash", "--test",
@@ -287,7 +297,7 @@ def test_two_runs_at_once_with_one_seed_say_the_same_bytes_in_any_locale(tmp_pat
     said[0][1].decode("ascii")
     first, second = ((tmp_path / name / "results.json").read_bytes() for name in ("a b", "c d"))
     assert first == second
-    assert json.loads(first)["seed"] == 7
+    assert [json.loads(first)["seed"], *(row["record"]["seed"] for row in json.loads(first)["claims"])] == [7] * 3
     host = json.loads((tmp_path / "a b/host.json").read_text())
     assert host["started"].endswith("+00:00") and "--seed 7" in host["command"] and len(host["seconds"]) == 2
 

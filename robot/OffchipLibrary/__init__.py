@@ -66,7 +66,8 @@ class OffchipLibrary(DynamicCore):  # type: ignore[misc]
     - ``own_credentials``: folder with the three files AWS IoT hands out for a thing, for the device to hold instead of
       made ones (empty: the variable ``${OWN_CREDENTIALS}`` of the run, if it is set).
 
-    Each test ends with `The Run Should Be Clean` as its teardown. A test about an attack is tagged with its id.
+    Each test ends with `The Run Should Be Clean`: as its teardown, or behind the one it has.
+    A test about an attack is tagged with its id.
     """
 
     ROBOT_LISTENER_API_VERSION = 3
@@ -78,10 +79,12 @@ class OffchipLibrary(DynamicCore):  # type: ignore[misc]
         folder = own_credentials or _variable("${OWN_CREDENTIALS}")
         self.lab = Lab(engine, firmware, seed, load_own_credentials(Path(folder)) if folder else None)
         self._records = Path(records) if records else None
+        self._checks_itself = True
+        self._common = SecretOracleKeywords(self.lab)
         super().__init__([
             BenchKeywords(self.lab), OwnerKeywords(self.lab), AttackerKeywords(self.lab),
             DeviceOracleKeywords(self.lab), ServerOracleKeywords(self.lab), LootOracleKeywords(self.lab),
-            SecretOracleKeywords(self.lab), VerdictKeywords(self.lab),
+            self._common, VerdictKeywords(self.lab),
         ])
 
     # listener: one record per test ---------------------------------------------------------------------------------
@@ -89,17 +92,28 @@ class OffchipLibrary(DynamicCore):  # type: ignore[misc]
         self.lab.start(result.parent.name, result.name, list(result.tags))
         if self.lab.record.attack:
             result.tags.add(ATTACKS[self.lab.record.attack].tags())
-        if not data.has_teardown:
+        self._checks_itself = not data.has_teardown
+        if self._checks_itself:
             data.teardown.config(name=_LAST_KEYWORD)
 
     def end_test(self, data: Any, result: Any) -> None:
         try:
+            if not self._checks_itself:
+                self._check(result)
             self._finish(result)
         except (OSError, OffchipError) as error:
             result.status = "FAIL"
             result.message = f"the record of this test cannot be saved: {error}. {result.message}".strip()
         finally:
             self.lab.close()
+
+    def _check(self, result: Any) -> None:
+        """What the teardown of our own would have checked; one of the test's own must not take its place."""
+        try:
+            self._common.the_run_should_be_clean(result.passed)
+        except AssertionError as error:
+            result.status = "FAIL"
+            result.message = f"{error}. {result.message}".strip()
 
     def _finish(self, result: Any) -> None:
         self.lab.measure()

@@ -86,18 +86,19 @@ class SecretOracleKeywords:
             raise AssertionError(f"{words} {', '.join(found)}")
 
     @keyword(tags=("oracle",))
-    def the_run_should_be_clean(self) -> None:
+    def the_run_should_be_clean(self, passed: bool | None = None) -> None:
         """What is true of every test; the library runs it as each test's teardown.
 
         No complaint of a model, no secret on a console or a modem's line or told to a server, none on a bus or medium
         where the scheme forbids it, every back-off kept, and a verdict where the test is tagged with an attack.
+        ``passed``: the test's body did (default: as Robot says now).
         """
         lab = self.lab
         if lab.problem:
             raise AssertionError(lab.problem)
         if lab.has_device:
             self.nothing_should_be_wrong_besides()
-        if _passed() and lab.record.attack and lab.record.verdict is None:
+        if (_passed() if passed is None else passed) and lab.record.attack and lab.record.verdict is None:
             raise AssertionError(f"the test is about {lab.record.attack} and has no verdict")
 
     def nothing_should_be_wrong_besides(self) -> None:

@@ -22,11 +22,13 @@ from offchip.broker.processor import Telemetry
 from offchip.engines.protocol import Diagnostic, Transfer
 from offchip.errors import BoardError
 from offchip.evidence import Evidence
+from offchip.paths import FIRMWARE
 from offchip.report.record import Verdict
 from offchip.scene.witness import DebugRequest
 from offchip.vault import EEPROM, PLAIN, SD
 from offchip.vault.counters import Counters
 from OffchipLibrary import OffchipLibrary
+from OffchipLibrary.lab import Mark
 from tests.known_bad.worlds import World, dead, fails
 
 WAITING = "state: waiting reason=tls retry_ms={}"
@@ -128,6 +130,20 @@ def test_a_device_that_only_says_it_published(world: Make) -> None:
     bad = world()
     bad.say("mqtt: published topic=offchip/feed seq=1 qos=0")
     with pytest.raises(AssertionError, match="accepted 0"):
+        bad.device.device_should_publish("offchip/feed", timeout=1)
+
+
+@fails("Device Should Publish")
+def test_one_round_is_not_two(world: Make) -> None:
+    bad = world()
+    for number in (1, 2):
+        bad.say(f"mqtt: published topic=offchip/feed seq={number} qos=0")
+        bad.lab.scene.broker.log(events.PublishAccepted("thing-1", "offchip/feed", b"", 0, 0))
+        if number == 1:
+            with pytest.raises(BoardError, match="did not happen"):
+                bad.device.device_should_publish("offchip/feed", rounds=2, timeout=1)
+    bad.say("mqtt: published topic=offchip/feed seq=3 qos=0")
+    with pytest.raises(AssertionError, match="published 3 times on offchip/feed, the broker accepted 2"):
         bad.device.device_should_publish("offchip/feed", timeout=1)
 
 
@@ -367,6 +383,40 @@ def test_a_test_that_only_the_common_check_fails() -> None:
     library.lab.record.proven = True
     library.end_test(data, result)  # it has not passed
     assert not library.lab.record.proven
+
+
+@pytest.mark.parametrize(("console", "status"), [("boot: offchip", "PASS"), ("not-a-secret", "FAIL")])
+def test_a_teardown_of_the_test_s_own_does_not_replace_the_common_check(console: str, status: str) -> None:
+    library = OffchipLibrary()
+    data, result = RunningSuite("s").tests.create("t"), ResultSuite("s").tests.create("t")
+    data.teardown.config(name="No Operation")
+    library.start_test(data, result)
+    assert data.teardown.name == "No Operation"
+    library.run_keyword("given_a_device", [], {})
+    for value in console.encode() + b"\r\n":
+        library.lab.board.console.feed(value, 0)
+    result.status = "PASS"
+    library.end_test(data, result)
+    assert result.status == status and library.lab.record.proven == (status == "PASS")
+
+
+def test_a_second_test_of_a_library_begins_anew(world: Make) -> None:
+    bad = world("A01", "A02")
+    bad.lab.begun, bad.lab.owner_acted_ns = Mark(5, 6, 7), 8
+    bad.lab.start("known bad", "the next one", ["A03"])
+    assert (bad.lab.begun, bad.lab.owner_acted_ns, bad.lab.problem) == (Mark(), None, "")
+    assert (bad.lab.record.attack, bad.lab.record.fired) == ("A03", [])
+
+
+def test_every_device_of_a_scene_has_its_secrets(world: Make) -> None:
+    bad = world()
+    other = bad.lab.scene.build("thing-2", elf=FIRMWARE, wifi_passphrase="another-passphrase")
+    other.board.console.raw.extend(b"another-passphrase")
+    with pytest.raises(AssertionError, match="the console of thing-2 showed the Wi-Fi passphrase of thing-2"):
+        bad.secret.console_should_have_shown_no_secret()
+    other.board.console.raw[:] = other.identity.key_pem
+    with pytest.raises(AssertionError, match="the console of thing-2 showed the private key of thing-2"):
+        bad.secret.console_should_have_shown_no_secret()
 
 
 def _refuse(text: str) -> Callable[..., None]:
@@ -694,6 +744,19 @@ def test_a_debug_port_that_was_not_asked_and_one_that_did_as_asked(world: Make) 
     requests.append(DebugRequest("mass-erase", 0, 0))
     with pytest.raises(AssertionError, match="requests to mass-erase"):
         bad.loot.debug_port_should_have_refused_to("mass-erase", times=2)
+
+
+@fails("Flash Should Be Erased")
+@pytest.mark.parametrize("offset", [0, chip_map.FLASH.size // 2, chip_map.FLASH.size - 1])
+def test_a_flash_with_one_byte_left(world: Make, monkeypatch: pytest.MonkeyPatch, offset: int) -> None:
+    bad = world()
+    flash = bytearray(b"\xFF" * chip_map.FLASH.size)
+    monkeypatch.setattr(bad.lab.board.engine, "read_memory",
+                        lambda address, length: bytes(flash[address - chip_map.FLASH.start:][:length]))
+    bad.loot.flash_should_be_erased()
+    flash[offset] = 0xFE
+    with pytest.raises(AssertionError, match="1 bytes are left"):
+        bad.loot.flash_should_be_erased()
 
 
 @fails("Device Key Should Be In The Flash")
