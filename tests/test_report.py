@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import xml.etree.ElementTree as ElementTree
@@ -89,3 +90,14 @@ def test_only_a_run_without_a_doubt_ends_with_0(tmp_path: Path, monkeypatch: pyt
     done = CliRunner().invoke(app, ["run"])
     assert done.exit_code == code, done.output
     assert f"4 of {4 + refuted + not_run} claims proven, {refuted} refuted, {not_run} not run" in done.output
+
+
+def test_evidence_in_a_record_is_told_as_it_was() -> None:
+    record = Record("s.c", "c", "A03")
+    record.add_evidence([Evidence("A03", "flip", "sdcard:5", 77, before=b"b" * 100, after=b"a" * 99, sent=b"s",
+                                  received=b"r" * 33)])
+    (told,) = json.loads(record.to_json())["fired"]
+    assert (told["attack"], told["action"], told["place"], told["time_ns"]) == ("A03", "flip", "sdcard:5", 77)
+    for name, content in (("before", b"b" * 100), ("after", b"a" * 99), ("sent", b"s"), ("received", b"r" * 33)):
+        assert told[name] == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(),
+                              "head": content[:32].hex()}

@@ -298,6 +298,7 @@ def test_two_runs_at_once_with_one_seed_say_the_same_bytes_in_any_locale(tmp_pat
     first, second = ((tmp_path / name / "results.json").read_bytes() for name in ("a b", "c d"))
     assert first == second
     assert [json.loads(first)["seed"], *(row["record"]["seed"] for row in json.loads(first)["claims"])] == [7] * 3
+    assert json.loads((tmp_path / f"a b/{MARKER}").read_text())["whole"] is False
     host = json.loads((tmp_path / "a b/host.json").read_text())
     assert host["started"].endswith("+00:00") and "--seed 7" in host["command"] and len(host["seconds"]) == 2
 
