@@ -96,7 +96,7 @@ def test_evidence_in_a_record_is_told_as_it_was() -> None:
     record = Record("s.c", "c", "A03")
     record.add_evidence([Evidence("A03", "flip", "sdcard:5", 77, before=b"b" * 100, after=b"a" * 99, sent=b"s",
                                   received=b"r" * 33)])
-    (told,) = json.loads(record.to_json())["fired"]
+    (told,) = record.plain()["fired"]
     assert (told["attack"], told["action"], told["place"], told["time_ns"]) == ("A03", "flip", "sdcard:5", 77)
     for name, content in (("before", b"b" * 100), ("after", b"a" * 99), ("sent", b"s"), ("received", b"r" * 33)):
         assert told[name] == {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(),

@@ -143,7 +143,7 @@ def _of_claims(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
     for row in about:
         found.setdefault(row["record"]["attack"], {}).setdefault(_configuration(row), []).append(row)
-    return {"matrix": None, "old_matrix": dict(sorted(found.items())), "columns": sorted(map(_configuration, about)),
+    return {"matrix": None, "old_matrix": dict(sorted(found.items())), "columns": sorted({*map(_configuration, about)}),
             "threats": {key: attack.threat() for key, attack in ATTACKS.items()}}
 
 
