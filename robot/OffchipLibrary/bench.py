@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Literal
+from typing import Any, Literal
 
 from robot.api.deco import keyword
 
@@ -51,7 +51,7 @@ class BenchKeywords:
         scene = Scene(self.lab.seed, things=(THING, OTHER_THING), policy=policy, interval_s=interval_ms / 1000,
                       own=self.lab.own)
         try:
-            changes = {"publish_topics": tuple(publish_topics)} if publish_topics else {}
+            changes: dict[str, Any] = {"publish_topics": tuple(publish_topics)} if publish_topics else {}
             device = scene.build(
                 THING, Defence(scheme, medium, rdp_level, policy),
                 None if certificate == "registered" else scene.stranger(THING, certificate),

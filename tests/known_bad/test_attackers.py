@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from offchip.attacks.base import Attack, AttackFailed
 from offchip.attacks.bus import ReplaceOnTheBus, SniffBus
 from offchip.attacks.catalogue import ATTACKS
-from offchip.attacks.client import CloneIdentity, ExceedRights, ReturnAfterDeactivation, Who
+from offchip.attacks.client import CloneIdentity, ExceedRights, ReturnAfterDeactivation, Who, identity_of
 from offchip.attacks.debug import DumpMemory, LowerProtection
 from offchip.attacks.dissection import DissectAnotherUnit, OpenTheChip
 from offchip.attacks.fallback import PlantClearCredentials
@@ -290,3 +290,11 @@ def test_an_impersonator_s_certificate_is_what_it_is_said_to_be(
     assert (shown.not_valid_before_utc <= scene.utc() <= shown.not_valid_after_utc) is valid
     if attack == UseStaleServer(StaleServer.EXPIRED):
         assert shown.not_valid_after_utc < scene.utc()
+
+
+def test_an_impostor_s_certificate_is_his_own(world: Callable[..., World]) -> None:
+    bad = world("A21")
+    shown = identity_of(bad.lab.reach, Who.IMPOSTOR)
+    assert shown is not None and shown.key_der != bad.lab.device.identity.key_der
+    with pytest.raises((ValueError, InvalidSignature)):
+        shown.certificate.verify_directly_issued_by(bad.lab.scene.authority.root.certificate)
