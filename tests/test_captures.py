@@ -196,13 +196,11 @@ def test_captures_stay_within_their_budget(plain_sd: Captured, tmp_path: Path) -
             return [f"{stem}.vcd"]
 
     recorder = Heavy()
-    chosen = next(iter(sorted(shown())))
-    failed = Keeper(tmp_path / "failed", Wanted.FAILED, 1000)
-    assert failed.keep("A01/read/sealed/sd", False, recorder) == []
-    assert failed.keep("A01/read/sealed/sd", True, recorder) == ["captures/a01-read-sealed-sd.vcd"]
-    assert failed.keep(chosen, False, recorder) != []
-    assert failed.keep("A02/boot/sealed/sd", True, recorder) == []
-    assert len(list((tmp_path / "failed").rglob("*.vcd"))) == 2
-    assert Keeper(tmp_path / "none", Wanted.NONE).keep(chosen, True, recorder) == []
-    assert Keeper(tmp_path / "all", Wanted.ALL).keep("A01/read/sealed/sd", False, recorder) != []
+    keeper = Keeper(tmp_path, Wanted.FAILED, 1000)
+    assert keeper.save("A01/read/sealed/sd", recorder) == ["captures/a01-read-sealed-sd.vcd"]
+    assert keeper.save("A02/boot/sealed/sd", recorder) != [] and keeper.save("A02/boot/fresh/sd", recorder) == []
+    assert len(list(tmp_path.rglob("*.vcd"))) == 2
     recorder.close()
+    (chosen, *_), other = sorted(shown()), "A01/read/sealed/sd"
+    assert [keeper.wants(other, False), keeper.wants(other, True), keeper.wants(chosen, False)] == [False, True, True]
+    assert not Keeper(tmp_path, Wanted.NONE).wants(chosen, True) and Keeper(tmp_path, Wanted.ALL).wants(other, False)

@@ -45,21 +45,18 @@ class Keeper:
         """Whether a cell's captures are to be kept, if there is room."""
         return self.wanted is Wanted.ALL or (self.wanted is Wanted.FAILED and (failed or cell in shown()))
 
-    def keep(self, cell: str, failed: bool, recorder: Recorder) -> list[str]:
-        """Save a cell's captures if they are wanted.
+    def save(self, cell: str, recorder: Recorder) -> list[str]:
+        """Save a cell's captures.
 
         Returns:
-            Their names from ``results`` on; empty when they are not wanted or there is no room for them.
+            Their names from ``results`` on; empty when there is no room for them.
 
         Raises:
             OSError: a file cannot be written.
         """
-        if not self.wants(cell, failed):
-            return []
         folder = self.results / FOLDER
         stem = re.sub(r"[^A-Za-z0-9]+", "-", cell).strip("-").lower()
-        before = _size(folder)
-        if before >= self.budget:
+        if _size(folder) >= self.budget:
             return []
         names = recorder.save(folder, stem)
         if _size(folder) > self.budget:

@@ -21,6 +21,7 @@ from offchip.cli.monitor import attend, monitor
 from offchip.cli.run import run
 from offchip.cli.terminal import forgive_encodings
 from offchip.errors import OffchipError
+from offchip.paths import PACKAGES
 from offchip.runner.processes import Stopped
 
 _INTERRUPTED = (130, 143)
@@ -39,6 +40,8 @@ def _root() -> None:
 def main() -> None:
     """Entry point: what goes wrong becomes one line and exit code 2; a signal ends with 128 + its number."""
     forgive_encodings()
+    # the keyword libraries are packages of their own, which a checkout has in a folder that nobody else looks into
+    sys.path.extend(str(folder) for folder in PACKAGES if str(folder) not in sys.path)
     sys.exit(_exit_code())
 
 

@@ -11,8 +11,8 @@ import typer
 from offchip.errors import OffchipError
 
 
-def list_(what: Annotated[str, typer.Argument(help="schemes, attacks or claims")] = "schemes") -> None:
-    """Name the ways to keep credentials, the attacks, or the claims with their tags, one line each."""
+def list_(what: Annotated[str, typer.Argument(help="schemes, attacks, cells or claims")] = "schemes") -> None:
+    """Name the ways to keep credentials, the attacks, the cells of the matrix, or the claims, one line each."""
     if what not in _LISTS:
         raise OffchipError(f"there is no list of '{what}'; there are: {', '.join(_LISTS)}")
     for line in _LISTS[what]():
@@ -49,4 +49,15 @@ def _attacks() -> Iterator[str]:
         yield f"{key}  {attack.title.ljust(width)}  {'; '.join(need.value for need in attack.needs)}  [{weaknesses}]"
 
 
-_LISTS = {"schemes": _schemes, "attacks": _attacks, "claims": _claims}
+def _cells() -> Iterator[str]:
+    """Id, what the attacker is after, who should win and why."""
+    from offchip.matrix.cells import cells
+    from offchip.matrix.predictions import predict
+
+    found = [(cell, predict(cell)) for cell in cells()]
+    width = max(len(cell.id) for cell, _ in found)
+    for cell, prediction in found:
+        yield f"{cell.id.ljust(width)}  {prediction.verdict.ljust(8)}  {cell.goal.after}: {prediction.why}"
+
+
+_LISTS = {"schemes": _schemes, "attacks": _attacks, "cells": _cells, "claims": _claims}

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from offchip.captures.keep import Keeper, Wanted
 from offchip.cli.run import HANG_LIMIT_S, finish
 from offchip.cli.terminal import console, mark
 from offchip.errors import OffchipError
@@ -26,12 +27,15 @@ def matrix(
     engine: _ENGINE = "embedded", elf: _ELF = FIRMWARE, seed: _SEED = 1,
     results: Annotated[Path | None, typer.Option(help="folder of the report", show_default="results-partial")] = None,
     jobs: Annotated[int, typer.Option(help="columns at a time", min=1)] = os.cpu_count() or 1,
+    captures: Annotated[Wanted, typer.Option(help="of which cells buses, network and media are kept")] = Wanted.FAILED,
+    against: Annotated[Path | None, typer.Option(help="another report to compare with, cell by cell")] = None,
 ) -> None:
     """Run the cells of the matrix and write their page; exit code 1 when one comes out otherwise than predicted."""
     from offchip.runner.judge import Options, judge
 
     chosen = [f"matrixAND{each}" for each in include or []] or ["matrix"]
-    options = Options(engine, elf.resolve(), SUITES, [], [], chosen, exclude or [], results, jobs, seed, HANG_LIMIT_S)
+    options = Options(engine, elf.resolve(), SUITES, [], [], chosen, exclude or [], results, jobs, seed, HANG_LIMIT_S,
+                      captures=captures, against=against)
     place, outcome = judge(options, lambda line: console.print(escape(line)))
     finish(place, outcome, summary=True)
 
@@ -56,12 +60,15 @@ def attack(
 def replay(
     cell: Annotated[str, typer.Argument(help="id of a cell, e.g. A07/whole/fresh/sd")],
     engine: _ENGINE = "embedded", elf: _ELF = FIRMWARE, seed: _SEED = 1,
+    captures: Annotated[Path | None, typer.Option(
+        help="write buses (VCD), network (pcapng) and media before and after into this folder", metavar="FOLDER",
+        )] = None,
 ) -> None:
     """Run one cell alone and tell its story; exit code 1 when it comes out otherwise than predicted."""
-    _show([cell], engine, elf, seed)
+    _show([cell], engine, elf, seed, Keeper(captures) if captures else None)
 
 
-def _show(names: list[str], engine: str, elf: Path, seed: int) -> None:
+def _show(names: list[str], engine: str, elf: Path, seed: int, keeper: Keeper | None = None) -> None:
     from offchip.engines.elf import read_elf
     from offchip.engines.select import resolve_engine
     from offchip.matrix.bench import Bench
@@ -74,7 +81,7 @@ def _show(names: list[str], engine: str, elf: Path, seed: int) -> None:
     try:
         for each in chosen:
             prediction = predict(each)
-            record = bench.run(each, each.id)
+            record = bench.run(each, each.id, keeper)
             wrong += record["verdict"] != prediction.verdict
             _tell(record, prediction.verdict, prediction.why)
     finally:
@@ -93,5 +100,7 @@ def _tell(record: dict[str, Any], predicted: str, why: str) -> None:
                       f"{escape(each['place'])}  {escape(each['detail'])}")
     for line in record["observations"]:
         console.print(f"               {escape(line)}")
+    for name in record["captures"]:
+        console.print(f"  captured: {escape(name)}")
     console.print(f"  predicted {predicted}: {escape(why)}")
     console.print(f"  again: offchip replay {escape(record['cell'])} --seed {record['seed']}")

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from offchip.captures.keep import Wanted
 from offchip.cli.terminal import console, mark
 from offchip.errors import OffchipError
 from offchip.paths import FIRMWARE, SUITES
@@ -39,13 +40,20 @@ def run(
     own_credentials: Annotated[Path | None, typer.Option(
         help="folder with the certificate, key and CA that AWS IoT handed out: the device holds these", metavar="DIR",
         )] = None,
+    captures: Annotated[Wanted, typer.Option(
+        help="of which cells buses (VCD), network (pcapng) and media are kept; failed: and those the answer shows",
+        )] = Wanted.FAILED,
+    against: Annotated[Path | None, typer.Option(
+        help="folder of another report, of another engine for instance: the page says cell by cell whether they agree",
+        )] = None,
     summary: Annotated[bool, typer.Option(help="print the table of claims")] = True,
 ) -> None:
     """Run the suites and write the report; exit code 1 when a claim is refuted or was not run."""
     from offchip.runner.judge import Options, judge
 
     options = Options(engine, elf.resolve(), suites.resolve(), suite or [], test or [], include or [], exclude or [],
-                      results, jobs, seed, limit, own_credentials.resolve() if own_credentials else None)
+                      results, jobs, seed, limit, own_credentials.resolve() if own_credentials else None, captures,
+                      against)
     place, outcome = judge(options, lambda line: console.print(escape(line)))
     if xunit is not None:
         try:

@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from offchip.attacks.reach import AttackFailed
+from offchip.captures import Recorder
+from offchip.captures.keep import Keeper
 from offchip.engines.fork import forked
 from offchip.errors import OffchipError
 from offchip.matrix.cells import Cell
 from offchip.report.record import Record, Unearned, Verdict
 from offchip.scene import Scene
+from offchip.scene.cost import measure_cost
 from offchip.scene.scene import OTHER_THING, THING
 from OffchipLibrary.goals.base import Oracles, Start, Undecided
 from OffchipLibrary.lab import Lab
@@ -44,19 +48,29 @@ class Bench:
     seed: int
     _warm: dict[tuple[str, Warmth], Lab] = field(default_factory=dict)
 
-    def run(self, cell: Cell, scenario: str) -> dict[str, Any]:
+    def run(self, cell: Cell, scenario: str, keeper: Keeper | None = None) -> dict[str, Any]:
         """Fire and measure; the record as in its file, without prediction.
+
+        Args:
+            keeper: where to save what was captured; None: nowhere.
 
         Raises:
             OffchipError: it could not be run for reasons that are not the device's.
         """
         lab = self._warm_up(cell)
         if lab.board.engine.capabilities.fork:
-            return forked(lambda: run_cell(cell, lab, scenario), LIMIT_S)
+            return forked(lambda: run_cell(cell, lab, scenario, keeper), LIMIT_S)
         try:
-            return run_cell(cell, lab, scenario)
+            return run_cell(cell, lab, scenario, keeper)
         finally:
             self.close()
+
+    def cost(self, cell: Cell) -> dict[str, Any] | None:
+        """What a start of this column's device costs, as in a record; None where the device cannot be copied."""
+        lab = self._warm_up(cell)
+        if not lab.board.engine.capabilities.fork or not lab.board.powered:
+            return None
+        return forked(lambda: measure_cost(lab.scene, lab.device).record(), LIMIT_S)
 
     def _warm_up(self, cell: Cell) -> Lab:
         warmth = Warmth(cell.goal.start, cell.defence.policy, getattr(cell.attack, "units", 1))
@@ -66,7 +80,11 @@ class Bench:
         return self._warm[key]
 
     def _build(self, cell: Cell, warmth: Warmth) -> Lab:
-        lab = Lab(self.engine, self.elf, self.seed)
+        lab = Lab(self.engine, self.elf, self.seed, recorder=Recorder())
+        with lab.recorder.secrets() if lab.recorder else nullcontext():
+            return self._build_into(lab, cell, warmth)
+
+    def _build_into(self, lab: Lab, cell: Cell, warmth: Warmth) -> Lab:
         scene = Scene(self.seed, things=(THING, OTHER_THING), policy=warmth.policy, interval_s=2.0)
         try:
             defence = replace(cell.defence, rdp_level=0)
@@ -74,6 +92,9 @@ class Bench:
             others = [scene.build(OTHER_THING, defence, engine=self.engine, elf=self.elf)
                       for _ in range(warmth.units - 1)]
             lab.install(scene, device, others)
+            if lab.recorder:
+                for each in (device, *others):
+                    lab.recorder.watch(scene, each)
             if warmth.start is Start.PUBLISHING:
                 device.board.power_on()
                 device.board.console.wait_for(_PUBLISHED, 60.0)
@@ -89,10 +110,22 @@ class Bench:
         self._warm.clear()
 
 
-def run_cell(cell: Cell, lab: Lab, scenario: str) -> dict[str, Any]:
+def run_cell(cell: Cell, lab: Lab, scenario: str, keeper: Keeper | None = None) -> dict[str, Any]:
     """One cell on this lab, which is used up by it; the record as in its file."""
     lab.record = Record(scenario, cell.id, attack=cell.attack.id, cell=cell.id, defence=cell.defence.record(),
                         seed=lab.seed)
+    if lab.recorder is None:
+        _judge(cell, lab)
+    else:
+        with lab.recorder.secrets():
+            _judge(cell, lab)
+        lab.record.timeline = lab.recorder.timeline()
+        lab.record.captures = keeper.save(cell.id, lab.recorder) if keeper else []
+    lab.measure()
+    return lab.record.plain()
+
+
+def _judge(cell: Cell, lab: Lab) -> None:
     try:
         lab.protect(cell.defence.rdp_level)
         lab.meanwhile = lambda: cell.goal.meanwhile(lab)
@@ -106,5 +139,3 @@ def run_cell(cell: Cell, lab: Lab, scenario: str) -> dict[str, Any]:
         lab.record.verdict, lab.record.reason = Verdict.NOT_RUN, str(error) or type(error).__name__
     except OffchipError as error:
         lab.record.verdict, lab.record.reason = Verdict.NOT_RUN, f"{type(error).__name__}: {error}"
-    lab.measure()
-    return lab.record.plain()

@@ -16,7 +16,7 @@ from typing import Any
 
 from offchip.files import replace_file
 from offchip.report import answer
-from offchip.report.matrix import build_matrix, load_matrix
+from offchip.report.matrix import build_matrix, cell_of, load_matrix
 from offchip.report.page import draw_page, draw_summary
 from offchip.report.record import SCHEMA, load_records
 from offchip.report.sarif import sarif
@@ -142,14 +142,14 @@ def _draw(results: Path, summary: dict[str, Any], host: Mapping[str, Any], log_i
                 for number, row in enumerate(summary["claims"], 1)]
     matrix = _matrix(results, summary, other)
     # a cell is shown in the matrix; one that left no record of its own is a claim that was not run
-    suites = _by_suite([row for row in numbered if not row["record"].get("cell")])
+    suites = _by_suite([row for row in numbered if not cell_of(row)])
     replace_file(results / "index.html", draw_page(summary, host, numbered, suites, matrix, bool(log_ids)))
     replace_file(results / "summary.md", draw_summary(summary, host, suites, matrix))
 
 
 def _matrix(results: Path, summary: dict[str, Any], other: Path | None) -> dict[str, Any] | None:
     """Write what is drawn from the cells; None when there are none."""
-    if not any(row["record"].get("cell") for row in summary["claims"]):
+    if not any(map(cell_of, summary["claims"])):
         return None
     facts = {key: summary[key] for key in ("engine", "elf_sha256", "seed", "scope")}
     document = build_matrix(summary["claims"], facts, load_matrix(other) if other else None)

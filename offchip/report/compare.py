@@ -13,7 +13,7 @@ from typing import Any
 from offchip.errors import OffchipError
 
 #: of a record: not what was tried or seen, but where, when and at what pace
-_NOT_COMPARED = {"schema", "scenario", "claim", "engine", "elf_sha256", "seed", "instructions"}
+_NOT_COMPARED = {"schema", "scenario", "claim", "engine", "elf_sha256", "seed", "instructions", "cost"}
 #: a time with its unit inside a sentence, e.g. ``console 2.120 s:``
 _TIME = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|us|ns)\b")
 _NAMES = {"fired": "evidence", "observations": "observation", "proven": "status"}

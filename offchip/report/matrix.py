@@ -7,6 +7,7 @@ Its format is published in ``docs/matrix.schema.json``. Nothing in it depends on
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,8 @@ from offchip.vault import SCHEMES
 
 SCHEMA = 1
 VERDICTS = ("broken", "degraded", "held", "not run")
+
+_CELL = re.compile(r"A\d\d/[a-z0-9-]+/[a-z-]+/(?:sd|eeprom|none)(?:/[a-z0-9-]+)*")
 
 Row = Mapping[str, Any]
 Document = dict[str, Any]
@@ -43,7 +46,7 @@ def build_matrix(rows: Sequence[Row], facts: Mapping[str, Any], other: Document 
         facts: engine, ELF, seed and scope of the run.
         other: the document of another run, of another engine for instance, to compare cell by cell.
     """
-    cells = [_cell(row, other) for row in rows if row["record"].get("cell")]
+    cells = [_cell(row, other) for row in rows if cell_of(row)]
     cells.sort(key=lambda cell: _order(cell["id"]))
     used = {cell["attack"] for cell in cells}
     document: Document = {
@@ -75,6 +78,12 @@ def load_matrix(folder: Path) -> Document:
     return document
 
 
+def cell_of(row: Row) -> str:
+    """The cell a claim is, '' when it is none; also of one whose process did not live to leave a record."""
+    name = str(row["record"].get("cell") or "")
+    return name or (row["claim"] if _CELL.fullmatch(row["claim"]) else "")
+
+
 def cell_failed(cell: Mapping[str, Any]) -> bool:
     """It came out otherwise than predicted, or did not come out."""
     return bool(cell["verdict"] == "not run" or (cell["predicted"] and cell["verdict"] != cell["predicted"]))
@@ -82,7 +91,7 @@ def cell_failed(cell: Mapping[str, Any]) -> bool:
 
 def _cell(row: Row, other: Document | None) -> Document:
     record = row["record"]
-    identifier = record["cell"]
+    identifier = cell_of(row)
     attack, variant, scheme, medium, switches = split_id(identifier)
     verdict = _verdict(row)
     cell = {
@@ -154,7 +163,8 @@ def _counts(cells: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 def costs_of(rows: Iterable[Row]) -> list[Document]:
     """What a connection costs under each scheme: measured by claims whose records carry it."""
-    found = [row["record"]["cost"] for row in rows if row["record"].get("cost")]
+    costs = [row["record"]["cost"] for row in rows if row["record"].get("cost")]
+    found = list({(each["scheme"], each["medium"]): each for each in costs}.values())
     base = {each["medium"]: each["instructions"] for each in found if each["scheme"] == "plain"}
     ladder = list(SCHEMES)
     found.sort(key=lambda each: (ladder.index(each["scheme"]), each["medium"] != "sd"))

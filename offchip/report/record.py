@@ -42,6 +42,7 @@ class Record:
         instructions: the device executed.
         fired: what attacks did; those of other ids are steps on the way.
         verdict: None for a functional claim, which is only proven or refuted.
+        cost: what connecting costs, of a claim about that.
         proven: the claim in the test's name holds.
         cell: id of the matrix's cell this is, '' for a claim of a suite.
         predicted, why: who should win in this cell, and by what.
@@ -60,6 +61,7 @@ class Record:
     fired: list[Evidence] = field(default_factory=list)
     observations: list[str] = field(default_factory=list)
     captures: list[str] = field(default_factory=list)
+    cost: dict[str, Any] | None = None
     verdict: Verdict | None = None
     reason: str = ""
     proven: bool = False

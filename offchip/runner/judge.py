@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from offchip.captures.keep import Wanted
 from offchip.engines.elf import read_elf
 from offchip.engines.renode.locate import need_renode
 from offchip.engines.select import resolve_engine, standby
@@ -17,6 +18,7 @@ from offchip.errors import OffchipError
 from offchip.paths import OUTPUT, PACKAGES, SUITES
 from offchip.pki.own import load_own_credentials
 from offchip.report.build import Judged, RunFacts, build_report
+from offchip.report.matrix import load_matrix
 from offchip.runner.host import describe
 from offchip.runner.inventory import Claim, Suite, read_inventory
 from offchip.runner.preflight import preflight
@@ -40,6 +42,9 @@ class Options:
         seed: decides every random choice of the lab.
         limit_s: host seconds a claim may take before it counts as hung.
         own_credentials: folder of the credentials the device is to hold instead of made ones.
+        captures: of which cells buses, network and media are kept: ``failed`` (and those the answer shows), ``all``,
+            ``none``.
+        against: the report of another run, to compare cell by cell.
     """
 
     engine: str
@@ -54,6 +59,8 @@ class Options:
     seed: int
     limit_s: float
     own_credentials: Path | None = None
+    captures: Wanted = Wanted.FAILED
+    against: Path | None = None
 
 
 def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
@@ -72,6 +79,8 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
     firmware = read_elf(options.elf)
     if options.own_credentials is not None:
         load_own_credentials(options.own_credentials)
+    if options.against is not None:
+        load_matrix(options.against)
     inventory = read_inventory(options.folder, options.suites, options.tests, options.include, options.exclude)
     own = options.folder == SUITES
     scope = _scope(options, own)
@@ -94,7 +103,7 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
         shutil.rmtree(folder.fresh / "suites", ignore_errors=True)
         host.finish({key: each.seconds for key, each in outcomes.claims.items()})
         facts = RunFacts(engine, firmware.sha256, options.seed, scope)
-        summary = build_report(folder.fresh, facts, claims, asdict(host), log_ids)
+        summary = build_report(folder.fresh, facts, claims, asdict(host), log_ids, options.against)
         return folder.publish(), summary
 
 
@@ -118,7 +127,8 @@ def _outcomes(options: Options, engine: str, elf: Path, fresh: Path, inventory: 
             say(f"no claim is run: {reason}")
             lost = {claim.key: Outcome("LOST", reason) for suite in inventory for claim in suite.claims}
             return Outcomes(lost, refused=True)
-        variables = {"ENGINE": engine, "ELF": str(elf), "RECORDS": str(fresh / "records"), "SEED": str(options.seed)}
+        variables = {"ENGINE": engine, "ELF": str(elf), "RECORDS": str(fresh / "records"), "SEED": str(options.seed),
+                     "CAPTURES": str(options.captures)}
         if options.own_credentials is not None:
             variables["OWN_CREDENTIALS"] = str(options.own_credentials)
         order = Order(options.folder, variables, PACKAGES, fresh / "suites", temporary, options.limit_s)

@@ -24,6 +24,7 @@ from offchip.scene import DEFAULT_SEED
 from offchip.vault import MediumKind, Scheme
 from OffchipLibrary.attacker import AttackerKeywords
 from OffchipLibrary.bench import BenchKeywords
+from OffchipLibrary.cost_oracle import CostOracleKeywords
 from OffchipLibrary.device_oracle import DeviceOracleKeywords
 from OffchipLibrary.lab import Lab
 from OffchipLibrary.loot_oracle import LootOracleKeywords
@@ -84,7 +85,7 @@ class OffchipLibrary(DynamicCore):  # type: ignore[misc]
         super().__init__([
             BenchKeywords(self.lab), OwnerKeywords(self.lab), AttackerKeywords(self.lab),
             DeviceOracleKeywords(self.lab), ServerOracleKeywords(self.lab), LootOracleKeywords(self.lab),
-            self._common, VerdictKeywords(self.lab),
+            self._common, CostOracleKeywords(self.lab), VerdictKeywords(self.lab),
         ])
 
     # listener: one record per test ---------------------------------------------------------------------------------

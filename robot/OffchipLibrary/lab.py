@@ -17,6 +17,7 @@ from offchip.attacks.rogue import RogueBroker
 from offchip.board.board import Board
 from offchip.board.media import Eeprom, SdCard
 from offchip.broker.events import ConnectionOpened, Disconnected, Event, PublishForbidden, SubscribeForbidden
+from offchip.captures import Recorder
 from offchip.errors import OffchipError
 from offchip.evidence import Evidence
 from offchip.pki.own import OwnCredentials
@@ -41,6 +42,7 @@ class Lab:
     Attributes:
         begun: when the test's own attack began (the last one to fire, where it has none).
         owner_acted_ns: when the owner last did something at the server.
+        recorder: listens to everything, for captures and the time line; None: nobody does.
         meanwhile: what the owner does while the attacker waits for it; None: nothing.
     """
 
@@ -53,6 +55,7 @@ class Lab:
     owner_acted_ns: int | None = None
     meanwhile: Callable[[], None] | None = None
     problem: str = ""
+    recorder: Recorder | None = None
     _scene: Scene | None = None
     _device: Device | None = None
     _reach: Reach | None = None
@@ -197,6 +200,8 @@ class Lab:
 
     def close(self) -> None:
         """Let go of scene and boards."""
+        if self.recorder is not None:
+            self.recorder.close()
         if self._scene is not None:
             self._scene.close()
         self._scene = self._device = self._reach = None

@@ -189,7 +189,7 @@
     if (cell.missing_check) section("Firmware", make("p", "", cell.missing_check.file + ":" + cell.missing_check.line + " has no " + cell.missing_check.check + "."));
     if (cell.other) section("The other engine", make("p", "", cell.other === cell.verdict ? "Agrees: " + cell.other + "." : "Says " + cell.other + "."));
     const again = make("p", "copy");
-    const line = cell.replay + (cell.captures.length ? "" : " --captures all");
+    const line = cell.replay + (cell.captures.length ? "" : " --captures .");
     const copy = make("button", "", "Copy");
     copy.addEventListener("click", () => { if (navigator.clipboard) navigator.clipboard.writeText(line); copy.textContent = "Copied"; });
     again.append(make("code", "", line), copy);
