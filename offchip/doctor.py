@@ -67,7 +67,7 @@ def _repeatability() -> Check:
 def _unicorn() -> Check:
     """Unicorn loads and executes: movs r0, #42; adds r0, #1."""
     try:
-        from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB, Uc
+        from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB, Uc  # type: ignore[attr-defined]
         from unicorn.arm_const import UC_ARM_REG_R0
 
         core = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)

@@ -143,6 +143,37 @@ def test_each_side_opens_what_the_other_sealed(program: Path, tmp_path: Path, sc
     assert CREDENTIALS.certificate not in b"".join(chip.image())
 
 
+@pytest.mark.parametrize("scheme", [each for each in SCHEMES if each.format.authenticated], ids=lambda each: each.name)
+def test_every_byte_of_a_tag_counts_and_of_a_bound_head(program: Path, tmp_path: Path, scheme: Vaulted) -> None:
+    chip = Chip(program, tmp_path, provisioned(scheme, None if scheme.fleet_secret else bytes(range(32))))
+    factory, start = chip.image(), Chunk.BROKER_CA.offset
+    length, = struct.unpack_from("<I", factory[1], start + 8)
+    places = [*range(32 if scheme.format.labelled else 0), *range(32 + length, 32 + length + 16)]
+    for number, at in enumerate(places):
+        area = bytearray(factory[1])
+        area[start + at] ^= 1 << number % 8
+        chip.restore((factory[0], bytes(area)))
+        assert chip.boot() and not chip.loaded, (at, chip.lines)
+
+
+@pytest.mark.parametrize("scheme", [each for each in SCHEMES if each.format.authenticated], ids=lambda each: each.name)
+def test_a_record_in_clear_is_not_taken_for_a_sealed_one(program: Path, tmp_path: Path, scheme: Vaulted) -> None:
+    chip = Chip(program, tmp_path, provisioned(scheme, None if scheme.fleet_secret else bytes(range(32))))
+    flash, _ = chip.image()
+    chip.restore((flash, vault.PLAIN.image(vault.EEPROM, chip_map.EEPROM_SIZE, CREDENTIALS)))
+    assert chip.boot() and not chip.loaded, chip.lines
+
+
+def test_two_chips_of_one_identity_make_two_secrets(program: Path, tmp_path: Path) -> None:
+    secrets = set()
+    for life in range(3):  # another life, other random numbers
+        chip = Chip(program, tmp_path, provisioned(vault.scheme("fresh")))
+        chip.lives = life * 10
+        assert chip.boot() and chip.loaded
+        secrets.add(chip.counters.secret)
+    assert len(secrets) == 3
+
+
 def sealed_under_nonces(chip: Chip, seen: dict[tuple[bytes, int, bytes], bytes]) -> None:
     """Every record on the medium that opens: one nonce never stands before two different ciphertexts under one key."""
     _, area = chip.image()

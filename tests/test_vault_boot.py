@@ -17,6 +17,7 @@ from offchip.paths import FIRMWARE
 from offchip.scene import Scene
 from offchip.scene.defence import Defence
 from offchip.scene.scene import THING, Device
+from offchip.scene.secrets import find
 from offchip.vault.chunk import VAULT_FILE, Chunk, content
 from offchip.vault.counters import SIZE, Counters
 from offchip.vault.vaulted import Vaulted
@@ -105,6 +106,7 @@ def test_first_boot_publishes_and_keeps_what_the_scheme_promises(scene: Scene, s
     assert published(boot(device, PUBLISHED)), text(device)
     image = (device.board.sd if medium is vault.SD else device.board.eeprom).image
     assert any(form in image for form in key_forms(device)) == (Chunk.DEVICE_KEY in scheme.clear)
+    assert find(scene.secrets(), bytes(device.board.console.raw)) == []
     if isinstance(scheme, Vaulted):
         assert (device.provisioning.credentials.certificate in image) is False
         chip = chip_of(device)

@@ -11,7 +11,7 @@ from robot.api import ExecutionResult
 from robot.errors import DataError
 
 from offchip.runner.inventory import ROOT_NAME
-from robot import rebot
+from robot import rebot  # type: ignore[attr-defined]
 
 
 def merge_logs(outputs: Sequence[Path], folder: Path) -> dict[str, str]:

@@ -130,7 +130,7 @@ def volume_offset(storage: Storage) -> int:
         if first[0] in (0xEB, 0xE9):
             return 0
         for entry in range(446, 510, 16):
-            start, = struct.unpack_from("<I", first, entry + 8)
+            start = int.from_bytes(first[entry + 8:entry + 12], "little")
             if first[entry + 4] in _FAT_PARTITIONS and 0 < start * SECTOR < storage.size:
                 return start * SECTOR
     raise MediumError("the medium holds no FAT volume: neither a boot sector nor a FAT partition was found")
@@ -162,6 +162,9 @@ class _FixedTime(tzinfo):
 
     def dst(self, moment: datetime | None) -> timedelta:
         return timedelta(0)
+
+    def tzname(self, moment: datetime | None) -> str:
+        return "always the same"
 
     def fromutc(self, moment: datetime) -> datetime:
         return FILE_TIME.replace(tzinfo=self)
