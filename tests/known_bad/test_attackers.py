@@ -37,7 +37,8 @@ from offchip.vault import EEPROM, NONE, PLAIN, SD, MediumKind, scheme
 from offchip.vault.records import EEPROM_MAGIC, decode_record
 from OffchipLibrary import OffchipLibrary
 from tests.known_bad.worlds import World, dead, fails
-from tests.test_attacks import DEVICE_KEY, plain_board, reach
+from tests.test_attacks import plain_board, reach
+from tests.test_factory import DEVICE_KEY
 
 FLEET = scheme("fleet-key")
 #: attack -> the world it applies to
@@ -240,7 +241,8 @@ def test_evidence_has_the_time_of_the_deed(world: Callable[..., World]) -> None:
 
 
 def test_a_keyword_fires_its_attack_with_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
-    library, fired = OffchipLibrary(), []
+    library = OffchipLibrary()
+    fired: list[Attack] = []
     monkeypatch.setattr(library.lab, "fire", fired.append)
     library.run_keyword("Read The Medium", [SD], {})
     library.run_keyword("Change The Record", [EEPROM, Change.TRUNCATE], {})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from offchip.attacks.base import Attack
 from offchip.attacks.loot import Loot
@@ -81,7 +82,9 @@ def patched(folder: Path, function: str, code: bytes) -> Path:
     raw = bytearray(FIRMWARE.read_bytes())
     with FIRMWARE.open("rb") as stream:
         elf = ELFFile(stream)
-        (symbol,) = elf.get_section_by_name(".symtab").get_symbol_by_name(function)
+        symbols = elf.get_section_by_name(".symtab")
+        assert isinstance(symbols, SymbolTableSection)
+        symbol, = symbols.get_symbol_by_name(function) or []
         (offset,) = elf.address_offsets(symbol["st_value"] & ~1)
     raw[offset:offset + len(code)] = code
     bad = folder / "bad.elf"
