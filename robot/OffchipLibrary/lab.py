@@ -93,6 +93,11 @@ class Lab:
         return self._reach
 
     @property
+    def others(self) -> tuple[Device, ...]:
+        """Devices of the same make the exploiter owns."""
+        return self._others
+
+    @property
     def rogue(self) -> RogueBroker | None:
         """The exploiter's server, once it stands."""
         return self._reach.rogue if self._reach else None

@@ -69,8 +69,10 @@ class SecretOracleKeywords:
         """
         board, defence = self.lab.board, self.lab.device.defence
         for kind, tap, bus in ((SD, board.spi_tap, "spi1"), (EEPROM, board.i2c_tap, "i2c1")):
-            allowed = f"the private key of {self.lab.device.thing}" if defence.clear_on(kind) else ""
-            secrets = [each for each in self.lab.scene.secrets() if each.name != allowed]
+            # a medium may have come over from another device of the scene
+            allowed = {f"the private key of {each.thing}" for each in self.lab.scene.devices
+                       if each.defence.clear_on(kind)}
+            secrets = [each for each in self.lab.scene.secrets() if each.name not in allowed]
             crossed = [each.data for each in rebuild(tap.drain())]
             seen = [each.received for each in self.lab.record.fired if each.place.startswith(bus)]
             for where, contents in ((f"the {kind.name} bus", [*crossed, *seen]),

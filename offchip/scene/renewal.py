@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the owner does while an attacker waits, done at the factory's bench: the device's credentials renewed.
+"""The owner's bench: a device's credentials renewed by hand.
 
 It stands for a rotation over the air: the medium and the chip's counters are as the device itself would leave them.
 """
@@ -14,7 +14,7 @@ from offchip.board.factory import data_image
 from offchip.board.media import Eeprom, SdCard
 from offchip.errors import VaultError
 from offchip.pki import Identity
-from offchip.scene import Device, Scene
+from offchip.scene.scene import Device, Scene
 from offchip.vault.chunk import AREA_SIZE, CREDENTIAL_CHUNKS, CREDENTIAL_TAGS, SLOTS, VAULT_FILE, content
 from offchip.vault.counters import SIZE, Counters
 from offchip.vault.sealed import Sealer

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Goals of somebody who opens a chip, his own or the victim's, or who searches what should be gone."""
+
+from __future__ import annotations
+
+from offchip.attacks.base import Applies, Attack
+from offchip.attacks.client import CloneIdentity, ReturnAfterDeactivation, Who
+from offchip.attacks.dissection import DissectAnotherUnit, Gain, OpenTheChip
+from offchip.attacks.reach import ADDRESS
+from offchip.attacks.remains import SearchRemains
+from offchip.broker import events
+from offchip.report.record import Verdict
+from offchip.scene.defence import Defence
+from offchip.scene.renewal import renew
+from offchip.vault import SD
+from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either, settle
+from OffchipLibrary.goals.impostor import Impostor
+from OffchipLibrary.goals.moving import kept_on
+from OffchipLibrary.lab import Lab
+
+_FEED = "offchip/feed"
+
+
+def has_the_key(lab: Lab) -> None:
+    """What the attacker holds is the private half of the device's first certificate; an oracle nobody can pretend to.
+    """
+    public = lab.device.identity.certificate.public_key()
+    found = [key for key in lab.reach.loot.keys if key.public_key == public]
+    if not found:
+        raise AssertionError(f"the device's key is not among {len(lab.reach.loot.keys)} keys that were found")
+    lab.saw(f"device key found in {found[0].where} ({found[0].form})")
+
+
+def was_let_in(lab: Lab) -> None:
+    """A session of the device's certificate from the attacker's address, and a publish taken; an oracle."""
+    log = lab.scene.broker.events
+    outside = {each.connection for each in log.of(events.ConnectionOpened) if each.peer_name == ADDRESS}
+    sessions = [each for each in log.of(events.Connected) if each.connection in outside
+                and each.certificate_id == lab.device.identity.certificate_id]
+    taken = [each for each in log.of(events.PublishAccepted) if each.connection in outside and each.topic == _FEED]
+    if not sessions or not taken:
+        raise AssertionError(f"sessions of the attacker: {sessions}; publishes accepted: {taken}")
+    lab.saw(f"broker: {sessions[0]}; {taken[0]}")
+
+
+class Opening(Goal):
+    """The key is had when it was opened and lets the attacker in."""
+
+    found = "the key was opened and lets the attacker in"
+    missed = "neither the key nor eight bytes of it are in anything the attacker got"
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        if lab.reach.loot.identity is not None:
+            lab.fire(CloneIdentity(_FEED))
+
+        def had() -> None:
+            has_the_key(lab)
+            was_let_in(lab)
+
+        return either(lab, (had, self.found), (see.loot.attacker_should_not_have_the_device_key, self.missed))
+
+
+class AnotherUnit(Opening):
+    """The secret of a unit the attacker bought, on the victim's medium."""
+
+    attack, variant = "A20", "another-unit"
+    after = "the private key, from the medium with the secret of another unit that was opened"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (DissectAnotherUnit(kept_on(defence)),)
+
+
+class OpenedChip(Opening):
+    """Whatever the chip keeps, and whatever it opens."""
+
+    attack, variant = "A30", "read"
+    after = "the private key, from the chip itself or from the medium with the chip's own secret"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (OpenTheChip(),)
+
+
+class ForgedWithTheSecret(Impostor):
+    """The attacker's CA certificate, sealed as the device would."""
+
+    attack, variant = "A30", "forge"
+    after = "the device's data, by a CA certificate sealed with the chip's own secret"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (OpenTheChip(Gain.FORGE),)
+
+
+class OpenedAndDeactivated(Goal):
+    """What still limits the damage: one device's key, until its owner deactivates it."""
+
+    attack, variant = "A30", "deactivated"
+    after = "to go on as the device with the key from its opened chip after the owner has deactivated it"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (OpenTheChip(),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        has_the_key(lab)
+        lab.owner_acted_ns = lab.scene.now_ns
+        lab.scene.deactivate(lab.device.identity)
+        lab.fire(ReturnAfterDeactivation(Who.THIEF))
+        return either(lab, (lambda: was_let_in(lab), "the key still lets the attacker in"),
+                      (lambda: see.server.broker_should_have_refused_the_certificate("INACTIVE"),
+                       "one device's key is lost, and useless once its owner has deactivated it"))
+
+
+class Remains(Goal):
+    """The superseded key is found on the medium or in the chip."""
+
+    attack, variant, after = "A26", "renewed", "the private key its owner has replaced, from what was left of it"
+    open_chip = True
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (SearchRemains(kept_on(defence), self.open_chip),)
+
+    def meanwhile(self, lab: Lab) -> None:
+        renew(lab.scene, lab.device)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        settle(lab)
+        return either(lab, (lambda: has_the_key(lab), "what was replaced can still be had"),
+                      (see.loot.attacker_should_not_have_the_device_key, "nothing of it is left, nor of what opens it"))
+
+
+class Deleted(Remains):
+    """The owner deletes the files with a PC and passes the card on."""
+
+    variant, after = "deleted", "the private key, from a card whose files were deleted"
+    open_chip = False
+
+    def applies(self, defence: Defence) -> Applies:
+        fits = super().applies(defence)
+        return fits if not fits or defence.medium is SD else Applies(False, "an EEPROM has no files")
+
+    def meanwhile(self, lab: Lab) -> None:
+        lab.board.power_off()
+        card = lab.board.sd
+        for path in card.files():
+            card.delete_file(path)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        outcome = either(lab, (lambda: has_the_key(lab), "a deleted file is all there"),
+                         (see.loot.attacker_should_not_have_the_device_key, "what lies on in free clusters is sealed, "
+                                                                            "or no key"))
+        assert outcome.verdict is not Verdict.NOT_RUN
+        return outcome

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Goals of somebody who only watches: the console, the clock."""
+
+from __future__ import annotations
+
+from offchip.attacks.base import Attack
+from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag
+from offchip.scene.defence import Defence
+from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either
+from OffchipLibrary.goals.dissection import has_the_key
+from OffchipLibrary.goals.moving import kept_on
+from OffchipLibrary.lab import Lab
+
+
+class Console(Goal):
+    """A secret comes out of the console."""
+
+    attack, variant, after = "A22", "console", "a secret, from the console while all goes well and while things break"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (ListenOnTheConsole(),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        return either(lab, (lambda: has_the_key(lab), "the console tells the private key"),
+                      (see.secrets.console_should_have_shown_no_secret, "the console tells no secret, nor a part of it"))
+
+
+class TagTiming(Goal):
+    """The time of a refusal depends on where a tag is wrong."""
+
+    attack, variant = "A25", "timing"
+    after = "a tag guessed byte by byte, from the time the device takes to refuse a wrong one"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (TimeTheTag(kept_on(defence)),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        counts = lab.evidence()[-1].received
+        times = [int.from_bytes(counts[at:at + 8], "little") for at in range(0, len(counts), 8)]
+        forged = len(lab.board.console.find("^storage: error record-forged"))
+
+        def differ() -> None:
+            if len(set(times)) < 2:
+                raise AssertionError("all alike")
+            lab.saw(f"instructions until the refusal: {times}")
+
+        def alike() -> None:
+            if len(times) != 16 or len(set(times)) != 1 or forged < len(times):
+                raise AssertionError(f"{len(times)} times, {len(set(times))} different, {forged} refusals")
+            lab.saw(f"{times[0]} instructions in each of {len(times)} refusals")
+
+        return either(lab, (differ, "the comparison tells where it stopped"),
+                      (alike, "each wrong tag takes the same number of instructions"))
