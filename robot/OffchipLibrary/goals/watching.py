@@ -22,7 +22,7 @@ class Console(Goal):
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         return either(lab, (lambda: has_the_key(lab), "the console tells the private key"),
-                      (see.secrets.console_should_have_shown_no_secret, "the console tells no secret, nor a part of it"))
+                      (see.secrets.console_should_have_shown_no_secret, "the console tells no secret"))
 
 
 class TagTiming(Goal):
