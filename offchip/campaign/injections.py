@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from offchip.engines.embedded.engine import Arrived, EmbeddedEngine
+from offchip.engines.embedded.machine import EmbeddedMachine
 from offchip.engines.embedded.replay import Replay
 from offchip.engines.protocol import Diagnostic
 from offchip.errors import EngineError
 
-#: registers a flip may hit when none are named
-REGISTERS = tuple(f"r{number}" for number in range(13)) + ("sp", "lr", "nzcv")
+Seen = TypeVar("Seen")
 
 
 class Kind(StrEnum):
@@ -154,6 +155,14 @@ class Stretch:
             yield self._try(fault)
             self._replay.restore()
 
+    def examine(self, fault: Fault, look: Callable[[EmbeddedMachine], Seen]) -> Seen:
+        """What ``look`` makes of the machine at the end of the stretch with this fault."""
+        self.go_to(fault.index)
+        self._try(fault)
+        seen = look(self._machine)
+        self._replay.restore()
+        return seen
+
     def go_to(self, index: int) -> None:
         """Stand before the instruction of this index; that is where the machine returns to."""
         if index < self._here:
@@ -166,6 +175,7 @@ class Stretch:
     def strike(self, fault: Fault) -> None:
         """Put the fault in here."""
         if fault.kind is Kind.SKIP:
+            self._machine.cpu.take_due()
             self._core.skip()
             self._machine.cpu.executed_instructions += 1
             self._machine.clock.advance(1)
@@ -176,6 +186,8 @@ class Stretch:
             self._core.set(fault.register, before ^ fault.mask)
 
     def _try(self, fault: Fault) -> Result:
+        if fault.kind is Kind.SKIP:
+            self._machine.cpu.take_due()  # the next instruction may be a handler's
         pc, start = self._core.pc, self._executed
         self.strike(fault)
         outcome, value = self._to_end(self._limit, self.length - fault.index + 500)
@@ -213,13 +225,12 @@ class Stretch:
         return self._machine.cpu.executed_instructions
 
     def _forward(self, count: int) -> None:
-        """Execute so many instructions, and take the exception that is due then."""
+        """Execute so many instructions."""
         machine = self._machine
         self._injector.cancel_stops()
         last = self._executed + count
         while self._executed < last:  # a core that sleeps lets cycles pass without instructions
             machine.run_until_cycle(machine.clock.cycles + last - self._executed)
-        machine.cpu.take_due()
 
 
 def _trouble(new: Sequence[Diagnostic]) -> Outcome | None:

@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from offchip.cli.boot import boot
+from offchip.cli.campaign import campaign
 from offchip.cli.compare import compare
 from offchip.cli.cuts import cuts
 from offchip.cli.doctor import doctor
@@ -27,7 +28,7 @@ from offchip.runner.processes import Stopped
 _INTERRUPTED = (130, 143)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-for _command in (run, matrix, attack, replay, compare, cuts, judge, boot, doctor, attend, monitor, lab):
+for _command in (run, matrix, attack, replay, compare, cuts, campaign, judge, boot, doctor, attend, monitor, lab):
     app.command()(_command)
 app.command("list")(list_)
 

@@ -12,7 +12,7 @@ import pickle
 import select
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
@@ -52,6 +52,11 @@ class _Child:
         part = os.read(self.pipe, _CHUNK)
         self._answer += part
         return not part
+
+    @property
+    def died(self) -> bool:
+        """Nothing came before the end of its pipe."""
+        return not self._answer
 
     def result(self) -> object:
         """Raises what the task raised, EngineError when the child died."""
@@ -118,6 +123,39 @@ def forked_all(tasks: Iterable[Callable[[], Result]], workers: int = 1, limit_s:
             _collect(running, done)
     finally:
         for child in running.values():
+            child.kill()
+
+
+def forked_each(tasks: Sequence[Callable[[], Result]], workers: int = 1, limit_s: float = 3600.0,
+                attempts: int = 2) -> Iterator[tuple[int, Result]]:
+    """Number and result of each task as it ends, each from a copy of this process, ``workers`` of them at a time.
+
+    A task whose process dies is given to another one; what a task raises is raised here.
+
+    Raises:
+        OffchipError: see :func:`forked_all`; EngineError when a task's processes died ``attempts`` times.
+    """
+    waiting = [(number, 1) for number in reversed(range(len(tasks)))]
+    running: dict[int, tuple[_Child, int]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < max(1, workers):
+                number, attempt = waiting.pop()
+                child = _Child(number, tasks[number], limit_s)
+                running[child.pipe] = child, attempt
+            ready, _, _ = select.select(list(running), [], [], 1.0)
+            for pipe in ready:
+                child, attempt = running[pipe]
+                if not child.read():
+                    continue
+                del running[pipe]
+                if child.died and attempt < attempts:
+                    child.end()
+                    waiting.append((child.number, attempt + 1))
+                else:
+                    yield child.number, child.result()  # type: ignore[misc]  # what the task of this number returned
+    finally:
+        for child, _ in running.values():
             child.kill()
 
 
