@@ -17,12 +17,14 @@ HOST = {"started": "2026-11-27T02:30:00+00:00", "offchip": "0.1.0", "command": "
 CLEAR, TRUSTING = {"plain"}, {"plain", "split-plain"}
 #: attack/variant -> schemes that lose
 LOSERS: dict[str, set[str]] = {
-    "A01/read": CLEAR, "A02/boot": CLEAR, "A03/flip": TRUSTING | {"encrypted"}, "A04/redirect": TRUSTING,
-    "A04/firmware": TRUSTING, "A05/swap": TRUSTING | {"encrypted", "sealed"},
-    "A06/transplant": TRUSTING | {"encrypted", "sealed", "fleet-key"},
-    "A07/restore": TRUSTING | {"encrypted", "sealed", "labelled"}, "A08/clone": CLEAR, "A09/wipe": set(),
-    "A20/others": CLEAR | {"fleet-key"}, "A30/opened": set(SCHEMES),
+    "A01/read": CLEAR, "A02/boot": CLEAR, "A03/flip-anchor": TRUSTING | {"encrypted"}, "A04/redirect": TRUSTING,
+    "A04/firmware": TRUSTING, "A05/swap": TRUSTING | {"sealed"}, "A06/transplant": CLEAR | {"fleet-key"},
+    "A07/whole": CLEAR | {"encrypted", "sealed", "labelled"}, "A08/clone": CLEAR, "A09/wipe": set(),
+    "A19/device": set(), "A20/another-unit": {"fleet-key"}, "A27/mutual": CLEAR, "A27/server-only": TRUSTING,
+    "A30/read": set(SCHEMES), "A30/forge": set(SCHEMES), "A30/deactivated": set(),
 }
+#: rows in which a device that does not lose is out of service
+OUT_OF_SERVICE = {"A03/flip-anchor", "A09/wipe"}
 ONLY_OUTSIDE = {"A01", "A02", "A03", "A04", "A05", "A06", "A07", "A09"}
 
 
@@ -33,13 +35,13 @@ def cells() -> Iterator[tuple[str, str]]:
             for row, losers in LOSERS.items():
                 if medium.name == "none" and row[:3] in ONLY_OUTSIDE:
                     continue
-                yield f"{row}/{scheme.name}/{medium.name}", "broken" if scheme.name in losers else "held"
+                kept = "degraded" if row in OUT_OF_SERVICE else "held"
+                yield f"{row}/{scheme.name}/{medium.name}", "broken" if scheme.name in losers else kept
             for level in (0, 1, 2):
                 place = f"{scheme.name}/{medium.name}" + (f"/rdp{level}" if level != 1 else "")
                 yield f"A13/dump/{place}", "held" if level == 2 else "broken"
-            yield f"A21/others/{scheme.name}/{medium.name}", "held"
-            yield f"A21/others/{scheme.name}/{medium.name}/wide", "broken"
-            yield f"A19/revoked/{scheme.name}/{medium.name}", "held"
+            yield f"A21/publish/{scheme.name}/{medium.name}", "held"
+            yield f"A21/publish/{scheme.name}/{medium.name}/wide", "broken" if scheme.name in CLEAR else "held"
 
 
 def record(cell: str, verdict: str) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from pydantic_sarif.model import StaticAnalysisResultsFormatSarifVersion210JsonS
 from typer.testing import CliRunner
 
 from fake_matrix import cells, report
+from offchip.captures.keep import shown
 from offchip.cli import app
 from offchip.errors import OffchipError
-from offchip.report.answer import _written
+from offchip.report.answer import _written, judge_answer
 from offchip.report.checks import missing_check
 from offchip.report.matrix import load_matrix, stories
 from offchip.runner import judge
@@ -24,7 +25,7 @@ from offchip.vault import SCHEMES
 
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA = json.loads((ROOT / "docs/matrix.schema.json").read_text())
-CITED = "A07/restore/fresh/sd"
+CITED = "A07/whole/fresh/sd"
 CHANGED = {CITED: {"verdict": "broken", "proven": False, "message": "it is the old certificate"}}
 
 
@@ -135,3 +136,16 @@ def test_every_attack_of_the_catalogue_is_told_in_plain_words() -> None:
     assert set(ATTACKS) <= set(stories())
     for key, story in stories().items():
         assert set(story) == {"effect", "lost", "kept", "remedy"} and all(story.values()), key
+
+
+def test_the_answer_agrees_with_what_is_predicted() -> None:
+    """A run would find out as well, in minutes."""
+    from offchip.matrix.cells import cells as survey
+    from offchip.matrix.predictions import predict
+
+    predicted = {"cells": [{"id": each.id, "verdict": str(predict(each).verdict)} for each in survey()]}
+    wrong = {sentence["text"]: [each for each in sentence["cells"] if each["verdict"] != each["needed"]]
+             for section in judge_answer(predicted)["sections"] for sentence in section["sentences"]
+             if sentence["state"] == "wrong"}
+    assert wrong == {}
+    assert shown() & {each["id"] for each in predicted["cells"]}, "the cells whose captures are shown"

@@ -22,7 +22,7 @@ CLAIMS = [Judged("06 Plain", f"Claim {number} {NAME}", "", status, message) for 
     ("PASS", ""), ("FAIL", "<script>document.title = 'x'</script> was seen | twice"), ("LOST", "it hung"),
     ("PASS", "")])]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-ODD = "A07/restore/fresh/sd"
+ODD = "A07/whole/fresh/sd"
 HOSTILE = "</script><img src=x onerror=\"document.title='x'\"> & \u2028 'quoted'"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; scripts/setup --test gets it on Debian")
@@ -85,9 +85,9 @@ def test_each_filter_leaves_what_it_names(page: Page) -> None:
         page.locator("button[type=reset]").click()
         page.wait_for_function("wanted => document.querySelectorAll('.matrix button.chip:not([hidden])').length === "
                                "wanted", arg=everything)
-    page.locator("[name=search]").fill("restore fresh")
+    page.locator("[name=search]").fill("A07/whole fresh")
     assert {chip.get_attribute("data-open") for chip in page.locator(".matrix button.chip:visible").all()} == {
-        "A07/restore/fresh/sd", "A07/restore/fresh/eeprom"}
+        "A07/whole/fresh/sd", "A07/whole/fresh/eeprom"}
     page.locator("[name=search]").fill("CWE-312")
     assert 0 < chips(page) < everything
     page.locator("[name=search]").fill("nothing has this in it")
