@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from rich.markup import escape
 from offchip.captures.keep import Wanted
 from offchip.cli.terminal import console, mark
 from offchip.errors import OffchipError
-from offchip.paths import FIRMWARE, SUITES
+from offchip.paths import FIRMWARE, IN_CHECKOUT, ROOT, SUITES
 
 _DEFAULT_SEED = 1
 HANG_LIMIT_S = 900.0
@@ -77,8 +78,17 @@ def finish(place: Path, outcome: dict[str, Any], summary: bool) -> None:
     if wrong:
         console.print(f"[red]{wrong} sentence{'s' * (wrong != 1)} of the answer no longer hold{'s' * (wrong == 1)}: "
                       f"{escape(str(place / 'ANSWER.md'))}[/]")
+    elif not outcome["scope"] and _answer_is_another(place / "ANSWER.md"):
+        console.print(f"ANSWER.md is of another run; cp {escape(shlex.quote(str(place / 'ANSWER.md')))} "
+                      f"{escape(shlex.quote(str(ROOT / 'ANSWER.md')))}")
     print(place / "index.html")
     raise typer.Exit(1 if failed else 0)
+
+
+def _answer_is_another(fresh: Path) -> bool:
+    """A checkout keeps the answer of its last whole run."""
+    kept = ROOT / "ANSWER.md"
+    return IN_CHECKOUT and fresh.is_file() and (not kept.is_file() or kept.read_bytes() != fresh.read_bytes())
 
 
 def _print(outcome: dict[str, Any]) -> None:
