@@ -33,7 +33,7 @@ def matrix(
     """Run the cells of the matrix and write their page; exit code 1 when one comes out otherwise than predicted."""
     from offchip.runner.judge import Options, judge
 
-    chosen = [f"matrixAND{each}" for each in include or []] or ["matrix"]
+    chosen = [f"matrix AND {each}" for each in include or []] or ["matrix"]
     options = Options(engine, elf.resolve(), SUITES, [], [], chosen, exclude or [], results, jobs, seed, HANG_LIMIT_S,
                       captures=captures, against=against)
     place, outcome = judge(options, lambda line: console.print(escape(line)))

@@ -24,10 +24,13 @@ from offchip.errors import BoardError
 from offchip.evidence import Evidence
 from offchip.paths import FIRMWARE
 from offchip.report.record import Verdict
+from offchip.scene import Device, Scene
+from offchip.scene.cost import Cost
 from offchip.scene.witness import DebugRequest
-from offchip.vault import EEPROM, PLAIN, SD
+from offchip.vault import EEPROM, PLAIN, SD, scheme
 from offchip.vault.counters import Counters
-from OffchipLibrary import OffchipLibrary
+from OffchipLibrary import OffchipLibrary, cost_oracle
+from OffchipLibrary.cost_oracle import CostOracleKeywords
 from OffchipLibrary.lab import Mark
 from tests.known_bad.worlds import World, dead, fails
 
@@ -799,3 +802,15 @@ def test_a_second_verdict(world: Make) -> None:
         bad.verdict.verdict_should_be(Verdict.HELD, "so it seems")
 
 
+@fails("Connecting Should Cost At Most")
+def test_a_scheme_that_costs_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(scene: Scene, device: Device) -> Cost:
+        dear = device.defence.scheme is not PLAIN
+        return Cost(device.defence.scheme.name, "sd", 1_160_000 if dear else 1_000_000, 1.0, 0, 0, 0, 0, 0)
+
+    bad = World()
+    monkeypatch.setattr(cost_oracle, "measure_cost", of)
+    with pytest.raises(AssertionError, match="16.0 % more than the 1000000 of plain, allowed are 15 %"):
+        CostOracleKeywords(bad.lab).connecting_should_cost_at_most(15, scheme("fresh"), SD)
+    assert bad.lab.record.cost is not None and "1160000 instructions" in bad.lab.record.observations[-1]
+    bad.lab.close()
