@@ -15,6 +15,7 @@ from offchip.paths import FIRMWARE
 from offchip.pki import Identity
 from offchip.scene import Defence, Device, Scene
 from offchip.vault import EEPROM, INTERNAL, NONE, PLAIN, SCHEMES, SD
+from offchip.vault.size import footprint
 
 WINDOW = 8
 
@@ -80,3 +81,9 @@ def test_eeprom_and_watchdog_protect_from_the_beginning(device: Device) -> None:
     for line in ("^config: ", "^credentials: ok", "^mqtt: published"):
         board.console.wait_for(line, 10)
         assert protected(board), line
+
+
+def test_the_vault_is_small() -> None:
+    """Without Mbed TLS; the buffer credentials are read into is not counted as RAM."""
+    taken = footprint(FIRMWARE.with_suffix(".map"))
+    assert taken.flash <= 16 << 10 and taken.ram <= 4 << 10 and taken.buffers <= 24 << 10, taken
