@@ -152,10 +152,10 @@ static enum config_error check(const struct device_config *config, uint32_t seen
     static const uint8_t always[] = { TLV_SCHEME, TLV_THING, TLV_HOST, TLV_PORT, TLV_PUBLISH };
     static const uint8_t credentials[] = { TLV_ANCHOR, TLV_CERTIFICATE, TLV_KEY };
     static const uint8_t claim[] = { TLV_CLAIM_CERTIFICATE, TLV_CLAIM_KEY, TLV_CLAIM_ANCHOR };
-    uint32_t here = config->enrolment & CONFIG_ENROL_FIRST ? 0 : config->scheme->on_chip;
     for (size_t i = 0; i < sizeof always; i++)
         if (!(seen & 1u << always[i]))
             return refuse(field, always[i]);
+    uint32_t here = config->enrolment & CONFIG_ENROL_FIRST ? 0 : config->scheme->on_chip;
     if (config->scheme->uses_medium && config->medium->present == NULL)
         return refuse(field, TLV_MEDIUM);
     for (size_t i = 0; i < sizeof credentials; i++)
