@@ -31,7 +31,6 @@ class Warmth:
     """What cells must have in common to begin from one device."""
 
     start: Start
-    policy: str
     units: int
 
 
@@ -73,7 +72,7 @@ class Bench:
         return forked(lambda: measure_cost(lab.scene, lab.device).record(), LIMIT_S)
 
     def _warm_up(self, cell: Cell) -> Lab:
-        warmth = Warmth(cell.goal.start, cell.defence.policy, getattr(cell.attack, "units", 1))
+        warmth = Warmth(cell.goal.start, cell.attack.units)
         key = (cell.column, warmth)
         if key not in self._warm:
             self._warm[key] = self._build(cell, warmth)
@@ -85,9 +84,9 @@ class Bench:
             return self._build_into(lab, cell, warmth)
 
     def _build_into(self, lab: Lab, cell: Cell, warmth: Warmth) -> Lab:
-        scene = Scene(self.seed, things=(THING, OTHER_THING), policy=warmth.policy, interval_s=2.0)
+        scene = Scene(self.seed, things=(THING, OTHER_THING), interval_s=2.0)
         try:
-            defence = replace(cell.defence, rdp_level=0)
+            defence = replace(cell.defence, rdp_level=0, policy=NARROW)
             device = scene.build(THING, defence, engine=self.engine, elf=self.elf)
             others = [scene.build(OTHER_THING, defence, engine=self.engine, elf=self.elf)
                       for _ in range(warmth.units - 1)]
@@ -128,6 +127,7 @@ def run_cell(cell: Cell, lab: Lab, scenario: str, keeper: Keeper | None = None) 
 def _judge(cell: Cell, lab: Lab) -> None:
     try:
         lab.protect(cell.defence.rdp_level)
+        lab.grant(cell.defence.policy)
         lab.meanwhile = lambda: cell.goal.meanwhile(lab)
         cell.goal.prepare(lab)
         cell.goal.fire(lab)

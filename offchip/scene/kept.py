@@ -20,8 +20,8 @@ from offchip.vault.vaulted import Vaulted
 def kept(board: Board, provisioning: Provisioning) -> Identity | None:
     """Key and certificate the device would connect with; None: it has none, or what it has does not fit together."""
     try:
-        key = load_der_private_key(_value(board, provisioning, vault.Chunk.DEVICE_KEY), None)
-        certificate = x509.load_der_x509_certificate(_value(board, provisioning, vault.Chunk.DEVICE_CERTIFICATE))
+        key = load_der_private_key(stored_value(board, provisioning, vault.Chunk.DEVICE_KEY), None)
+        certificate = x509.load_der_x509_certificate(stored_value(board, provisioning, vault.Chunk.DEVICE_CERTIFICATE))
     except (VaultError, MediumError, ValueError):
         return None
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) \
@@ -30,8 +30,8 @@ def kept(board: Board, provisioning: Provisioning) -> Identity | None:
     return Identity(certificate, key)
 
 
-def _value(board: Board, provisioning: Provisioning, chunk: vault.Chunk) -> bytes:
-    """Of a chunk with one value. Raises VaultError, MediumError: there is none."""
+def stored_value(board: Board, provisioning: Provisioning, chunk: vault.Chunk) -> bytes:
+    """What is kept as a chunk with one value, wherever its scheme puts it. Raises VaultError, MediumError: nothing."""
     scheme, tag = provisioning.scheme, CREDENTIAL_TAGS[chunk]
     if chunk in scheme.on_chip:
         flash = board.engine.read_memory(chip_map.sector(chip_map.VAULT_SECTORS[0]).start, SIZE)

@@ -31,6 +31,7 @@ from OffchipLibrary.loot_oracle import LootOracleKeywords
 from OffchipLibrary.owner import OwnerKeywords
 from OffchipLibrary.secret_oracle import SecretOracleKeywords
 from OffchipLibrary.server_oracle import ServerOracleKeywords
+from OffchipLibrary.store_oracle import StoreOracleKeywords
 from OffchipLibrary.verdict import VerdictKeywords
 
 
@@ -85,7 +86,7 @@ class OffchipLibrary(DynamicCore):  # type: ignore[misc]
         super().__init__([
             BenchKeywords(self.lab), OwnerKeywords(self.lab), AttackerKeywords(self.lab),
             DeviceOracleKeywords(self.lab), ServerOracleKeywords(self.lab), LootOracleKeywords(self.lab),
-            self._common, CostOracleKeywords(self.lab), VerdictKeywords(self.lab),
+            self._common, StoreOracleKeywords(self.lab), CostOracleKeywords(self.lab), VerdictKeywords(self.lab),
         ])
 
     # listener: one record per test ---------------------------------------------------------------------------------

@@ -129,6 +129,16 @@ class Lab:
             self._device = replace(self.device, defence=replace(self.device.defence, rdp_level=rdp_level))
             self.record.defence = self.device.defence.record()
 
+    def grant(self, policy: str) -> None:
+        """The owner gives the device's certificate another policy than the one it has."""
+        before = self.device.defence.policy
+        if policy != before:
+            registry, certificate = self.scene.registry, self.device.identity.certificate_id
+            registry.detach_policy(certificate, before)
+            registry.attach_policy(certificate, policy)
+            self._device = replace(self.device, defence=replace(self.device.defence, policy=policy))
+            self.record.defence = self.device.defence.record()
+
     # what happens --------------------------------------------------------------------------------------------------
     def mark(self) -> Mark:
         """This moment."""

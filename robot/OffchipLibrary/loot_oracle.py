@@ -91,6 +91,50 @@ class LootOracleKeywords:
         self.lab.saw(f"broker: {sessions[0]}")
         self.lab.saw(f"broker: {accepted[0]}")
 
+    def _outside(self) -> set[int]:
+        """Connections that came from the attacker's address."""
+        return {each.connection for each in self.lab.scene.broker.events.of(events.ConnectionOpened)
+                if each.peer_name == ADDRESS}
+
+    def _granted(self, publish: str = "", subscribe: str = "") -> list[events.Event]:
+        """What the attacker asked of the server and got."""
+        log, outside = self.lab.scene.broker.events, self._outside()
+        found: list[events.Event] = [each for each in log.of(events.PublishAccepted) if each.topic == publish]
+        found += [each for each in log.of(events.SubscribeAccepted) if each.topic_filter == subscribe]
+        return [each for each in found if each.connection in outside]
+
+    @keyword(tags=("oracle",))
+    def attacker_should_have_been_granted(self, publish: str = "", subscribe: str = "") -> None:
+        """The server took what the attacker published on a topic, or gave him what he subscribed to."""
+        granted = self._granted(publish, subscribe)
+        if not granted:
+            raise AssertionError(f"the attacker's {len(self._outside())} connections were granted nothing of "
+                                 f"'{publish or subscribe}'")
+        self.lab.saw(f"broker: {granted[0]}")
+
+    @keyword(tags=("oracle",))
+    def attacker_should_have_been_turned_away(self, publish: str = "", subscribe: str = "") -> None:
+        """The attacker turned to the server; it let him have no session, or ended it when he asked for this."""
+        log, outside = self.lab.scene.broker.events, self._outside()
+        if not outside:
+            raise AssertionError("the attacker never turned to the server")
+        granted = self._granted(publish, subscribe)
+        sessions = [each for each in log.of(events.Connected) if each.connection in outside]
+        refused = [each for each in (*log.of(events.PublishForbidden), *log.of(events.SubscribeForbidden))
+                   if each.connection in outside and (publish or subscribe) in
+                   (getattr(each, "topic", ""), getattr(each, "topic_filter", ""))]
+        ended = {each.connection for each in log.of(events.Disconnected)
+                 if each.reason is events.DisconnectReason.FORBIDDEN_ACCESS}
+        if granted or any(each.connection not in ended for each in sessions) or (sessions and not refused):
+            raise AssertionError(f"the attacker had {len(sessions)} sessions, of which "
+                                 f"{sum(each.connection in ended for each in sessions)} were ended for a forbidden "
+                                 f"request, and was granted {granted}")
+        why = refused or [each for each in (*log.of(events.TlsFailed), *log.of(events.CertificateRefused),
+                                            *log.of(events.ConnectRefused)) if each.connection in outside]
+        if not why:
+            raise AssertionError("nothing says why the attacker had no session")
+        self.lab.saw(f"broker, to the attacker: {why[-1]}")
+
     # the rogue server ------------------------------------------------------------------------------------------------
     @property
     def _rogue(self) -> RogueBroker:

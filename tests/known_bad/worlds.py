@@ -22,6 +22,7 @@ from OffchipLibrary.loot_oracle import LootOracleKeywords
 from OffchipLibrary.owner import OwnerKeywords
 from OffchipLibrary.secret_oracle import SecretOracleKeywords
 from OffchipLibrary.server_oracle import ServerOracleKeywords
+from OffchipLibrary.store_oracle import StoreOracleKeywords
 from OffchipLibrary.verdict import VerdictKeywords
 
 #: keyword in lower case -> the tests that let it fail
@@ -49,6 +50,7 @@ class World:
             DeviceOracleKeywords(self.lab)
         self.server, self.loot = ServerOracleKeywords(self.lab), LootOracleKeywords(self.lab)
         self.secret, self.verdict = SecretOracleKeywords(self.lab), VerdictKeywords(self.lab)
+        self.store = StoreOracleKeywords(self.lab)
 
     def given(self, **options: Any) -> World:
         """A device, not powered."""

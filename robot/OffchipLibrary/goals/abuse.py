@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 from offchip.attacks.base import Attack
-from offchip.attacks.client import ReturnAfterDeactivation, Who
+from offchip.attacks.client import CloneIdentity, ExceedRights, ReturnAfterDeactivation, Who
+from offchip.attacks.medium import ReadMedium
 from offchip.broker import events
+from offchip.broker.world import NARROW, WIDE
 from offchip.scene.defence import Defence
+from offchip.scene.scene import OTHER_THING
+from offchip.vault import EEPROM, SD
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either
 from OffchipLibrary.lab import Lab
 
@@ -35,3 +39,77 @@ class GoOnDeactivated(Goal):
         return either(lab, (connected, "the certificate still opens a session"),
                       (lambda: see.server.broker_should_have_refused_the_certificate("INACTIVE"),
                        "the server refuses the certificate at once, whoever holds it"))
+
+
+_FEED = "offchip/feed"
+
+
+class WithWhatTheMediumGives(Goal):
+    """First the medium is read; who finds no key there turns to the server with one of his own."""
+
+    def claim(self, who: Who) -> Attack:
+        """What is done at the server."""
+        raise NotImplementedError
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        media = (defence.medium,) if defence.off_chip else (SD, EEPROM)
+        return (*(ReadMedium(medium) for medium in media), self.claim(Who.IMPOSTOR))
+
+    def fire(self, lab: Lab) -> None:
+        *reads, _ = self.attacks(lab.device.defence)
+        for read in reads:
+            lab.fire(read)
+        lab.fire(self.claim(Who.THIEF if lab.reach.loot.identity is not None else Who.IMPOSTOR))
+
+
+class Clone(WithWhatTheMediumGives):
+    """A second device with the first one's identity; what it says is believed, and the first one is thrown out."""
+
+    attack, variant = "A08", "clone"
+    after = "to be the device at the server, with what its medium gives away, and to be believed"
+
+    def claim(self, who: Who) -> Attack:
+        return CloneIdentity(_FEED, who=who)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        def believed() -> None:
+            see.loot.attacker_should_have_been_let_in(_FEED)
+            see.server.processor_should_have_believed_the_forgery()
+
+        return either(lab, (believed, "the clone is taken for the device and its data is believed"),
+                      (lambda: see.loot.attacker_should_have_been_turned_away(_FEED),
+                       "without the private key nobody has a session in the device's name"))
+
+
+class PublishForOthers(WithWhatTheMediumGives):
+    """A topic that is another thing's."""
+
+    attack, variant, policies = "A21", "publish", (NARROW, WIDE)
+    after = "to speak for another device, with the identity this one's medium gives away"
+    topic = f"offchip/things/{OTHER_THING}"
+
+    def claim(self, who: Who) -> Attack:
+        return ExceedRights(who, publish=self.topic)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        return either(lab, (lambda: see.loot.attacker_should_have_been_granted(publish=self.topic),
+                            "one stolen key speaks for the whole fleet"),
+                      (lambda: see.loot.attacker_should_have_been_turned_away(publish=self.topic),
+                       "the server ends the session at the first forbidden request, or lets none come about"))
+
+
+class ListenToOthers(WithWhatTheMediumGives):
+    """Everything the fleet says."""
+
+    attack, variant, policies = "A21", "subscribe", (NARROW, WIDE)
+    after = "to hear what all devices say, with the identity this one's medium gives away"
+    filter = "offchip/#"
+
+    def claim(self, who: Who) -> Attack:
+        return ExceedRights(who, subscribe=self.filter)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        return either(lab, (lambda: see.loot.attacker_should_have_been_granted(subscribe=self.filter),
+                            "one stolen key hears the whole fleet"),
+                      (lambda: see.loot.attacker_should_have_been_turned_away(subscribe=self.filter),
+                       "the server ends the session at the first forbidden request, or lets none come about"))

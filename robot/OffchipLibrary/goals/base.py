@@ -23,6 +23,7 @@ from OffchipLibrary.lab import Lab
 from OffchipLibrary.loot_oracle import LootOracleKeywords
 from OffchipLibrary.secret_oracle import SecretOracleKeywords
 from OffchipLibrary.server_oracle import ServerOracleKeywords
+from OffchipLibrary.store_oracle import StoreOracleKeywords
 
 #: virtual seconds a device gets to show what an attack has done to it
 SETTLE_S = 120.0
@@ -70,6 +71,10 @@ class Oracles:
     @cached_property
     def secrets(self) -> SecretOracleKeywords:
         return SecretOracleKeywords(self._lab)
+
+    @cached_property
+    def store(self) -> StoreOracleKeywords:
+        return StoreOracleKeywords(self._lab)
 
 
 class Goal(ABC):

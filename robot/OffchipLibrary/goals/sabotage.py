@@ -6,12 +6,12 @@ from __future__ import annotations
 import re
 
 from offchip.attacks.base import Attack
-from offchip.attacks.medium import Damage, DamageMedium
+from offchip.attacks.medium import Change, ChangeRecord, Damage, DamageMedium
 from offchip.broker.events import Connected
 from offchip.report.record import Verdict
 from offchip.scene.defence import Defence
 from offchip.vault import SD
-from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Undecided, settle
+from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Undecided, either, settle
 from OffchipLibrary.lab import Lab
 
 _COMPLAINT = r"^(storage|credentials|vault): error "
@@ -38,7 +38,6 @@ class Sabotage(Goal):
         lab.saw(f"console {complaints[0].time_ns / 1e9:.3f} s: {complaints[0].text}")
         see.server.broker_should_have_sessions(lab.device.thing, self._sessions(lab))
         return Outcome(Verdict.DEGRADED, "the device is out of service, says why and lives on")
-
 
     @staticmethod
     def _sessions(lab: Lab) -> int:
@@ -69,3 +68,50 @@ class Hold(Sabotage):
     """The medium's answers held open by a probe."""
 
     attack, variant, after, how = "A09", "open", "the device out of service: its medium's answers cut off", Damage.OPEN
+
+
+class Falsify(Goal):
+    """A changed record was used when the device says its credentials are good while the medium holds other ones."""
+
+    how: Change
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (ChangeRecord(defence.medium if defence.off_chip else SD, self.how),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        settle(lab)
+        before = sum(isinstance(each, Connected) and each.client_id == lab.device.thing
+                     for each in list(lab.scene.broker.events)[:lab.begun.events])
+
+        def noticed() -> None:
+            see.store.device_should_have_refused_its_credentials()
+            see.server.broker_should_have_sessions(lab.device.thing, before)
+
+        def used() -> None:
+            see.store.store_should_hold_a_false(self.how.chunk)
+            see.store.device_should_have_taken_its_credentials()
+
+        outcome = either(lab, (used, "the device takes what was changed and notices nothing"),
+                         (noticed, "the device notices, says what is wrong, uses nothing of it and is out of service"))
+        return outcome if outcome.verdict is Verdict.BROKEN else Outcome(Verdict.DEGRADED, outcome.reason)
+
+
+class FlipTheKey(Falsify):
+    """A bit inside the private key."""
+
+    attack, variant, how = "A03", "flip-key", Change.FLIP
+    after = "the device uses a private key of which one stored bit was inverted"
+
+
+class FlipTheAnchor(Falsify):
+    """A bit where nobody looks: the CA certificate's own signature."""
+
+    attack, variant, how = "A03", "flip-anchor", Change.FLIP_ANCHOR
+    after = "the device uses a CA certificate of which one stored bit was inverted"
+
+
+class Truncate(Falsify):
+    """Half of a record."""
+
+    attack, variant, how = "A03", "truncate", Change.TRUNCATE
+    after = "the device uses half a certificate"
