@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from offchip.attacks.reach import AttackFailed
+from offchip.broker.world import NARROW
 from offchip.captures import Recorder
 from offchip.captures.keep import Keeper
 from offchip.engines.fork import forked

@@ -12,6 +12,7 @@ from offchip.attacks.carving import FoundKey
 from offchip.attacks.debug import Memory
 from offchip.attacks.reach import ADDRESS
 from offchip.attacks.rogue import RogueBroker
+from offchip.attacks.wire import BLOCK
 from offchip.broker import events
 from offchip.evidence import Evidence
 from offchip.scene.secrets import Secret
@@ -76,6 +77,34 @@ class LootOracleKeywords:
                 raise AssertionError(f"the device's key is in what was got at {each.place}, as {form}")
         size = sum(len(each.received) for each in read)
         self.lab.saw(f"device key neither among {len(self.lab.reach.loot.keys)} keys found nor in {size} bytes read")
+
+    @keyword(tags=("oracle",))
+    def attacker_should_have_got_what_is_there(self) -> None:
+        """What the attack of this test says it has got is what lay there, or what the debug port's own log says.
+
+        Without this, who reads nothing finds nothing, and a scheme would hold because its attacker was asleep.
+        """
+        own = self.lab.evidence()
+        real = [each for each in own if self._came_from_there(each)]
+        if not real:
+            raise AssertionError(f"nothing of the {len(own)} things the attacker says he got is what is there")
+        self.lab.saw(f"{len(real)} of {len(own)} things the attacker got are what is there: {real[-1].place}, "
+                     f"{len(real[-1].received)} bytes")
+
+    def _came_from_there(self, evidence: Evidence) -> bool:
+        place, got = evidence.place, evidence.received
+        for kind, bus, unit in ((SD, "spi1 block ", BLOCK), (EEPROM, "i2c1 byte ", 1)):
+            medium = self.lab.medium(kind)
+            if place == medium.name:
+                return got == medium.image
+            if place.startswith(bus):
+                start = int(place.removeprefix(bus)) * unit
+                return bool(got) and medium.read(start, len(got)) == got
+        if place == "option bytes":
+            return bool(self._requests("set-rdp"))
+        digest = hashlib.sha256(got).hexdigest()
+        return any(each.sha256 == digest if got else bool(each.refusal)
+                   for each in self._requests("read") if f"0x{each.address:08X}" in place)
 
     @keyword(tags=("oracle",))
     def attacker_should_have_been_let_in(self, topic: str) -> None:

@@ -25,13 +25,17 @@ class Theft(Goal):
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         if lab.reach.loot.identity is not None:
             lab.fire(CloneIdentity(_FEED))
-        return either(lab, (lambda: self._has(see), self.found), (see.loot.attacker_should_not_have_the_device_key,
-                                                                 self.missed))
+        return either(lab, (lambda: self._has(see), self.found), (lambda: self._has_not(see), self.missed))
 
     @staticmethod
     def _has(see: Oracles) -> None:
         see.loot.attacker_should_have_the_device_key()
         see.loot.attacker_should_have_been_let_in(_FEED)
+
+    @staticmethod
+    def _has_not(see: Oracles) -> None:
+        see.loot.attacker_should_not_have_the_device_key()
+        see.loot.attacker_should_have_got_what_is_there()
 
 
 class ReadTheMedium(Theft):

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The matrix in worlds where something is wrong: attackers who only say they did it, oracles' own blind spots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from offchip.attacks.base import Attack
+from offchip.attacks.client import CloneIdentity, ExceedRights, Who
+from offchip.attacks.medium import Change, ChangeRecord, ReadMedium
+from offchip.attacks.reach import Reach
+from offchip.evidence import Evidence
+from offchip.matrix.bench import Bench
+from offchip.matrix.cells import Cell, cell
+from offchip.matrix.predictions import predict
+from offchip.paths import FIRMWARE
+from offchip.vault import PLAIN, SD, Chunk
+from tests.known_bad.worlds import World, fails
+
+Make = Callable[..., World]
+
+
+@pytest.fixture
+def world() -> Iterator[Make]:
+    made: list[World] = []
+
+    def make(*tags: str, **options: object) -> World:
+        made.append(World(*tags))
+        return made[-1].given(**options)
+
+    yield make
+    for each in made:
+        each.lab.close()
+
+
+# the store -----------------------------------------------------------------------------------------------------------
+@fails("Store Should Hold A False")
+def test_a_store_nobody_touched(world: Make) -> None:
+    bad = world(scheme=PLAIN, medium=SD)
+    with pytest.raises(AssertionError, match="holds the genuine broker-ca"):
+        bad.store.store_should_hold_a_false(Chunk.BROKER_CA)
+    ChangeRecord(SD, Change.FLIP_ANCHOR).fire(bad.lab.reach)
+    bad.store.store_should_hold_a_false(Chunk.BROKER_CA)
+    with pytest.raises(AssertionError, match="holds the genuine device-key"):
+        bad.store.store_should_hold_a_false(Chunk.DEVICE_KEY)
+
+
+@fails("Device Should Have Taken Its Credentials", "Device Should Have Refused Its Credentials")
+def test_what_the_device_says_of_its_credentials(world: Make) -> None:
+    bad = world(scheme=PLAIN, medium=SD)
+    for oracle in (bad.store.device_should_have_taken_its_credentials,
+                   bad.store.device_should_have_refused_its_credentials):
+        with pytest.raises(AssertionError, match="nothing"):
+            oracle()
+    bad.say("credentials: ok source=sd certificate=00000000")
+    bad.store.device_should_have_taken_its_credentials()
+    with pytest.raises(AssertionError, match="credentials: ok"):
+        bad.store.device_should_have_refused_its_credentials()
+    bad.say("storage: error record-forged broker-ca")
+    with pytest.raises(AssertionError, match="record-forged"):
+        bad.store.device_should_have_taken_its_credentials()
+    with pytest.raises(AssertionError, match="credentials: ok"):
+        bad.store.device_should_have_refused_its_credentials()
+
+
+# the server ----------------------------------------------------------------------------------------------------------
+@fails("Attacker Should Have Been Granted", "Attacker Should Have Been Turned Away")
+def test_what_the_server_told_an_attacker(world: Make) -> None:
+    bad = world("A08", scheme=PLAIN, medium=SD)
+    with pytest.raises(AssertionError, match="granted nothing"):
+        bad.loot.attacker_should_have_been_granted(publish="offchip/feed")
+    with pytest.raises(AssertionError, match="never turned to the server"):
+        bad.loot.attacker_should_have_been_turned_away("offchip/feed")
+    bad.fire(CloneIdentity(who=Who.IMPOSTOR))
+    bad.loot.attacker_should_have_been_turned_away("offchip/feed")
+    bad.fire(ReadMedium(SD))
+    bad.fire(CloneIdentity())
+    bad.loot.attacker_should_have_been_granted(publish="offchip/feed")
+    with pytest.raises(AssertionError, match="granted nothing"):
+        bad.loot.attacker_should_have_been_granted(subscribe="offchip/#")
+    with pytest.raises(AssertionError, match="was granted"):
+        bad.loot.attacker_should_have_been_turned_away("offchip/feed")
+
+
+def test_who_is_thrown_out_for_another_reason_was_not_turned_away(world: Make) -> None:
+    """A thief who never asks for what is forbidden keeps his session until he leaves."""
+    bad = world("A21", scheme=PLAIN, medium=SD)
+    bad.fire(ReadMedium(SD))
+    bad.fire(ExceedRights(Who.THIEF, publish="offchip/feed"))
+    with pytest.raises(AssertionError, match="1 sessions, of which 0 were ended"):
+        bad.loot.attacker_should_have_been_turned_away(publish="offchip/things/thing-2")
+    bad.fire(ExceedRights(Who.THIEF, publish="offchip/things/thing-2"))
+    with pytest.raises(AssertionError, match="2 sessions, of which 1 were ended"):
+        bad.loot.attacker_should_have_been_turned_away(publish="offchip/things/thing-2")
+
+
+@fails("Attacker Should Have Got What Is There")
+def test_a_reader_who_says_he_read(world: Make) -> None:
+    bad = world("A01", scheme=PLAIN, medium=SD)
+    bad.lab.record.add_evidence([Evidence("A01", "read", "sdcard", 0, received=b"x"),
+                                 Evidence("A01", "sniff", "spi1 block 0", 0, received=b"nothing of it"),
+                                 Evidence("A01", "dump", "flash 0x08000000", 0, sent=b"?")])
+    with pytest.raises(AssertionError, match="nothing of the 3 things"):
+        bad.loot.attacker_should_have_got_what_is_there()
+    bad.fire(ReadMedium(SD))
+    bad.loot.attacker_should_have_got_what_is_there()
+
+
+# cells ---------------------------------------------------------------------------------------------------------------
+#: what each lying attacker says he has done
+ROWS = ["A01/read", "A02/boot", "A03/flip-anchor", "A04/redirect", "A08/clone", "A09/wipe", "A10/on-the-bus",
+        "A17/untrusted", "A19/device", "A21/publish"]
+
+
+@pytest.fixture(scope="module")
+def benches() -> Iterator[dict[str, Bench]]:
+    made = {scheme: Bench("embedded", FIRMWARE, 1) for scheme in ("plain", "sealed")}
+    yield made
+    for each in made.values():
+        each.close()
+
+
+def idle(attack: Attack, scene: Reach) -> list[Evidence]:
+    """Does nothing, and says it was done."""
+    return [Evidence(attack.id, "everything", "sdcard", scene.board.now_ns, before=b"a", after=b"b", sent=b"c",
+                     received=b"d")]
+
+
+@pytest.mark.parametrize("scheme", ["plain", "sealed"])
+@pytest.mark.parametrize("row", ROWS)
+def test_an_attacker_who_does_nothing_decides_nothing(benches: dict[str, Bench], monkeypatch: pytest.MonkeyPatch,
+                                                      row: str, scheme: str) -> None:
+    chosen = cell(f"{row}/{scheme}/sd")
+    for attack in (*chosen.goal.attacks(chosen.defence), CloneIdentity()):
+        monkeypatch.setattr(type(attack), "fire", idle)
+    record = benches[scheme].run(chosen, row)
+    assert record["verdict"] == "not run", record["reason"]
+    assert record["fired"] and record["reason"]
+
+
+@pytest.mark.parametrize("row", ["A03/flip-anchor", "A08/clone"])
+def test_the_same_attackers_at_work(benches: dict[str, Bench], row: str) -> None:
+    """The worlds above are bad for one reason only."""
+    chosen = cell(f"{row}/plain/sd")
+    record = benches["plain"].run(chosen, row)
+    assert record["verdict"] == predict(chosen).verdict == "broken", record["reason"]
+
+
+def test_a_cell_does_not_touch_the_next_one(benches: dict[str, Bench]) -> None:
+    chosen = cell("A03/flip-key/plain/sd")
+    first, second = (run(benches["plain"], chosen) for _ in range(2))
+    assert first == second
+
+
+def run(bench: Bench, chosen: Cell) -> dict[str, Any]:
+    return bench.run(chosen, chosen.id)
