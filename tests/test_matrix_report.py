@@ -149,3 +149,10 @@ def test_the_answer_agrees_with_what_is_predicted() -> None:
              if sentence["state"] == "wrong"}
     assert wrong == {}
     assert shown() & {each["id"] for each in predicted["cells"]}, "the cells whose captures are shown"
+
+
+def test_a_test_that_failed_for_another_reason_has_no_verdict(tmp_path: Path) -> None:
+    """As predicted, and yet its test failed: nothing it measured counts."""
+    report(tmp_path, changes={CITED: {"proven": False, "message": "an access nobody modelled"}})
+    (cell,) = [each for each in document(tmp_path)["cells"] if each["id"] == CITED]
+    assert (cell["verdict"], cell["predicted"], cell["status"]) == ("not run", "held", "refuted")
