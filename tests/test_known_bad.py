@@ -26,6 +26,23 @@ def provisioning(self, *arguments, **options):
     return replace(whole, credentials=replace(whole.credentials, certificate=bytes(spoilt)))
 Scene.provisioning = provisioning
 """
+NOBODY_RETIRES = """
+from offchip.broker.provisioning import FleetProvisioning
+good = FleetProvisioning.__init__
+def lenient(self, *arguments, **options):
+    good(self, *arguments, **options)
+    self.retire = False  # what the thing had before stays in use
+FleetProvisioning.__init__ = lenient
+"""
+NOBODY_ENDS = """
+from offchip.broker.rotation import Rotation
+Rotation.on_done = lambda self, request: None  # the old certificate is never taken out of use
+"""
+WIDE_CLAIM = """
+import offchip.broker.world as world
+good = world.policies
+world.policies = lambda registry: {**good(registry), world.CLAIM: good(registry)[world.WIDE]}
+"""
 WIDE_POLICY = """
 import offchip.broker.world as world
 good = world.policies
@@ -88,3 +105,13 @@ def test_policy_that_allows_everything(tmp_path: Path) -> None:
            "Forbidden Subscription Ends The Session At Once With Internal Credentials"]
     held = claims(tmp_path, "05_policy", red, sabotage=WIDE_POLICY)
     assert held == dict.fromkeys(red, False)
+
+
+@pytest.mark.parametrize(("sabotage", "red"), [
+    (NOBODY_RETIRES, "Changed Record On The SD Card Ends In A New Identity"),
+    (NOBODY_ENDS, "Owner Replaces The Key On The SD Card Over The Air"),
+    (WIDE_CLAIM, "Claim Identity Is Good For Nothing But To Enrol"),
+])
+def test_owner_who_leaves_identities_in_use(tmp_path: Path, sabotage: str, red: str) -> None:
+    green = "Power Lost In The Middle Of An Enrolment Costs Nothing"
+    assert claims(tmp_path, "08_enrolment", [red, green], sabotage=sabotage) == {red: False, green: True}

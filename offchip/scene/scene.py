@@ -73,7 +73,7 @@ class Device:
         first = chip_map.sector(chip_map.VAULT_SECTORS[0]).start
         with suppress(VaultError):  # none is there
             found.add(Counters.parse(self.board.engine.read_memory(first, VAULT_SIZE)).secret)
-        return found
+        return {each for each in found if any(each)}  # zeros: there is none
 
 
 class Scene:
@@ -174,8 +174,11 @@ class Scene:
     def secrets(self) -> list[Secret]:
         """What no console may show and no attacker may get: keys of devices and CA, device secrets, passphrases."""
         found = [Secret.of_key("the owner's CA key", self.authority.root)]
+        if self._claim is not None:
+            found.append(Secret.of_key("the claim's private key", self._claim))
         for device in self.devices:
-            found.append(Secret.of_key(f"the private key of {device.thing}", device.identity))
+            if device.identity is not self._claim:
+                found.append(Secret.of_key(f"the private key of {device.thing}", device.identity))
             if device.provisioning.enrolment and (own := device.kept()) is not None:
                 found.append(Secret.of_key(f"the private key {device.thing} made", own))
             found += [Secret.of_bytes(f"the device secret of {device.thing}", each) for each in device.secrets()]

@@ -26,6 +26,7 @@ from OffchipLibrary.attacker import AttackerKeywords
 from OffchipLibrary.bench import BenchKeywords
 from OffchipLibrary.cost_oracle import CostOracleKeywords
 from OffchipLibrary.device_oracle import DeviceOracleKeywords
+from OffchipLibrary.identity_oracle import IdentityOracleKeywords
 from OffchipLibrary.lab import Lab
 from OffchipLibrary.loot_oracle import LootOracleKeywords
 from OffchipLibrary.owner import OwnerKeywords
@@ -86,7 +87,8 @@ class OffchipLibrary(DynamicCore):  # type: ignore[misc]
         super().__init__([
             BenchKeywords(self.lab), OwnerKeywords(self.lab), AttackerKeywords(self.lab),
             DeviceOracleKeywords(self.lab), ServerOracleKeywords(self.lab), LootOracleKeywords(self.lab),
-            self._common, StoreOracleKeywords(self.lab), CostOracleKeywords(self.lab), VerdictKeywords(self.lab),
+            self._common, StoreOracleKeywords(self.lab), CostOracleKeywords(self.lab), IdentityOracleKeywords(self.lab),
+            VerdictKeywords(self.lab),
         ])
 
     # listener: one record per test ---------------------------------------------------------------------------------

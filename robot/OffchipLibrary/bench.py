@@ -34,7 +34,8 @@ class BenchKeywords:
                        subscribe_filters: list[str] | None = None, rdp_level: int = 0,
                        tls: TlsVersion = TlsVersion.BOTH, interval_ms: int = 2000,
                        certificate: Literal["registered", "unregistered", "foreign"] = "registered",
-                       policy: Literal["narrow", "wide"] = "narrow") -> None:
+                       policy: Literal["narrow", "wide"] = "narrow", newcomer: bool = False,
+                       enrol_lost: bool = False, rotation: bool = False) -> None:
         """Provision the device ``thing-1``; it is not powered yet. The owner has a ``thing-2`` as well.
 
         | =Argument= | =Description= |
@@ -47,11 +48,15 @@ class BenchKeywords:
         | interval_ms | virtual milliseconds between two rounds of telemetry |
         | certificate | ``unregistered``: signed by the owner's CA, unknown to the registry; ``foreign``: another CA's |
         | policy | what the server lets its things do |
+        | newcomer | the factory gives it no credentials but the fleet's claim identity |
+        | enrol_lost | lost credentials are given up, and others got with the claim identity; else they are waited for |
+        | rotation | the owner may ask it for another key |
         """
         scene = Scene(self.lab.seed, things=(THING, OTHER_THING), policy=policy, interval_s=interval_ms / 1000,
                       own=self.lab.own)
         try:
             changes: dict[str, Any] = {"publish_topics": tuple(publish_topics)} if publish_topics else {}
+            changes |= {"newcomer": newcomer, "enrol_lost": enrol_lost, "rotation": rotation}
             device = scene.build(
                 THING, Defence(scheme, medium, rdp_level, policy),
                 None if certificate == "registered" else scene.stranger(THING, certificate),

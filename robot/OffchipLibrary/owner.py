@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from robot.api.deco import keyword
 
-from offchip.vault import MediumKind
+from offchip.board.factory import medium_image
+from offchip.broker.client import MqttClient
+from offchip.pki import Identity
+from offchip.scene import HOST
+from offchip.vault import NO_CREDENTIALS, SD, MediumKind
 from OffchipLibrary.lab import Lab
 
 
@@ -56,6 +62,36 @@ class OwnerKeywords:
         """UpdateCertificate INACTIVE at the server, as a fleet owner does when a device is stolen."""
         self.lab.owner_acted_ns = self.lab.scene.now_ns
         self.lab.scene.deactivate(self.lab.device.identity)
+
+    @keyword(tags=("owner",))
+    def put_in_a_fresh_card(self) -> None:
+        """A card as the factory prepares it for a device that makes its own records: nothing is in them yet."""
+        device, card = self.lab.device, self.lab.board.sd
+        newcomer = replace(device.provisioning, credentials=NO_CREDENTIALS)
+        card.replace(medium_image(newcomer, SD, card.size))
+
+    @keyword(tags=("owner",))
+    def ask_for_another_key(self) -> None:
+        """Ask the device to make another key and to replace its certificate; it answers when it is connected."""
+        self.lab.owner_acted_ns = self.lab.scene.now_ns
+        self.lab.scene.rotate(self.lab.device)
+
+    @keyword(tags=("owner",))
+    def present_the_factory_certificate(self) -> None:
+        """Connect as the device, with the identity the factory gave it, as whoever kept a copy of it would."""
+        self._present(self.lab.device.identity, self.lab.device.thing)
+
+    @keyword(tags=("owner",))
+    def present_the_claim(self, topic: str, payload: str = "{}") -> None:
+        """Connect with the claim identity alone, and publish."""
+        self._present(self.lab.scene.claim(), "claimant", topic, payload)
+
+    def _present(self, identity: Identity, client_id: str, topic: str = "", payload: str = "") -> None:
+        scene = self.lab.scene
+        client = MqttClient(client_id, identity, scene.authority.certificates, HOST, seed=scene.seed)
+        if client.connect(scene.broker) and topic:
+            client.publish(topic, payload.encode())
+        client.disconnect()
 
     @keyword(tags=("owner",))
     def publish_to_the_device(self, topic: str, payload: str) -> None:

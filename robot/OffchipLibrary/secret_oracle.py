@@ -70,8 +70,8 @@ class SecretOracleKeywords:
         board, defence = self.lab.board, self.lab.device.defence
         for kind, tap, bus in ((SD, board.spi_tap, "spi1"), (EEPROM, board.i2c_tap, "i2c1")):
             # a medium may have come over from another device of the scene
-            allowed = {f"the private key of {each.thing}" for each in self.lab.scene.devices
-                       if each.defence.clear_on(kind)}
+            allowed = {words.format(each.thing) for each in self.lab.scene.devices if each.defence.clear_on(kind)
+                       for words in ("the private key of {}", "the private key {} made")}
             secrets = [each for each in self.lab.scene.secrets() if each.name not in allowed]
             crossed = [each.data for each in rebuild(tap.drain())]
             seen = [each.received for each in self.lab.record.fired if each.place.startswith(bus)]

@@ -23,6 +23,7 @@ from offchip.engines.protocol import Diagnostic, Transfer
 from offchip.errors import BoardError
 from offchip.evidence import Evidence
 from offchip.paths import FIRMWARE
+from offchip.pki import Identity
 from offchip.report.record import Verdict
 from offchip.scene import Device, Scene
 from offchip.scene.cost import Cost
@@ -766,6 +767,87 @@ def test_a_flash_with_one_byte_left(world: Make, monkeypatch: pytest.MonkeyPatch
 def test_a_flash_without_the_key(world: Make) -> None:
     with pytest.raises(AssertionError, match="does not hold"):
         world(scheme=PLAIN, medium=SD).loot.device_key_should_be_in_the_flash()
+
+
+# identity ----------------------------------------------------------------------------------------------------------
+def _judge(bad: World, keyword: str) -> None:
+    bad.say(f"{'enrolment' if keyword == 'device_should_have_enrolled' else 'rotation'}: complete")
+    getattr(bad.identity, keyword)(timeout=0.01)
+
+
+def _keep(bad: World, identity: Identity) -> Identity:
+    """The device's medium holds this identity."""
+    PLAIN.write(SD, bad.lab.board.sd, bad.lab.scene.credentials(identity).entries())
+    return identity
+
+
+def _certified(bad: World) -> Identity:
+    """The device keeps a key of its own, with a certificate the template gave out."""
+    identity = _keep(bad, bad.lab.scene.stranger("thing-1", "unregistered"))
+    registry = bad.lab.scene.registry
+    registry.attach_thing(registry.register_certificate(identity), "thing-1")
+    bad.lab.scene.broker.log(events.ThingProvisioned("thing-1", identity.certificate_id, "offchip"))
+    return identity
+
+
+def _use(bad: World, identity: Identity, connection: int) -> None:
+    """A session with this certificate, and a message in it."""
+    log = bad.lab.scene.broker.log
+    log(events.Connected("thing-1", identity.certificate_id, "thing-1", False), connection)
+    log(events.PublishAccepted("thing-1", "offchip/feed", b"{}", 0, 1), connection)
+
+
+_IDENTITY = pytest.mark.parametrize("keyword", ["device_should_have_enrolled",
+                                                "device_should_have_another_certificate"])
+
+
+@fails("Device Should Have Enrolled", "Device Should Have Another Certificate")
+@_IDENTITY
+def test_an_identity_the_device_did_not_make(world: Make, keyword: str) -> None:
+    bad = world(scheme=PLAIN, medium=SD)
+    with pytest.raises(BoardError, match="did not happen"):  # nothing is said of it
+        getattr(bad.identity, keyword)(timeout=0.01)
+    with pytest.raises(AssertionError, match="the key that the factory gave it"):
+        _judge(bad, keyword)
+    _keep(bad, bad.lab.scene.stranger("thing-1", "foreign"))
+    with pytest.raises(AssertionError, match="not one of the owner's CA"):
+        _judge(bad, keyword)
+    bad.lab.board.sd.wipe()
+    with pytest.raises(AssertionError, match="keeps no identity"):
+        _judge(bad, keyword)
+
+
+@fails("Device Should Have Enrolled", "Device Should Have Another Certificate")
+@_IDENTITY
+def test_an_identity_that_is_not_used_or_not_the_only_one(world: Make, keyword: str) -> None:
+    bad = world(scheme=PLAIN, medium=SD)
+    kept, factory = _certified(bad), bad.lab.device.identity
+    _use(bad, factory, 1)
+    with pytest.raises(BoardError, match=f"a publish with certificate {kept.certificate_id[:8]}"):
+        _judge(bad, keyword)
+    _use(bad, kept, 2)
+    with pytest.raises(BoardError, match="to be the only one of thing-1"):
+        _judge(bad, keyword)
+    bad.lab.scene.deactivate(factory)
+    _judge(bad, keyword)
+
+
+@fails("Device Should Have Enrolled")
+def test_a_certificate_the_template_never_gave_out(world: Make) -> None:
+    bad = world(scheme=PLAIN, medium=SD)
+    _keep(bad, bad.lab.scene.stranger("thing-1", "unregistered"))
+    with pytest.raises(AssertionError, match="not given out by the template"):
+        _judge(bad, "device_should_have_enrolled")
+
+
+@fails("Device Should Have Another Certificate")
+def test_the_first_certificate_is_not_another_one(world: Make) -> None:
+    bad = world(scheme=PLAIN, medium=SD)
+    kept = _certified(bad)
+    _use(bad, kept, 1)
+    bad.lab.scene.deactivate(bad.lab.device.identity)
+    with pytest.raises(AssertionError, match="the first this device ever used"):
+        _judge(bad, "device_should_have_another_certificate")
 
 
 # verdict -----------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from offchip.paths import FIRMWARE
 from offchip.pki import Identity
 from OffchipLibrary.bench import BenchKeywords
 from OffchipLibrary.device_oracle import DeviceOracleKeywords
+from OffchipLibrary.identity_oracle import IdentityOracleKeywords
 from OffchipLibrary.lab import Lab
 from OffchipLibrary.loot_oracle import LootOracleKeywords
 from OffchipLibrary.owner import OwnerKeywords
@@ -50,7 +51,7 @@ class World:
             DeviceOracleKeywords(self.lab)
         self.server, self.loot = ServerOracleKeywords(self.lab), LootOracleKeywords(self.lab)
         self.secret, self.verdict = SecretOracleKeywords(self.lab), VerdictKeywords(self.lab)
-        self.store = StoreOracleKeywords(self.lab)
+        self.store, self.identity = StoreOracleKeywords(self.lab), IdentityOracleKeywords(self.lab)
 
     def given(self, **options: Any) -> World:
         """A device, not powered."""
