@@ -108,10 +108,14 @@ def test_policy_that_allows_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("sabotage", "red"), [
-    (NOBODY_RETIRES, "Changed Record On The SD Card Ends In A New Identity"),
+    (NOBODY_RETIRES, "Wiped EEPROM Ends In A New Identity"),
     (NOBODY_ENDS, "Owner Replaces The Key On The SD Card Over The Air"),
-    (WIDE_CLAIM, "Claim Identity Is Good For Nothing But To Enrol"),
 ])
 def test_owner_who_leaves_identities_in_use(tmp_path: Path, sabotage: str, red: str) -> None:
-    green = "Power Lost In The Middle Of An Enrolment Costs Nothing"
+    green = "Claim Identity Is Good For Nothing But To Enrol"
     assert claims(tmp_path, "08_enrolment", [red, green], sabotage=sabotage) == {red: False, green: True}
+
+
+def test_claim_that_may_do_everything(tmp_path: Path) -> None:
+    red = "Claim Identity Is Good For Nothing But To Enrol"
+    assert claims(tmp_path, "08_enrolment", [red], sabotage=WIDE_CLAIM) == {red: False}

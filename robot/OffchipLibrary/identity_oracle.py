@@ -12,6 +12,9 @@ from offchip.broker.world import TEMPLATE
 from offchip.pki import Identity
 from OffchipLibrary.lab import Lab
 
+#: seconds from the first publish with a new certificate until the owner has heard of it
+_CONFIRMED_S = 3.0
+
 
 class IdentityOracleKeywords:
     """Judging only, by the registry, the broker's log, and what the device keeps (looked at through the back door)."""
@@ -27,12 +30,12 @@ class IdentityOracleKeywords:
         the thing, and no other certificate of the thing is good any more.
         """
         self.lab.board.console.wait_for("^enrolment: complete", timeout)
-        kept = self._own(timeout)
+        kept = self._own()
         provisioned = events.ThingProvisioned(self.lab.device.thing, kept.certificate_id, TEMPLATE)
         if provisioned not in self.lab.scene.broker.events:
             raise AssertionError(f"certificate {kept.certificate_id[:8]} was not given out by the template {TEMPLATE}")
         self._in_use(kept, timeout)
-        self._alone(kept, timeout)
+        self._alone(kept)
         self.lab.saw(f"broker: {provisioned}")
 
     @keyword(tags=("oracle",))
@@ -41,14 +44,14 @@ class IdentityOracleKeywords:
         out of use.
         """
         self.lab.board.console.wait_for("^rotation: complete", timeout)
-        kept = self._own(timeout)
+        kept = self._own()
         self._in_use(kept, timeout)
-        self._alone(kept, timeout)
+        self._alone(kept)
         if not any(each.certificate_id != kept.certificate_id for each in self._sessions()):
             raise AssertionError(f"certificate {kept.certificate_id[:8]} is the first this device ever used")
         self.lab.saw(f"rotation: certificate {kept.certificate_id[:8]} is in use, the one before is not")
 
-    def _own(self, timeout: float) -> Identity:
+    def _own(self) -> Identity:
         """What the device keeps: certified by the owner, with a key the factory never had."""
         device = self.lab.device
         kept = device.kept()
@@ -78,7 +81,7 @@ class IdentityOracleKeywords:
         if not accepted():
             self.lab.board.run_until(accepted, timeout, f"a publish with certificate {kept.certificate_id[:8]}")
 
-    def _alone(self, kept: Identity, timeout: float) -> None:
+    def _alone(self, kept: Identity) -> None:
         """No other certificate of the thing is ACTIVE, or will be in a moment."""
         registry, thing = self.lab.scene.registry, self.lab.device.thing
 
@@ -87,5 +90,5 @@ class IdentityOracleKeywords:
                     if registry.certificate(each).status is Status.ACTIVE]
 
         if active() != [kept.certificate_id]:
-            self.lab.board.run_until(lambda: active() == [kept.certificate_id], timeout,
+            self.lab.board.run_until(lambda: active() == [kept.certificate_id], _CONFIRMED_S,
                                      f"certificate {kept.certificate_id[:8]} to be the only one of {thing}")
