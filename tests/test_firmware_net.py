@@ -98,7 +98,8 @@ def open_library(path: Path) -> ctypes.CDLL:
                                             ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint8, ctypes.c_bool,
                                             ctypes.c_bool, ctypes.c_uint16]
     library.host_decode.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p]
-    library.at_parse_time.restype = ctypes.c_bool
+    library.at_parse_time.restype = library.json_text.restype = ctypes.c_bool
+    library.json_text.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t]
     return library
 
 
@@ -633,3 +634,51 @@ def test_telemetry_is_json(codec: ctypes.CDLL, thing: str, seq: int, time: int) 
     temperature = document.pop("temperature")
     assert document == {"thing": thing, "seq": seq, "time": time}
     assert 20 <= temperature <= 24.99
+
+
+# JSON ----------------------------------------------------------------------------------------------------------------
+def json_text(codec: ctypes.CDLL, text: str | bytes, name: str, size: int = 64) -> str | None:
+    """The member as the device reads it; None: not read. The text is in a block of its own size."""
+    data, to = text.encode() if isinstance(text, str) else text, ctypes.create_string_buffer(size)
+    good = codec.json_text(data, len(data), name.encode(), to, size)
+    return to.value.decode() if good else None
+
+
+#: what the device reads: ASCII that may stand in its texts, however it is escaped
+ascii_texts = st.text(st.characters(min_codepoint=1, max_codepoint=0x7E), max_size=40)
+values = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+                      lambda inner: st.lists(inner, max_size=3)
+                      | st.dictionaries(st.text(max_size=8), inner, max_size=3))
+
+
+@given(before=st.dictionaries(st.text(max_size=80), values, max_size=3), wanted=ascii_texts,
+       after=st.dictionaries(st.text(max_size=8), values, max_size=2), indent=st.none() | st.integers(0, 3),
+       ascii_only=st.booleans())
+def test_a_member_is_found_among_any_others(codec: ctypes.CDLL, before: dict[str, object], wanted: str,
+                                            after: dict[str, object], indent: int | None, ascii_only: bool) -> None:
+    content = {**before, "certificatePem": wanted}
+    content |= {name: value for name, value in after.items() if name not in content}
+    text = json.dumps(content, indent=indent, ensure_ascii=ascii_only)
+    if "\x7f" in wanted:
+        return
+    assert json_text(codec, text, "certificatePem") == wanted
+    # a text that breaks off is none, or the member was whole already
+    for cut in range(0, len(text.encode()), 7):
+        assert json_text(codec, text.encode()[:cut], "certificatePem") in (None, wanted)
+
+
+@pytest.mark.parametrize("text", [
+    "", "[]", "{}", '{"other":"x"}', '{"member":1}', '{"member":null}', '{"member":["x"]}', '{"member":{"member":"x"}}',
+    '{"outer":{"member":"x"}}', '{"member":"' + "x" * 64 + '"}', '{"member":"\\u0000"}',
+    '{"member":"\\ud83d\\ude00"}', '{"member":"\\x"}', '{"member":"\\u12"}',
+    '{"member":"a\nb"}', '{"member":"\u00e4"}', '{"member" "x"}',
+    '{"a":"b" "member":"x"}', '{"a":' + "[" * 5000 + ',"member":"x"}', '"member"', '{"member":"x', '{"mem\\'])
+def test_what_is_no_text_member_is_not_read(codec: ctypes.CDLL, text: str) -> None:
+    assert json_text(codec, text, "member") is None
+
+
+@given(st.binary(max_size=60), st.integers(1, 20))
+def test_any_bytes_are_survived(codec: ctypes.CDLL, noise: bytes, size: int) -> None:
+    for data in (noise, b'{"member":"' + noise, b'{"' + noise + b'":"x","member":"y"}', b'{"a":' + noise):
+        found = json_text(codec, data, "member", size)
+        assert found is None or len(found) < size

@@ -42,7 +42,8 @@ def stored_value(board: Board, provisioning: Provisioning, chunk: vault.Chunk) -
         return dict(scheme.read(provisioning.medium, storage)).get(tag, b"")
     state = Counters.parse(board.engine.read_memory(chip_map.sector(chip_map.VAULT_SECTORS[0]).start, SIZE))
     chip = vault.Chip(state.secret, board.engine.read_memory(chip_map.UID.start, chip_map.UID.size))
-    return _first(scheme.open_chunk(provisioning.medium, storage, chip, chunk)[1])
+    committed = state.versions.get(chunk, 0)
+    return _first(scheme.open_chunk(provisioning.medium, storage, chip, chunk, committed)[1])
 
 
 def _first(content: bytes) -> bytes:

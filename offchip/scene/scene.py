@@ -180,7 +180,7 @@ class Scene:
             if device.identity is not self._claim:
                 found.append(Secret.of_key(f"the private key of {device.thing}", device.identity))
             if device.provisioning.enrolment and (own := device.kept()) is not None:
-                found.append(Secret.of_key(f"the private key {device.thing} made", own))
+                found.append(Secret.of_key(f"the private key of {device.thing}", own))
             found += [Secret.of_bytes(f"the device secret of {device.thing}", each) for each in device.secrets()]
             found.append(Secret.of_text(f"the Wi-Fi passphrase of {device.thing}",
                                         device.provisioning.wifi_passphrase))

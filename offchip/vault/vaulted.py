@@ -63,8 +63,12 @@ class Vaulted(Scheme):
                 return Place(VAULT_FILE if medium.has_files else "", chunk.offset, SLOTS * chunk.slot_size)
         raise MediumError(f"scheme '{self.name}' keeps no field {tag} on a medium")
 
-    def open_chunk(self, medium: MediumKind, storage: Storage, chip: Chip, chunk: Chunk) -> tuple[int, bytes]:
-        """Version and content of the newest record of a chunk, for whoever has the secret. Raises VaultError."""
+    def open_chunk(self, medium: MediumKind, storage: Storage, chip: Chip, chunk: Chunk,
+                   committed: int | None = None) -> tuple[int, bytes]:
+        """Version and content of the newest record of a chunk, for whoever has the secret. Raises VaultError.
+
+        ``committed``: the chip's word for it; what claims to be newer is what a cut update has left.
+        """
         area = read_file(storage, VAULT_FILE) if medium.has_files else storage.read(0, AREA_SIZE)
         found, reasons = [], []
         for slot in range(SLOTS):
@@ -73,8 +77,9 @@ class Vaulted(Scheme):
                 found.append(self.sealer(chip).open(chunk, slot, area[at:at + chunk.slot_size]))
             except VaultError as error:
                 reasons.append(str(error))
+        found = [each for each in found if committed is None or each[0] <= committed]
         if not found:
-            raise VaultError("; ".join(reasons))
+            raise VaultError("; ".join(reasons) or f"no update of {chunk.value} was ever completed")
         return max(found)
 
 
