@@ -407,9 +407,11 @@ def test_a_teardown_of_the_test_s_own_does_not_replace_the_common_check(console:
 def test_a_second_test_of_a_library_begins_anew(world: Make) -> None:
     bad = world("A01", "A02")
     bad.lab.begun, bad.lab.owner_acted_ns = Mark(5, 6, 7), 8
+    bad.lab.record.add_evidence([Evidence("A03", "read", "sdcard", 0, received=b"x")])
+    bad.lab.saw("something")
     bad.lab.start("known bad", "the next one", ["A03"])
     assert bad.lab.begun == Mark() and bad.lab.problem == "" and vars(bad.lab)["owner_acted_ns"] is None
-    assert (bad.lab.record.attack, bad.lab.record.fired) == ("A03", [])
+    assert (bad.lab.record.attack, bad.lab.record.fired, bad.lab.record.observations) == ("A03", [], [])
 
 
 def test_every_device_of_a_scene_has_its_secrets(world: Make) -> None:
