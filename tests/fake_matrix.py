@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from offchip.report.build import Judged, RunFacts, build_report
+from offchip.report.matrix import NoCells
 from offchip.report.record import SCHEMA
 from offchip.vault import SCHEMES
 
 HOST = {"started": "2026-11-27T02:30:00+00:00", "offchip": "0.1.0", "command": "offchip run", "commit": "c" * 40,
         "seconds": {}}
+CODE = {"config": 2048, "internal": 45, "medium": 70, "medium_eeprom": 130, "medium_sd": 513, "plain": 3480,
+        "vault": 9000}
 CLEAR, TRUSTING = {"plain"}, {"plain", "split-plain"}
 #: attack/variant -> schemes that lose
 LOSERS: dict[str, set[str]] = {
@@ -94,4 +97,6 @@ def report(folder: Path, *, changes: dict[str, dict[str, Any]] | None = None, on
         claims.append(Judged("08 Cost", name, "", "PASS", ""))
         (folder / f"records/cost{number}.json").write_text(
             json.dumps(base | {"scenario": f"08 Cost.{name}", "cost": cost}))
-    return build_report(folder, RunFacts("embedded", "ef" * 32, 1, scope), claims, HOST, {}, **options)
+    skipped = (NoCells("A02/boot", "internal", "nothing crosses a bus"),)
+    facts = RunFacts("embedded", "ef" * 32, 1, scope, skipped, CODE)
+    return build_report(folder, facts, claims, HOST, {}, **options)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from fake_matrix import cells, report
 from offchip.captures.keep import shown
 from offchip.cli import app
 from offchip.errors import OffchipError
+from offchip.paths import FIRMWARE
 from offchip.report.answer import _written, judge_answer
 from offchip.report.checks import missing_check
+from offchip.report.code_size import vault_objects
 from offchip.report.matrix import load_matrix, stories
 from offchip.runner import judge
 from offchip.vault import SCHEMES
@@ -43,7 +46,8 @@ def test_every_cell_is_in_the_document_as_its_record_has_it(tmp_path: Path) -> N
     assert found["answer"]["counts"] == {"holds": sum(len(each["sentence"]) for each in _written()["section"]),
                                          "wrong": 0, "not proven here": 0}
     (fresh,) = [each for each in found["costs"] if (each["scheme"], each["medium"]) == ("fresh", "sd")]
-    assert fresh["more_than_plain_percent"] == 1.9
+    assert fresh["more_than_plain_percent"] == 1.9 and fresh["code_bytes"] == 2048 + 70 + 513 + 9000
+    assert 'title="nothing crosses a bus"' in (tmp_path / "index.html").read_text()
     assert "2026" not in (tmp_path / "matrix.json").read_text(), "nothing of the host"
 
 
@@ -156,3 +160,13 @@ def test_a_test_that_failed_for_another_reason_has_no_verdict(tmp_path: Path) ->
     report(tmp_path, changes={CITED: {"proven": False, "message": "an access nobody modelled"}})
     (cell,) = [each for each in document(tmp_path)["cells"] if each["id"] == CITED]
     assert (cell["verdict"], cell["predicted"], cell["status"]) == ("not run", "held", "refuted")
+
+
+def test_sizes_of_the_vault_are_those_of_the_linker(tmp_path: Path) -> None:
+    sizes = vault_objects(FIRMWARE)
+    assert sum(sizes.values()) < 24 << 10 and {"plain", "vault", "record", "medium_sd"} <= set(sizes)
+    listed = subprocess.run(["arm-none-eabi-size", "-A", str(FIRMWARE.parent / "vault/plain.o")], capture_output=True,
+                            text=True, check=True).stdout
+    there = sum(int(line.split()[1]) for line in listed.splitlines() if line.startswith((".text", ".rodata")))
+    assert 0 < sizes["plain"] <= there
+    assert vault_objects(tmp_path / "no.elf") == {}

@@ -97,10 +97,12 @@ def _costs(costs: Sequence[Mapping[str, Any]]) -> list[str]:
              "A start of a device that is provisioned already, from power-on to CONNACK; wear: of its first start, "
              "which stores every piece once.", "",
              "| scheme | medium | instructions | against `plain` | virtual ms | bytes on the bus | flash erases | "
-             "EEPROM page writes | SD block writes |", "|---|---|--:|--:|--:|--:|--:|--:|--:|"]
+             "EEPROM page writes | SD block writes | vault code |", "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
     for each in costs:
-        more = each["more_than_plain_percent"]
+        more, code = each["more_than_plain_percent"], each["code_bytes"]
+        wear = " | ".join("" if each[name] is None else str(each[name])
+                          for name in ("flash_erases", "eeprom_writes", "sd_writes"))
         lines.append(f"| `{each['scheme']}` | {each['medium']} | {each['instructions']:,} | "
                      f"{'' if more is None else f'{more:+.1f} %'} | {each['virtual_ms']:.0f} | {each['bus_bytes']:,} | "
-                     f"{each['flash_erases']} | {each['eeprom_writes']} | {each['sd_writes']} |")
+                     f"{wear} | {'' if code is None else f'{code / 1024:.1f} KB'} |")
     return [*lines, ""]

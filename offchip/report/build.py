@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from offchip.files import replace_file
 from offchip.report import answer
-from offchip.report.matrix import build_matrix, cell_of, load_matrix
+from offchip.report.matrix import NoCells, build_matrix, cell_of, load_matrix
 from offchip.report.page import draw_page, draw_summary
 from offchip.report.record import SCHEMA, load_records
 from offchip.report.sarif import sarif
@@ -50,12 +50,16 @@ class RunFacts:
 
     Attributes:
         scope: what ``--suite`` and ``--test`` chose; empty for all claims.
+        skipped: where the matrix has no cell, and why.
+        code: sizes of the firmware's vault, see :mod:`offchip.report.code_size`.
     """
 
     engine: str
     elf_sha256: str
     seed: int
     scope: tuple[str, ...] = ()
+    skipped: tuple[NoCells, ...] = ()
+    code: Mapping[str, int] = field(default_factory=dict)
 
 
 def build_report(results: Path, facts: RunFacts, claims: Sequence[Judged], host: Mapping[str, Any],
@@ -88,7 +92,7 @@ def build_report(results: Path, facts: RunFacts, claims: Sequence[Judged], host:
     replace_file(results / "results.json", json.dumps(summary, indent=1) + "\n")
     replace_file(results / "host.json", json.dumps(host, indent=1) + "\n")
     replace_file(results / "xunit.xml", _xunit(rows, host))
-    _draw(results, summary, host, log_ids, other)
+    _draw(results, summary, host, log_ids, _matrix(results, summary, facts, other))
     return summary
 
 
@@ -136,23 +140,23 @@ def _printable(text: str) -> str:
 
 
 def _draw(results: Path, summary: dict[str, Any], host: Mapping[str, Any], log_ids: Mapping[str, str],
-          other: Path | None) -> None:
+          matrix: dict[str, Any] | None) -> None:
     numbered = [{**row, "id": f"claim-{number}", "log": log_ids.get(f"{row['suite']}.{row['claim']}", ""),
                  "seconds": host.get("seconds", {}).get(f"{row['suite']}.{row['claim']}")}
                 for number, row in enumerate(summary["claims"], 1)]
-    matrix = _matrix(results, summary, other)
     # a cell is shown in the matrix; one that left no record of its own is a claim that was not run
     suites = _by_suite([row for row in numbered if not cell_of(row)])
     replace_file(results / "index.html", draw_page(summary, host, numbered, suites, matrix, bool(log_ids)))
     replace_file(results / "summary.md", draw_summary(summary, host, suites, matrix))
 
 
-def _matrix(results: Path, summary: dict[str, Any], other: Path | None) -> dict[str, Any] | None:
+def _matrix(results: Path, summary: dict[str, Any], run: RunFacts, other: Path | None) -> dict[str, Any] | None:
     """Write what is drawn from the cells; None when there are none."""
     if not any(map(cell_of, summary["claims"])):
         return None
     facts = {key: summary[key] for key in ("engine", "elf_sha256", "seed", "scope")}
-    document = build_matrix(summary["claims"], facts, load_matrix(other) if other else None)
+    document = build_matrix(summary["claims"], facts, load_matrix(other) if other else None, run.skipped,
+                            run.code)
     replace_file(results / "matrix.json", json.dumps(document, indent=1) + "\n")
     replace_file(results / "ANSWER.md", answer.markdown(document))
     replace_file(results / "offchip.sarif", json.dumps(sarif(document), indent=1) + "\n")

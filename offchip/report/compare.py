@@ -124,7 +124,9 @@ def in_words(left: Report, differences: list[Difference]) -> str:
     if not differences:
         return f"no difference in {len(left.claims)} claims"
     claims = len({each.claim for each in differences})
-    return f"{len(differences)} difference{'s' * (len(differences) != 1)} in {claims} claim{'s' * (claims != 1)}"
+    verdicts = len({each.claim for each in differences if each.what in ("status", "verdict", "claim")})
+    return (f"{len(differences)} difference{'s' * (len(differences) != 1)} in {claims} claim{'s' * (claims != 1)}, "
+            f"{verdicts or 'none'} of them in the verdict")
 
 
 def shorten(text: str) -> str:

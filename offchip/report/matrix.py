@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +21,7 @@ from offchip.attacks.catalogue import ATTACKS
 from offchip.errors import OffchipError
 from offchip.report.answer import judge_answer
 from offchip.report.checks import missing_check
+from offchip.report.code_size import code_bytes
 from offchip.vault import SCHEMES
 
 SCHEMA = 1
@@ -38,13 +40,25 @@ def stories() -> dict[str, dict[str, str]]:
         return tomllib.load(stream)
 
 
-def build_matrix(rows: Sequence[Row], facts: Mapping[str, Any], other: Document | None = None) -> Document:
+@dataclass(frozen=True, slots=True)
+class NoCells:
+    """Where an attack makes no sense against a way of storing: attack and variant, ``fresh sd``, and why."""
+
+    row: str
+    column: str
+    reason: str
+
+
+def build_matrix(rows: Sequence[Row], facts: Mapping[str, Any], other: Document | None = None,
+                 skipped: Sequence[NoCells] = (), code: Mapping[str, int] | None = None) -> Document:
     """The document of the rows of ``results.json`` that are about a cell.
 
     Args:
         rows: claims with their records.
         facts: engine, ELF, seed and scope of the run.
         other: the document of another run, of another engine for instance, to compare cell by cell.
+        skipped: where there is no cell, and why.
+        code: sizes of the firmware's vault, see :mod:`offchip.report.code_size`.
     """
     cells = [_cell(row, other) for row in rows if cell_of(row)]
     cells.sort(key=lambda cell: _order(cell["id"]))
@@ -56,7 +70,11 @@ def build_matrix(rows: Sequence[Row], facts: Mapping[str, Any], other: Document 
         "defences": [{"id": place, "number": number, "scheme": scheme, "medium": medium, "shows": SCHEMES[scheme].shows}
                      for number, (place, scheme, medium) in enumerate(_columns(cells), 1)],
         "cells": cells,
-        "costs": costs_of(rows),
+        "skipped": [{"attack": each.row.partition("/")[0], "variant": each.row.partition("/")[2],
+                     "column": "/".join((*each.column.split(), "none")[:2]), "reason": each.reason}
+                    for each in skipped],
+        "costs": [{**cost, "code_bytes": code_bytes(dict(code or {}), cost["scheme"], cost["medium"])}
+                  for cost in costs_of(rows)],
     }
     if other is not None:
         document["compared"] = _compared(cells, other)

@@ -81,7 +81,8 @@ def _of_matrix(matrix: Mapping[str, Any]) -> dict[str, Any]:
         {**section, "sentences": [{**sentence, "cites": _cites(sentence)} for sentence in section["sentences"]]}
         for section in matrix["answer"]["sections"]]}
     return {"matrix": {**matrix, "answer": answer}, "attacks": rows, "fields": _fields(matrix),
-            "families": sorted({attack["family"] for attack in rows}), "data": _data(matrix)}
+            "families": sorted({attack["family"] for attack in rows}), "data": _data(matrix),
+            "reasons": {(each["attack"], each["column"]): each["reason"] for each in reversed(matrix["skipped"])}}
 
 
 def _rows(matrix: Mapping[str, Any]) -> list[Mapping[str, Any]]:

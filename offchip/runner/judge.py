@@ -15,10 +15,12 @@ from offchip.engines.elf import read_elf
 from offchip.engines.renode.locate import need_renode
 from offchip.engines.select import resolve_engine, standby
 from offchip.errors import OffchipError
+from offchip.matrix.cells import NoCell, survey
 from offchip.paths import OUTPUT, PACKAGES, SUITES
 from offchip.pki.own import load_own_credentials
 from offchip.report.build import Judged, RunFacts, build_report
-from offchip.report.matrix import load_matrix
+from offchip.report.code_size import vault_objects
+from offchip.report.matrix import NoCells, load_matrix
 from offchip.runner.host import describe
 from offchip.runner.inventory import Claim, Suite, read_inventory
 from offchip.runner.preflight import preflight
@@ -102,9 +104,13 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
         log_ids = merge_logs(outcomes.outputs, folder.fresh)
         shutil.rmtree(folder.fresh / "suites", ignore_errors=True)
         host.finish({key: each.seconds for key, each in outcomes.claims.items()})
-        facts = RunFacts(engine, firmware.sha256, options.seed, scope)
+        facts = RunFacts(engine, firmware.sha256, options.seed, scope, _no_cells(), vault_objects(options.elf))
         summary = build_report(folder.fresh, facts, claims, asdict(host), log_ids, options.against)
         return folder.publish(), summary
+
+
+def _no_cells() -> tuple[NoCells, ...]:
+    return tuple(NoCells(each.row, each.column, each.reason) for each in survey() if isinstance(each, NoCell))
 
 
 def _scope(options: Options, own: bool) -> tuple[str, ...]:
