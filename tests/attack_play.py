@@ -21,12 +21,13 @@ class Play:
     """A scene with the victim, and where it takes two a device of the attacker's own."""
 
     def __init__(self, scheme: str, kind: vault.MediumKind, units: int = 1, elf: Path = FIRMWARE,
-                 **changes: Any) -> None:
+                 booted: bool = True, **changes: Any) -> None:
         self.scene = Scene()
         defence = Defence(vault.scheme(scheme), kind)
         self.device, *self.others = (self.scene.build(thing, defence, elf=elf, **changes)
                                      for thing in (THING, OTHER_THING)[:units])
-        self.boot(self.device)
+        if booted:
+            self.boot(self.device)
         self.renewed: list[Identity] = []
         self.reach = Reach.into(self.scene, self.device, self.others, self._renew)
 

@@ -221,11 +221,25 @@ class TestRandom:
         assert all(line.startswith("rng: fill=ok ") for line in lines[1:]) and len(set(lines)) == 4
 
     @pytest.mark.parametrize(("fault", "word"), [("seed", "seed"), ("clock", "clock"), ("stuck", "repetition"),
-                                                 ("repeat", "repetition"), ("alternate", "proportion")])
+                                                 ("repeat", "repetition"), ("alternate", "repetition")])
     def test_bad_source(self, bench: Callable[..., Bench], fault: str, word: str) -> None:
         board = bench("random")
         board.engine.machine.find("rng").fault = fault
         assert board.finish(200) == [f"rng: {word}", *[f"rng: fill={word} {'00' * 7}"] * 3]
+
+    def test_biased_source(self, bench: Callable[..., Bench]) -> None:
+        """No word comes again, yet a quarter of all bytes are one value."""
+        board = bench("random")
+        for n in range(1, 400):
+            board.engine.machine.find("rng").push((n * 2654435761 & 0xFFFFFF) << 8 | 0x5A)
+        assert board.finish(200) == ["rng: proportion", *[f"rng: fill=proportion {'00' * 7}"] * 3]
+
+    def test_source_that_swings_between_two_good_words(self, bench: Callable[..., Bench]) -> None:
+        """Eight different bytes, each 64 times in a window of 512: below the proportion's cutoff."""
+        board = bench("random")
+        board.engine.machine.find("rng").fault_word = 0x1234567A
+        board.engine.machine.find("rng").fault = "alternate"
+        assert board.finish(200) == ["rng: repetition", *[f"rng: fill=repetition {'00' * 7}"] * 3]
 
     def test_source_that_fails_later(self, bench: Callable[..., Bench]) -> None:
         """A failure is final until the next rng_init, even if the source recovers."""

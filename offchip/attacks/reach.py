@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from cryptography import x509
 
@@ -22,6 +23,7 @@ from offchip.broker.events import Event
 from offchip.engines.protocol import DebugPort
 from offchip.errors import OffchipError
 from offchip.network.internet import Endpoint, Service
+from offchip.paths import FIRMWARE
 from offchip.pki import Authority, Identity
 from offchip.scene import HOST, PORT, Device, Scene
 from offchip.scene.seeds import derive
@@ -68,6 +70,7 @@ class Reach:
         arrived: what the server received so far, only to know when an action has reached it.
         loot: what he has found.
         rogue: his server, once it stands.
+        firmware: the device's, as its maker publishes it.
         careless: the genuine server as an owner runs it who asks no client for a certificate.
         others: devices of the same make that he owns himself.
         meanwhile: lets the owner's life go on until what the attacker waits for has happened: credentials renewed,
@@ -87,6 +90,7 @@ class Reach:
     rogue: RogueBroker | None = None
     others: tuple[Reach, ...] = ()
     meanwhile: Callable[[], None] | None = field(default=None, repr=False)
+    firmware: Path = FIRMWARE
     host: str = HOST
     port: int = PORT
 
@@ -137,6 +141,13 @@ class Reach:
         engine = self.board.engine
         return OpenedChip(engine.read_memory(chip_map.DATA.start, chip_map.DATA.size),
                           engine.read_memory(chip_map.UID.start, chip_map.UID.size))
+
+    def disturb_rng(self, **knobs: int | str) -> None:
+        """Act on the noise source of the chip's RNG, as heat, a carrier wave or a maker's defect would; see
+        ``Engine.set_rng`` for the knobs.
+        """
+        for option, value in knobs.items():
+            self.board.engine.set_rng(option, value)
 
     def another(self) -> Reach:
         """A unit of the same make that the attacker owns. Raises AttackFailed when he has none."""

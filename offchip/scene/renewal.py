@@ -28,10 +28,11 @@ def storage(device: Device) -> SdCard | Eeprom:
     return device.board.sd if device.defence.medium is vault.SD else device.board.eeprom
 
 
-def renew(scene: Scene, device: Device, *, erase_old: bool = True) -> Identity:
+def renew(scene: Scene, device: Device, *, erase_old: bool = True, restart_seals: bool = False) -> Identity:
     """A new key and certificate for the device, registered; the old certificate deactivated. The board is off after.
 
-    ``erase_old``: superseded records are overwritten, as SPEC.md section 9 has it.
+    ``erase_old``: superseded records are overwritten, as SPEC.md section 9 has it. ``restart_seals``: against it, the
+    number of the seal begins anew.
     """
     if device.board.powered:
         device.board.power_off()
@@ -47,7 +48,7 @@ def renew(scene: Scene, device: Device, *, erase_old: bool = True) -> Identity:
     page = data_image(provisioning, bytes(12))[:chip_map.CONFIGURATION.size]
     engine.program(chip_map.CONFIGURATION.start, page)
     if isinstance(scheme, Vaulted):
-        _seal_anew(device, scheme, credentials, erase_old)
+        _seal_anew(device, scheme, credentials, erase_old, restart_seals)
     elif device.defence.off_chip:
         tags = {CREDENTIAL_TAGS[chunk] for chunk in CREDENTIAL_CHUNKS - scheme.on_chip}
         entries = [entry for entry in credentials.entries() if entry[0] in tags]
@@ -55,12 +56,13 @@ def renew(scene: Scene, device: Device, *, erase_old: bool = True) -> Identity:
     return identity
 
 
-def _seal_anew(device: Device, scheme: Vaulted, credentials: vault.Credentials, erase_old: bool) -> None:
+def _seal_anew(device: Device, scheme: Vaulted, credentials: vault.Credentials, erase_old: bool,
+                restart_seals: bool) -> None:
     engine, medium = device.board.engine, storage(device)
     counters = Counters.parse(engine.read_memory(_VAULT, SIZE))
     chip = vault.Chip(counters.secret, engine.read_memory(chip_map.UID.start, chip_map.UID.size))
     area = bytearray(medium.read_file(VAULT_FILE) if isinstance(medium, SdCard) else medium.read(0, AREA_SIZE))
-    seals, versions = counters.seals, dict(counters.versions)
+    seals, versions = 0 if restart_seals else counters.seals, dict(counters.versions)
     for chunk in scheme.kept:
         seals, version = seals + 1, versions.get(chunk, 1) + 1
         slot = 1 - _slot_in_use(scheme.sealer(chip), chunk, area)

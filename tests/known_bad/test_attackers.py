@@ -16,6 +16,7 @@ from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.client import CloneIdentity, ExceedRights, ReturnAfterDeactivation, Who, identity_of
 from offchip.attacks.debug import DumpMemory, LowerProtection
 from offchip.attacks.dissection import DissectAnotherUnit, OpenTheChip
+from offchip.attacks.disturbing import CutTheUpdate, LiftTheLock, ReuseNonces, SkipTheCheck, SpoilTheNoise
 from offchip.attacks.fallback import PlantClearCredentials
 from offchip.attacks.impostor import Downgrade, DowngradeTls, PushFirmware, StandBetween
 from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag
@@ -53,11 +54,17 @@ FITTING: dict[Attack, dict[str, object]] = {
     DissectAnotherUnit(EEPROM): {"scheme": FLEET, "medium": EEPROM}, OpenTheChip(): {}, ListenOnTheConsole(): {},
     TimeTheTag(EEPROM): {"scheme": FLEET, "medium": EEPROM}, PushFirmware(): {}, StandBetween(): {}, DowngradeTls(): {},
     PlantClearCredentials(EEPROM): {"scheme": FLEET, "medium": EEPROM},
+    CutTheUpdate(EEPROM): {"scheme": FLEET, "medium": EEPROM}, LiftTheLock(): {"scheme": PLAIN, "medium": EEPROM},
+    SkipTheCheck(EEPROM): {"scheme": FLEET, "medium": EEPROM}, ReuseNonces(EEPROM): {"scheme": FLEET, "medium": EEPROM},
+    SpoilTheNoise(EEPROM): {"scheme": FLEET, "medium": EEPROM},
 }
 #: each cannot reach its target: what is missing is named
 MISSING: list[tuple[Attack, str]] = [
     (TransplantMedium(SD), "no other device of this make"), (RestoreOlderImage(SD), "the owner does nothing"),
-    (SearchRemains(SD), "the owner does nothing"), (DissectAnotherUnit(SD), "no other device of this make"),
+    (CutTheUpdate(SD), "the owner does nothing"), (ReuseNonces(SD), "the owner does nothing"),
+    (LiftTheLock(), "no lock to lift"), (SpoilTheNoise(SD), "has a secret already"),
+    (SkipTheCheck(SD), "there is no record to forge"), (SearchRemains(SD), "the owner does nothing"),
+    (DissectAnotherUnit(SD), "no other device of this make"),
 ]
 EVERY_KEYWORD = [each.keyword for each in ATTACKS.values()]
 
@@ -141,10 +148,14 @@ def test_a_dead_device_has_sealed_nothing(world: Callable[..., World], tmp_path:
     assert bad.lab.record.fired == []
 
 
-@fails("Transplant A Medium", "Restore An Older Image", "Search For Remains", "Dissect Another Unit")
+@fails("Transplant A Medium", "Restore An Older Image", "Search For Remains", "Dissect Another Unit", "Cut The Update",
+       "Make The Device Reuse A Nonce", "Lift The Lock", "Spoil The Noise At First Boot", "Skip The Check")
 @pytest.mark.parametrize(("attack", "complaint"), MISSING, ids=lambda each: getattr(each, "id", ""))
 def test_an_attack_without_what_it_needs(world: Callable[..., World], attack: Attack, complaint: str) -> None:
-    bad = world(attack.id, scheme=PLAIN if attack.id != "A20" else FLEET, medium=SD)
+    sealed = attack.id in ("A11", "A12", "A15", "A16", "A20")
+    bad = world(attack.id, scheme=FLEET if sealed else PLAIN, medium=EEPROM if attack.id == "A29" else SD)
+    if attack.id == "A12":
+        bad.lab.board.sd.wipe()
     with pytest.raises(AttackFailed, match=complaint):
         bad.fire(attack)
     assert bad.lab.record.fired == []

@@ -5,7 +5,9 @@
  * conditioned output should have: a margin for a bad part without false alarms. With alpha = 2^-30:
  *   4.4.1 repetition count:     C = 1 + ceil(30 / H) = 9 equal samples in a row
  *   4.4.2 adaptive proportion:  W = 512 (non-binary); C = 1 + critbinom(512, 2^-4, 1 - 2^-30) = 71 of the window
- * Equal 32-bit words in succession also fail (FIPS 140-2 4.9.2, demanded by RM0090 24.3.1): chance 2^-32 per word. */
+ * Equal 32-bit words in succession also fail (FIPS 140-2 4.9.2, demanded by RM0090 24.3.1): chance 2^-32 per word. So
+ * does a word that is equal to the one before the last: a source that swings between two words of eight different bytes
+ * would stay below the proportion's cutoff (64 of 512). */
 #include "drivers/rng.h"
 #include <string.h>
 #include "board/stm32f405.h"
@@ -22,8 +24,8 @@ enum {
 
 static struct {
     enum rng_result state; /* not RNG_OK: not started, or a test failed */
-    bool previous_known;
-    uint32_t previous;
+    unsigned known; /* words in `previous`, 0..2 */
+    uint32_t previous[2];
     uint8_t last; /* 4.4.1 */
     unsigned repeats;
     uint8_t reference; /* 4.4.2 */
@@ -55,7 +57,7 @@ static void restart(void)
     RNG->CR = 0;
     RNG->SR = 0; /* SEIS and CEIS are cleared by writing 0; the other bits are read-only */
     RNG->CR = RNG_CR_RNGEN;
-    rng.previous_known = false;
+    rng.known = 0;
 }
 
 /* One word straight from the peripheral, with the recovery RM0090 24.3.2 prescribes, a bounded number of times. */
@@ -93,11 +95,13 @@ static enum rng_result next_word(uint32_t *word)
         enum rng_result result = read_word(word);
         if (result != RNG_OK)
             return result;
-        bool comparable = rng.previous_known;
-        if (comparable && *word == rng.previous)
-            return RNG_ERROR_REPETITION;
-        rng.previous = *word;
-        rng.previous_known = true;
+        bool comparable = rng.known > 0;
+        for (unsigned i = 0; i < rng.known; i++)
+            if (*word == rng.previous[i])
+                return RNG_ERROR_REPETITION;
+        rng.previous[1] = rng.previous[0];
+        rng.previous[0] = *word;
+        rng.known += rng.known < 2;
         for (unsigned i = 0; i < 4; i++)
             if ((result = test_byte((uint8_t)(*word >> (8 * i)))) != RNG_OK)
                 return result;

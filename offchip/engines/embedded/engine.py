@@ -221,6 +221,9 @@ class EmbeddedEngine:
     def fault_injector(self) -> FaultInjector:
         return self.machine.injector
 
+    def set_rng(self, option: str, value: int | str) -> None:
+        bind(self._probe("rng", Stm32F4Rng), option, [value])()
+
     def before_touch(self, cells: Mapping[str, Collection[range]], act: Callable[[str, range], None]) -> None:
         """See :meth:`EmbeddedMachine.before_touch`."""
         self.machine.before_touch(cells, act)

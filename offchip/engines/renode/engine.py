@@ -171,6 +171,10 @@ class RenodeEngine:
         raise EngineError("Renode has no fault injector by rule (capabilities: instruction_skip, bit_flip, "
                           "cut_events); run this with --engine embedded, or cut the supply through a tap.")
 
+    def set_rng(self, option: str, value: int | str) -> None:
+        self._need("sysbus.rng", "Offchip.Stm32F4Rng, so no generator that could be disturbed,")
+        self.set_property("sysbus.rng", option, value)
+
     # memory ------------------------------------------------------------------------------------------------------
     def read_memory(self, address: int, length: int) -> bytes:
         result: bytes = self._ask("read_memory", address, length)

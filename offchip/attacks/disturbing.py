@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attacks that disturb the device at a moment of the attacker's choice: its noise source, its supply, a pin."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from offchip.attacks.base import Applies, Attack, AttackFailed, Need
+from offchip.attacks.dissection import open_medium
+from offchip.attacks.medium import ReplaceTrustAnchor, await_contact, await_or_fail, holds_credentials, switch_off
+from offchip.attacks.moving import start_and_listen
+from offchip.attacks.reach import Reach
+from offchip.attacks.unsealing import counters_of, length_of, nonce_of, records_in
+from offchip.engines.protocol import StorageEvent
+from offchip.errors import BoardError
+from offchip.evidence import Evidence
+from offchip.scene.defence import Defence
+from offchip.vault import EEPROM, SD, MediumKind
+from offchip.vault.vaulted import Vaulted
+
+_WORD = 0x5A5A1234
+_SEED = 0x0BAD5EED
+_HEAD = 32
+_FIRST_BOOT_S = 30.0
+#: a start takes a tenth of this
+_SKIPPED_S = 0.5
+
+
+# A15 -----------------------------------------------------------------------------------------------------------------
+class Noise(Enum):
+    """What becomes of the noise source."""
+
+    STUCK = "stuck"
+    ALTERNATING = "alternate"
+    REPEATING = "repeat"
+    PREDICTABLE = "predictable"
+
+
+@dataclass(frozen=True)
+class SpoilTheNoise(Attack):
+    """Disturb the RNG's noise source at the device's first boot, when it makes its secret; guess the secret from it.
+
+    | =noise= | =Description= |
+    | stuck | the same word over and over |
+    | alternate | a word and its complement in turn |
+    | repeat | each word twice |
+    | predictable | good-looking words from a seed the attacker knows, as of a batch that begins alike: he gives the |
+    | | same to a device of his own, opens that chip, and tries its secret on this one's medium |
+    """
+
+    id, title, keyword = "A15", "RNG stuck, alternating, predictable at first boot", "Spoil The Noise At First Boot"
+    needs = (Need.LABORATORY, Need.MEDIUM, Need.UNIT)
+    psa, emb3d, cwe, units = "-", "TID-317", (331, 338, 1241), 2
+    medium: MediumKind
+    noise: Noise = Noise.STUCK
+
+    def applies(self, defence: Defence) -> Applies:
+        fits = holds_credentials(defence, self.medium)
+        if fits and not isinstance(defence.scheme, Vaulted):
+            return Applies(False, f"under {defence.scheme.name} the device makes no secret")
+        return fits
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        told = self._first_boot(scene)
+        knobs = self._knobs()
+        sent = repr(sorted(knobs.items())).encode()
+        evidence = [self.note(scene, "disturb the noise source", "rng", f"{self.noise.value}; {told}", sent=sent,
+                              received=told.encode())]
+        if self.noise is Noise.PREDICTABLE:
+            own = scene.another()
+            self._first_boot(own)
+            counters = counters_of(own.open_chip())
+            guesses = [counters.secret] if counters else []
+        else:
+            both = (_WORD.to_bytes(4, "little"), (~_WORD & 0xFFFFFFFF).to_bytes(4, "little"))
+            guesses = [(both[a] + both[b]) * 4 for a, b in ((0, 0), (0, 1), (1, 0), (1, 1))]
+        for guess in guesses:
+            evidence += open_medium(self, scene, self.medium, guess, "a guessed secret")
+        return evidence
+
+    def _knobs(self) -> dict[str, int | str]:
+        if self.noise is Noise.PREDICTABLE:
+            return {"Seed": _SEED}
+        return {"FaultWord": _WORD, "Fault": self.noise.value}
+
+    def _first_boot(self, scene: Reach) -> str:
+        """What the device says of its generator, or of its credentials when it goes on."""
+        if counters_of(scene.open_chip()) is not None and self.noise is not Noise.PREDICTABLE:
+            raise AttackFailed("the device has a secret already; its first boot is over")
+        switch_off(scene)
+        scene.disturb_rng(**self._knobs())
+        scene.start()
+        said = len(scene.board.console.lines)
+        words = ("rng: error", "credentials: ", "storage: error", "state: fault")
+        await_or_fail(scene, lambda: any(line.text.startswith(words) for line in scene.board.console.lines[said:]),
+                      "the device's first boot", _FIRST_BOOT_S)
+        told = next(line.text for line in scene.board.console.lines[said:] if line.text.startswith(words))
+        switch_off(scene)
+        return told
+
+
+# A16 -----------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class ReuseNonces(Attack):
+    """Put the medium back between two renewals, so that the device seals twice from one state; look for one nonce.
+
+    All records that ever lay on the medium are collected. Two with one nonce and different contents give away, without
+    any key, the difference of what they hold, and with it the power to forge (NIST SP 800-38D, appendix A).
+    """
+
+    id, title, keyword = "A16", "nonce reuse after rollback", "Make The Device Reuse A Nonce"
+    needs = (Need.MEDIUM,)
+    psa, emb3d, cwe = "T.DIRECT_WRITE", "TID-318", (323,)
+    medium: MediumKind
+
+    def applies(self, defence: Defence) -> Applies:
+        fits = holds_credentials(defence, self.medium)
+        if fits and not (isinstance(defence.scheme, Vaulted) and defence.scheme.format.authenticated):
+            return Applies(False, f"under {defence.scheme.name} there is no nonce")
+        return fits
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        medium = scene.medium(self.medium)
+        images = [medium.image]
+        for _ in range(2):
+            scene.wait_for_the_owner()
+            switch_off(scene)
+            images.append(medium.image)
+            medium.replace(images[0])
+        medium.replace(images[-1])
+        told = start_and_listen(scene)
+        seen: dict[tuple[int, bytes], set[bytes]] = defaultdict(set)
+        for image in images:
+            for at, head in records_in(image):
+                seen[(head[6], nonce_of(head))].add(image[at + _HEAD:at + _HEAD + length_of(head)])
+        first = {(head[6], nonce_of(head)): images[0][at + _HEAD:at + _HEAD + length_of(head)]
+                 for at, head in records_in(images[0])}
+        if all(texts == {first.get(name)} for name, texts in seen.items()):
+            raise AttackFailed(f"{medium.name}: no record was sealed anew")
+        twice = [(chunk, sorted(texts)) for (chunk, _), texts in seen.items() if len(texts) > 1]
+        evidence = [self.note(scene, "put back between two renewals", medium.name, told, before=images[1],
+                              after=images[0])]
+        if not twice:
+            return [*evidence, self.note(scene, "collect nonces", medium.name, f"{len(seen)} nonces, none twice",
+                                         received=b"".join(sorted(nonce for _, nonce in seen)))]
+        return evidence + [self.note(scene, "add two ciphertexts", medium.name, f"one nonce for two contents of chunk "
+                                     f"{chunk}", before=texts[0], after=texts[1],
+                                     received=bytes(a ^ b for a, b in zip(*texts[:2], strict=False)))
+                           for chunk, texts in twice]
+
+
+# A11 -----------------------------------------------------------------------------------------------------------------
+class Then(Enum):
+    """What the medium holds at the next boot."""
+
+    TORN = "torn"
+    OLDER = "older"
+    BLANK = "blank"
+
+
+@dataclass(frozen=True)
+class CutTheUpdate(Attack):
+    """Cut the supply in the middle of an update, and choose what the medium holds when the device starts again.
+
+    | =then= | =Description= |
+    | torn | whatever the cut has left |
+    | older | the image from before the update |
+    | blank | nothing |
+
+    ``nth``: the cut hits the n-th block or page the device writes to the medium in the update.
+    """
+
+    id, title, keyword = "A11", "power cut in an update", "Cut The Update"
+    needs = (Need.MEDIUM,)
+    psa, emb3d, cwe = "T.GLITCH_WRITE", "~", (703, 354)
+    medium: MediumKind
+    nth: int = 1
+    then: Then = Then.TORN
+
+    def applies(self, defence: Defence) -> Applies:
+        return holds_credentials(defence, self.medium)
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        medium, faults = scene.medium(self.medium), scene.board.faults
+        older = medium.image
+        event = StorageEvent.SD_BLOCK if self.medium is SD else StorageEvent.EEPROM_PAGE
+        faults.cut_power(event, self.nth)
+        with suppress(BoardError):  # the update does not come to its end
+            scene.wait_for_the_owner()
+        fired = Evidence.of_tap(self.id, faults.fired())
+        faults.clear()
+        if not fired:
+            raise AttackFailed(f"the update wrote fewer than {self.nth} times to the {self.medium.name} medium")
+        switch_off(scene)
+        torn = medium.image
+        if self.then is Then.OLDER:
+            medium.replace(older)
+        elif self.then is Then.BLANK:
+            medium.wipe()
+        told = start_and_listen(scene)
+        return [*fired, self.note(scene, "choose what it finds", medium.name, f"{self.then.value}; {told}",
+                                  before=torn, after=medium.image)]
+
+
+# A29 -----------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class LiftTheLock(Attack):
+    """Lift the medium's own write protection and do as if it had none: replace the trust anchor, answer as the server.
+
+    On the EEPROM that is its WP pin, which a lifted leg or a wire to ground makes low (24LC256 data sheet, 2.4).
+    """
+
+    id, title, keyword = "A29", "the medium's own lock lifted", "Lift The Lock"
+    needs = (Need.MEDIUM, Need.NETWORK)
+    psa, emb3d, cwe = "T.DIRECT_WRITE", "TID-108", (1231, 1233)
+    medium: MediumKind = EEPROM
+
+    def applies(self, defence: Defence) -> Applies:
+        if self.medium is not EEPROM:
+            return Applies(False, "the card has no lock here: CMD42 is not modelled, the notch is the reader's")
+        return holds_credentials(defence, self.medium)
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        switch_off(scene)
+        chip = scene.medium(self.medium)
+        before = chip.counter("WriteProtect")
+        if not before:
+            raise AttackFailed(f"{chip.name}: its WP pin is low, there is no lock to lift")
+        chip.set("WriteProtect", False)
+        lifted = self.note(scene, "pull the WP pin low", f"{chip.name}, pin 7", "write protection lifted",
+                           before=bytes([before]), after=bytes([chip.counter("WriteProtect")]))
+        planted = replace(ReplaceTrustAnchor(self.medium)._plant(scene, scene.authority.root.certificate_der),
+                          attack=self.id)
+        rogue = scene.answer_as_server(scene.authority.issue_server([scene.host]))
+        told = start_and_listen(scene)
+        if told.startswith("credentials: ok"):
+            await_contact(scene)
+        visits = b"".join(visit.received for visit in rogue.visits)
+        return [lifted, planted, self.note(scene, "answer for the server", scene.address, told,
+                                           sent=rogue.identity.certificate_der, received=visits)]
+
+
+# A12 -----------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class SkipTheCheck(Attack):
+    """Forge a record, and let the core skip one instruction of the function that opens it: each once, one a start.
+
+    A glitch on supply or clock does this on silicon, with luck; here each place is hit. The firmware is known: makers
+    publish it, or it was taken from another unit. ``function``: its symbol.
+    """
+
+    id, title, keyword = "A12", "skip the verify branch", "Skip The Check"
+    needs = (Need.LABORATORY, Need.MEDIUM)
+    psa, emb3d, cwe = "T.GLITCH_READ", "TID-105", (1332, 1247, 1319)
+    medium: MediumKind
+    function: str = "record_open"
+
+    def applies(self, defence: Defence) -> Applies:
+        fits = holds_credentials(defence, self.medium)
+        if fits and not (isinstance(defence.scheme, Vaulted) and defence.scheme.format.authenticated):
+            return Applies(False, f"under {defence.scheme.name} no check of a record could be skipped")
+        return fits
+
+    def fire(self, scene: Reach) -> list[Evidence]:
+        medium, faults = scene.medium(self.medium), scene.board.faults
+        switch_off(scene)
+        forged = self._forge(scene)
+        evidence = [forged]
+        for address in self._instructions(scene):
+            switch_off(scene)
+            faults.clear()
+            faults.skip_instruction(address, 1, 1)
+            told = self._told(scene)
+            if fired := faults.fired():
+                evidence.append(self.note(scene, "skip an instruction", f"{self.function} 0x{address:08X}", told,
+                                          before=fired[0].before, after=fired[0].after))
+        faults.clear()
+        switch_off(scene)
+        if len(evidence) == 1:
+            raise AttackFailed(f"{medium.name}: no instruction of {self.function} was ever executed")
+        return evidence
+
+    def _forge(self, scene: Reach) -> Evidence:
+        medium = scene.medium(self.medium)
+        image = medium.image
+        # the last one read, so that a device which goes on goes on to its server
+        at, head = max(records_in(image), key=lambda each: each[1][6], default=(0, b""))
+        if not head:
+            raise AttackFailed(f"{medium.name}: there is no record to forge")
+        place = at + _HEAD + length_of(head) - 1
+        before = image[place:place + 1]
+        medium.write(place, bytes([before[0] ^ 1]))
+        return self.note(scene, "forge a record", f"{medium.name}:{place}", before=before, after=bytes([before[0] ^ 1]))
+
+    def _instructions(self, scene: Reach) -> list[int]:
+        with scene.firmware.open("rb") as stream:
+            table = ELFFile(stream).get_section_by_name(".symtab")
+            symbols = table.get_symbol_by_name(self.function) if isinstance(table, SymbolTableSection) else None
+        if not symbols:
+            raise AttackFailed(f"the firmware has no function {self.function}")
+        start, size = symbols[0]["st_value"] & ~1, symbols[0]["st_size"]
+        code = scene.board.engine.read_memory(start, size)
+        found, at = [], 0
+        while at < size:
+            found.append(start + at)
+            at += 4 if code[at + 1] >> 3 in (0x1D, 0x1E, 0x1F) else 2  # ARMv7-M ARM, A5.1
+        return found
+
+    @staticmethod
+    def _told(scene: Reach) -> str:
+        scene.start()
+        said = len(scene.board.console.lines)
+        words = ("credentials: ", "storage: error", "state: ")
+
+        def told() -> list[str]:
+            return [line.text for line in scene.board.console.lines[said:] if line.text.startswith(words)]
+
+        with suppress(BoardError):
+            scene.board.run_until(lambda: bool(told()), _SKIPPED_S, "a word of the device")
+        return told()[0] if told() else "no word: the device hangs or crashed"
