@@ -14,8 +14,10 @@ from offchip.board.board import Board
 from offchip.paths import FIRMWARE
 from offchip.pki import Identity
 from offchip.scene import Defence, Device, Scene
-from offchip.vault import EEPROM, INTERNAL, NONE, PLAIN, SCHEMES, SD
+from offchip.vault import EEPROM, INTERNAL, NONE, PLAIN, SCHEMES, SD, Chip
+from offchip.vault.counters import SIZE, Counters
 from offchip.vault.size import footprint
+from offchip.vault.vaulted import Vaulted
 
 WINDOW = 8
 
@@ -36,6 +38,21 @@ def remains(board: Board, identity: Identity) -> set[str]:
     forms = {"der": value.to_bytes(32, "big"), "words": value.to_bytes(32, "little"), "pem": text[48:60]}
     memory = b"|".join(board.engine.read_memory(region.start, region.size)
                        for region in (chip_map.SRAM, chip_map.CCM))
+    return {name for name, form in forms.items()
+            if any(form[at:at + WINDOW] in memory for at in range(len(form) - WINDOW + 1))}
+
+
+def vault_remains(device: Device) -> set[str]:
+    """The device secret and the keys made of it, of each any eight bytes in a row, in SRAM or CCM."""
+    scheme, engine = device.defence.scheme, device.board.engine
+    if not isinstance(scheme, Vaulted):
+        return set()
+    start = chip_map.sector(chip_map.VAULT_SECTORS[0]).start
+    secret = Counters.parse(engine.read_memory(start, SIZE)).secret
+    sealer = scheme.sealer(Chip(secret, b""))
+    forms = {"secret": secret, "key of all": sealer.key(None, 64),
+             **{f"key of {chunk.value}": sealer.key(chunk, 32) for chunk in scheme.kept}}
+    memory = b"|".join(engine.read_memory(region.start, region.size) for region in (chip_map.SRAM, chip_map.CCM))
     return {name for name, form in forms.items()
             if any(form[at:at + WINDOW] in memory for at in range(len(form) - WINDOW + 1))}
 
@@ -63,10 +80,11 @@ def look_into_memory(device: Device) -> None:
     board, identity = device.board, device.identity
     board.power_on()
     board.console.wait_for("^credentials: ok", 10)
+    assert vault_remains(device) == set(), "sealed and opened, and the keys are gone"
     board.console.wait_for("^modem: ready", 10)
     assert remains(board, identity) == {"words"}, "what was read from the medium is overwritten once it is parsed"
     board.console.wait_for("^mqtt: published", 10)
-    assert remains(board, identity) == {"words"}
+    assert remains(board, identity) == {"words"} and vault_remains(device) == set()
     assert board.modem is not None
     board.modem.network_up = False
     for _ in range(3):
