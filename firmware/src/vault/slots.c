@@ -110,7 +110,7 @@ static enum storage_error open_chunk(struct vault *vault, enum chunk chunk, enum
 static enum storage_error fetch(struct vault *vault, enum chunk chunk, const uint8_t **data, size_t *length)
 {
     enum record_result result;
-    struct blob content;
+    struct blob content = { 0 };
     enum storage_error error = open_chunk(vault, chunk, &result, &content);
     if (error) {
         return credentials_error_file(error, FILE_NAME);
