@@ -21,7 +21,7 @@ from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB, Uc  # noqa: E402
 from unicorn import __version__ as unicorn_version  # noqa: E402
 from unicorn.arm_const import UC_ARM_REG_PC, UC_ARM_REG_R0, UC_CPU_ARM_CORTEX_M4  # noqa: E402
 
-from bench import both  # noqa: E402
+from bench import both, campaigns  # noqa: E402
 from offchip import vault  # noqa: E402
 from offchip.board.board import Board  # noqa: E402
 from offchip.engines.embedded.engine import EmbeddedEngine  # noqa: E402
@@ -170,6 +170,7 @@ def main() -> None:
         measure_core(options.seconds)
         measure_device(options.elf)
         measure_boards(options.elf)
+        campaigns.report()
         if resolve_engine("auto") == "renode":
             print("", *both.compare(options.elf), sep="\n")
     except OffchipError as error:

@@ -59,9 +59,12 @@ def test_an_instruction_is_skipped(steps: Path, where: str, occurrence: int, cou
 def test_bits_are_flipped_where_they_are_told_to(steps: Path) -> None:
     with Bench("embedded", steps) as bench:
         injector = bench.engine.fault_injector()
+        bench.engine.run(1_000)
+        injector.flip_memory(0x2000F000, 0x01, bench.engine.instructions)  # before the next instruction
         injector.flip_memory(symbols(steps)["cell"], 0x80, 1000)
         assert facts(bench.hear("end=probe\n", 1))[-1] == 0xD5
-        (fired,) = injector.fired()
+        now, fired = injector.fired()
+        assert now.place == "0x2000F000" and now.time_ns < fired.time_ns
         assert (fired.before, fired.after, fired.rule) == (b"\x55", b"\xd5", "flip_memory")
         with pytest.raises(EngineError, match="in the past"):
             injector.flip_register("r0", 1, 1000)

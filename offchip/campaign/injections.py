@@ -108,6 +108,8 @@ class Stretch:
         self._machine.cpu.take_due()
         self.start = self._core.pc
         self.end = self._core.get("lr")[0] & ~1 if end is None else end
+        self._injector.forget_stops()
+        self._core.end_at(self.end)
         self._first = Replay(self._machine)
         self._replay = Replay(self._machine)
         self._here = 0  # the index of the checkpoint
@@ -201,7 +203,7 @@ class Stretch:
         known, resets = len(machine.diagnostics), machine.resets
         clock = machine.clock
         last = clock.cycles + limit
-        injector.stop_before(self.end)
+        injector.arrived = None
         while clock.cycles < last:
             machine.run_until_cycle(min(last, clock.cycles + usual))
             if injector.arrived is not None:
@@ -227,7 +229,6 @@ class Stretch:
     def _forward(self, count: int) -> None:
         """Execute so many instructions."""
         machine = self._machine
-        self._injector.cancel_stops()
         last = self._executed + count
         while self._executed < last:  # a core that sleeps lets cycles pass without instructions
             machine.run_until_cycle(machine.clock.cycles + last - self._executed)

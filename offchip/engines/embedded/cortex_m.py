@@ -97,6 +97,8 @@ class CortexM(Peripheral):
         #: wired by the machine: where to stop for an injected fault, and that the core stands
         self.instructions_left: Callable[[int], int] = lambda distance: distance
         self.on_progress: Callable[[], None] = lambda: None
+        #: ... and that it stands where somebody wanted it to
+        self.on_arrival: Callable[[], None] = lambda: None
 
     # for the monitor ---------------------------------------------------------------------------------------------
     @property
@@ -185,6 +187,9 @@ class CortexM(Peripheral):
         if self._attention:  # something waits behind a mask
             distance = min(distance, MASKED_SLICE)
         distance = self.instructions_left(distance)
+        if distance <= 0:  # a flip is due before the next instruction
+            self.on_progress()
+            return
         self._in_slice_base = clock.cycles
         if self._traps_changed:
             self._traps_changed = False
@@ -195,7 +200,9 @@ class CortexM(Peripheral):
         self.executed_instructions += executed
         if end is End.SKIP:
             self.core.skip()
-        elif end is not End.LIMIT and end is not End.ARRIVED:
+        elif end is End.ARRIVED:
+            self.on_arrival()
+        elif end is not End.LIMIT:
             self.core.activity += 1
             self._handle(end)
         self.on_progress()
@@ -376,9 +383,7 @@ class CortexM(Peripheral):
         frame = _FRAME.pack(r0, r1, r2, r3, r12, lr, pc & ~1, xpsr)
         if extended:
             frame += _FP_FRAME.pack(*core.get(*_S), core.get("fpscr")[0], 0)
-        try:
-            core.uc.mem_write(sp, frame)
-        except UcError:
+        if not core.store(sp, frame):
             self.machine.report("fault", self.path, f"stacking at 0x{sp:08X} failed")
             nvic.cfsr |= STKERR
             if exception == HARD_FAULT or nvic.active_priority() < 0:
@@ -390,15 +395,15 @@ class CortexM(Peripheral):
             exc_return |= 8 | (4 if on_psp else 0)
         nvic.enter(exception)
         self._mode_changed()
-        try:
-            (vector,) = struct.unpack("<I", core.uc.mem_read(nvic.vtor + 4 * exception, 4))
-        except UcError:
+        entry = core.load(nvic.vtor + 4 * exception, 4)
+        if entry is None:
             nvic.hfsr |= HFSR_VECTTBL
             if exception == HARD_FAULT:
                 self._lockup("no vector table")
                 return
             self._synchronous(HARD_FAULT)
             return
+        vector = int.from_bytes(entry, "little")
         # handler mode on MSP, where CONTROL.SPSEL and FPCA read 0. The stack in use is written as "sp", because an
         # unprivileged thread may not name it; only privileged thread mode can clear SPSEL, hence the detour.
         npriv = control & CONTROL_NPRIV
@@ -443,9 +448,8 @@ class CortexM(Peripheral):
         if faultmask & 1 and exception != NMI:
             core.set("faultmask", 0)
         sp = psp if on_psp else msp
-        try:
-            frame = core.uc.mem_read(sp, 0x68 if extended else 0x20)
-        except UcError:
+        frame = core.load(sp, 0x68 if extended else 0x20)
+        if frame is None:
             self._raise(BUS_FAULT, UNSTKERR, f"unstacking from 0x{sp:08X} failed")
             return
         r0, r1, r2, r3, r12, lr, pc, xpsr = _FRAME.unpack_from(frame)
@@ -467,11 +471,10 @@ class CortexM(Peripheral):
 
     def _forged_mode(self, sp: int, to_thread: bool) -> bool:
         """Whether the IPSR in the frame contradicts the mode EXC_RETURN names (B1.5.8)."""
-        try:
-            (xpsr,) = struct.unpack("<I", self.core.uc.mem_read(sp + 28, 4))
-        except UcError:
+        word = self.core.load(sp + 28, 4)
+        if word is None:
             return False  # unstacking itself fails
-        return bool(xpsr & 0x1FF) == to_thread
+        return bool(int.from_bytes(word, "little") & 0x1FF) == to_thread
 
     # faults (B1.5.11, B1.5.14) -------------------------------------------------------------------------------------
     def bus_fault(self, address: int, pc: int) -> None:

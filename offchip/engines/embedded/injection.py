@@ -171,9 +171,15 @@ class Injector:
         self._stops[address] = occurrence
         self._core.watch(address)
 
-    def cancel_stops(self) -> None:
+    def arrive(self) -> None:
+        """The core stands where it was told to stop."""
+        self.arrived = self._core.pc
+
+    def forget_stops(self) -> None:
         """Wait for no instruction any longer."""
         self._stops.clear()
+        for address in [each for each in self._core.watched if each not in self._skips]:
+            self._core.unwatch(address)
 
     def _before(self, address: int) -> End | None:
         """The core is about to execute a watched instruction: is it to stop there, to skip it?"""

@@ -95,6 +95,7 @@ class EmbeddedMachine:
                                  self.write_bytes)
         self.cpu.instructions_left = self.injector.instructions_left
         self.cpu.on_progress = self.injector.apply_due
+        self.cpu.on_arrival = self.injector.arrive
         self.pwr = next((p for p in self.platform.peripherals.values() if isinstance(p, Pwr)), None)
         self.cpu.on_deep_sleep = self._deep_sleep
         self.cpu.on_deep_wake = self._deep_wake

@@ -115,6 +115,9 @@ class UnicornCore:
         self._trace_hooks: list[int] = []
         self._done_hooks: list[int] = []  # to be taken away when the core stands: one of them may be running
         self._trap_division = False
+        self._end_address: int | None = None
+        self._base = 0  # instructions of the slice before the present call of Unicorn
+        self._traced: Callable[[int], None] | None = None
         self._trapped = False
         self.trap_pc = 0
         self._stopped_by: End | None = None  # the slice ended before a watched instruction
@@ -125,6 +128,7 @@ class UnicornCore:
         self.on_flash_store: Callable[[int, int, int], None] | None = None
         self.on_unmask: Callable[[], bool] = lambda: False
         self._memories: list[tuple[int, int, bool]] = []  # start, length, writable
+        self._buffers: list[tuple[int, int, mmap.mmap]] = []
         self._fault_hooks: list[int] = []
         self.uc.hook_add(UC_HOOK_INTR, self._interrupt)
         self.tlb = VirtualTlb(self.uc, lambda: self.get("cpsr")[0], lambda value: self.put(("cpsr",), value),
@@ -161,6 +165,8 @@ class UnicornCore:
         prot = UC_PROT_ALL if writable else UC_PROT_READ | UC_PROT_EXEC
         self.uc.mem_map_ptr(start, len(buffer), prot, ctypes.addressof(pointer))
         self._memories.append((start, len(buffer), writable))
+        self._buffers.append((start, len(buffer), buffer))
+        self._buffers.sort(key=lambda each: -each[0])  # RAM first
         if writable:
             self.tlb.add_ram(start, len(buffer))
 
@@ -169,6 +175,7 @@ class UnicornCore:
         self.drop_translations(start, length)
         self.uc.mem_unmap(start, length)
         self._memories = [each for each in self._memories if each[0] != start]
+        self._buffers = [each for each in self._buffers if each[0] != start]
         self.tlb.remove_ram(start, length)
 
     def watch_faults(self) -> None:
@@ -255,7 +262,7 @@ class UnicornCore:
             new = {at for at in found - self._divisions if not in_it_block(self._peek, at)}
             if new:
                 self._divisions |= new
-                self.uc.ctl_set_exits(sorted(self._divisions))
+                self._set_exits()
 
     def _watch_unmasking(self, page: int) -> None:
         """Watch the instructions of a page that may lower PRIMASK, BASEPRI or FAULTMASK, or move a stack pointer.
@@ -276,6 +283,11 @@ class UnicornCore:
         if address not in self._watched:
             self._watched[address] = self.uc.hook_add(UC_HOOK_CODE, self._reached, None, address, address)
             self.uc.ctl_remove_cache(address, address + 4)
+
+    @property
+    def watched(self) -> list[int]:
+        """What :meth:`watch` was asked for."""
+        return list(self._watched)
 
     def unwatch(self, address: int) -> None:
         hook = self._watched.pop(address, None)
@@ -319,6 +331,7 @@ class UnicornCore:
         for hook in self._trace_hooks:
             self.uc.hook_del(hook)
         self._trace_hooks.clear()
+        self._traced = seen
         if seen is not None:
             def reached(uc: Uc, address: int, size: int, data: object) -> None:
                 if self.running and self._counter.value <= self._limit.value:
@@ -339,9 +352,27 @@ class UnicornCore:
         if division != self._trap_division:
             self._trap_division = division
             self._divisions.clear()
-            self.uc.ctl_exits_enabled(division)
-            self.uc.ctl_flush_tb()
+            self._enable_exits()
             self.tlb.forget_code(0, 1 << 32)
+
+    def end_at(self, address: int | None) -> None:
+        """End each slice before the instruction at ``address``, to which something branches; None: no longer.
+
+        Unlike :meth:`watch` it slows nothing. The core cannot go on from there: put it elsewhere first.
+        """
+        self._end_address = address
+        self._enable_exits()
+
+    def _enable_exits(self) -> None:
+        wanted = self._trap_division or self._end_address is not None
+        self.uc.ctl_exits_enabled(wanted)
+        if wanted:
+            self._set_exits()
+        self.uc.ctl_flush_tb()
+
+    def _set_exits(self) -> None:
+        ends = {self._end_address} if self._end_address is not None else set[int]()
+        self.uc.ctl_set_exits(sorted(self._divisions | ends))
 
     def _accessed(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> None:
         if address % size and size <= 4:
@@ -377,6 +408,24 @@ class UnicornCore:
     # slices ----------------------------------------------------------------------------------------------------
     def run(self, limit: int) -> End:
         """Execute at most ``limit`` instructions; ``executed`` and ``pc`` tell how far it came."""
+        self._base = 0
+        while True:
+            end, executed = self._run(limit)
+            self.executed = self._base + executed
+            if end is not End.DIVISION:
+                return end
+            if self._traced is not None:
+                self._traced(self.pc)
+            if not self.divide():
+                return end
+            self.executed += 1
+            limit = self._limit.value - executed - 1
+            if limit <= 0:
+                return End.LIMIT
+            self._base = self.executed
+
+    def _run(self, limit: int) -> tuple[End, int]:
+        """One call of Unicorn: why it ended, and how many instructions it executed."""
         self._end = None
         self.tlb.refused = self.tlb.forbidden = None
         self.running = True
@@ -393,26 +442,26 @@ class UnicornCore:
         counter = self._counter.value
         if self._trapped:
             self._trapped = False
-            self.executed = max(0, counter - 1)
-            return End.TRAP
-        if self._end is None:
-            if self._stopped_by is not None:
-                end, self._stopped_by = self._stopped_by, None
-                self.executed = counter if end is End.SKIP else counter - 1  # to be skipped takes its time
-                return end
-            if counter > self._limit.value:
-                self.executed = counter - 1
-                return End.LIMIT
-            self.executed = counter
-            if self._divisions and self.pc in self._divisions:
-                return End.DIVISION if counter < self._limit.value else End.LIMIT
-            return End.WAIT
-        self.executed = counter
-        return self._end
+            return End.TRAP, max(0, counter - 1)
+        return (self._end, counter) if self._end is not None else self._ended_in_peace(counter)
+
+    def _ended_in_peace(self, counter: int) -> tuple[End, int]:
+        if self._stopped_by is not None:
+            end, self._stopped_by = self._stopped_by, None
+            return end, counter if end is End.SKIP else counter - 1  # to be skipped takes its time
+        if counter > self._limit.value:
+            return End.LIMIT, counter - 1
+        if self._divisions or self._end_address is not None:
+            pc = self.pc
+            if pc == self._end_address:
+                return End.ARRIVED, counter
+            if pc in self._divisions:
+                return End.DIVISION if counter < self._limit.value else End.LIMIT, counter
+        return End.WAIT, counter
 
     def position(self) -> int:
         """Instructions completed in the running slice before the one that is executing; 0 between slices."""
-        return self._counter.value - 1 if self.running else 0
+        return self._base + self._counter.value - 1 if self.running else 0
 
     def stop_soon(self) -> None:
         """End the slice right behind the instruction that is executing."""
@@ -422,7 +471,7 @@ class UnicornCore:
     def stop_at(self, executed: int) -> None:
         """End the slice when it has executed so many instructions (never before the running one)."""
         if self.running:
-            wanted = max(executed, self._counter.value)
+            wanted = max(executed - self._base, self._counter.value)
             if wanted < self._limit.value:
                 self._limit.value = wanted
 
@@ -449,6 +498,25 @@ class UnicornCore:
             self.fault_address = self.pc
             return End.FETCH_ERROR
         raise EngineError(f"Unicorn stopped at PC 0x{self.pc:08X}: {UcError(status)}.")
+
+    def load(self, address: int, length: int) -> bytes | None:
+        """Bytes of one of the memories, as the core sees them; None: they do not lie in one."""
+        for start, size, buffer in self._buffers:
+            if start <= address and address + length <= start + size:
+                return buffer[address - start:address - start + length]
+        return None
+
+    def store(self, address: int, data: bytes) -> bool:
+        """Write to RAM as the core does; False: it does not lie in one."""
+        for start, size, buffer in self._buffers:
+            if start <= address and address + len(data) <= start + size:
+                if (start, size, True) not in self._memories:
+                    return False
+                buffer[address - start:address - start + len(data)] = data
+                if self.tlb.executed(address) or self.tlb.executed(address + len(data) - 1):
+                    self.drop_translations(address, len(data))
+                return True
+        return False
 
     def _peek(self, address: int, length: int) -> bytes:
         try:
