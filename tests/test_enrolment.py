@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from offchip import chip_map, vault
-from offchip.attacks.bus import rebuild
+from offchip.attacks.wire import rebuild
 from offchip.broker import events
 from offchip.broker.registry import Status
 from offchip.engines.fork import forked
@@ -278,7 +279,7 @@ def test_power_lost_while_the_first_key_is_kept(scene: Scene, scheme: str, mediu
     until(device, "enrolment: issued")
     ends = ("enrolment: complete",)
     steps = forked(lambda: counts(device, *ends))
-    found = [forked(lambda e=event, n=nth: outcome(scene, device, e, n, ends))
+    found = [forked(partial(outcome, scene, device, event, nth, ends))
              for event in STEPS[medium] for nth in sample(steps[event])]
     assert len(found) > CUTS and ("claim", None) in found and set(found) <= {("claim", None), (medium, Status.ACTIVE)}
 
@@ -292,7 +293,7 @@ def test_power_lost_while_a_key_is_replaced(scene: Scene, scheme: str, medium: s
     until(device, "credentials: ok source=issued")
     ends = ("rotation: complete",)
     steps = forked(lambda: counts(device, *ends))
-    found = [forked(lambda e=event, n=nth: outcome(scene, device, e, n, ends))
+    found = [forked(partial(outcome, scene, device, event, nth, ends))
              for event in STEPS[medium] for nth in sample(steps[event])]
     assert len(found) > CUTS and set(found) == {(medium, Status.ACTIVE)}
 
