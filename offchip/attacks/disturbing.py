@@ -64,6 +64,8 @@ class SpoilTheNoise(Attack):
         fits = holds_credentials(defence, self.medium)
         if fits and not isinstance(defence.scheme, Vaulted):
             return Applies(False, f"under {defence.scheme.name} the device makes no secret")
+        if fits and defence.scheme.fleet_secret is not None:
+            return Applies(False, f"under {defence.scheme.name} the factory injects the secret")
         return fits
 
     def fire(self, scene: Reach) -> list[Evidence]:

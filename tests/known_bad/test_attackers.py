@@ -16,7 +16,7 @@ from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.client import CloneIdentity, ExceedRights, ReturnAfterDeactivation, Who, identity_of
 from offchip.attacks.debug import DumpMemory, LowerProtection
 from offchip.attacks.dissection import DissectAnotherUnit, OpenTheChip
-from offchip.attacks.disturbing import CutTheUpdate, LiftTheLock, ReuseNonces, SkipTheCheck, SpoilTheNoise
+from offchip.attacks.disturbing import CutTheUpdate, LiftTheLock, Noise, ReuseNonces, SkipTheCheck, SpoilTheNoise
 from offchip.attacks.fallback import PlantClearCredentials
 from offchip.attacks.impostor import Downgrade, DowngradeTls, PushFirmware, StandBetween
 from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag
@@ -56,13 +56,13 @@ FITTING: dict[Attack, dict[str, object]] = {
     PlantClearCredentials(EEPROM): {"scheme": FLEET, "medium": EEPROM},
     CutTheUpdate(EEPROM): {"scheme": FLEET, "medium": EEPROM}, LiftTheLock(): {"scheme": PLAIN, "medium": EEPROM},
     SkipTheCheck(EEPROM): {"scheme": FLEET, "medium": EEPROM}, ReuseNonces(EEPROM): {"scheme": FLEET, "medium": EEPROM},
-    SpoilTheNoise(EEPROM): {"scheme": FLEET, "medium": EEPROM},
+    SpoilTheNoise(EEPROM): {"scheme": scheme("fresh"), "medium": EEPROM},
 }
 #: each cannot reach its target: what is missing is named
 MISSING: list[tuple[Attack, str]] = [
     (TransplantMedium(SD), "no other device of this make"), (RestoreOlderImage(SD), "the owner does nothing"),
     (CutTheUpdate(SD), "the owner does nothing"), (ReuseNonces(SD), "the owner does nothing"),
-    (LiftTheLock(), "no lock to lift"), (SpoilTheNoise(SD), "has a secret already"),
+    (LiftTheLock(), "no lock to lift"), (SpoilTheNoise(SD, Noise.PREDICTABLE), "no other device"),
     (SkipTheCheck(SD), "there is no record to forge"), (SearchRemains(SD), "the owner does nothing"),
     (DissectAnotherUnit(SD), "no other device of this make"),
 ]
@@ -152,8 +152,8 @@ def test_a_dead_device_has_sealed_nothing(world: Callable[..., World], tmp_path:
        "Make The Device Reuse A Nonce", "Lift The Lock", "Spoil The Noise At First Boot", "Skip The Check")
 @pytest.mark.parametrize(("attack", "complaint"), MISSING, ids=lambda each: getattr(each, "id", ""))
 def test_an_attack_without_what_it_needs(world: Callable[..., World], attack: Attack, complaint: str) -> None:
-    sealed = attack.id in ("A11", "A12", "A15", "A16", "A20")
-    bad = world(attack.id, scheme=FLEET if sealed else PLAIN, medium=EEPROM if attack.id == "A29" else SD)
+    sealed = {"A15": scheme("fresh"), **dict.fromkeys(("A11", "A12", "A16", "A20"), FLEET)}
+    bad = world(attack.id, scheme=sealed.get(attack.id, PLAIN), medium=EEPROM if attack.id == "A29" else SD)
     if attack.id == "A12":
         bad.lab.board.sd.wipe()
     with pytest.raises(AttackFailed, match=complaint):

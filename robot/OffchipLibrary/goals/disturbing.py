@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Goals of somebody who disturbs the device: its noise source at the first boot, the lock of its medium."""
+
+from __future__ import annotations
+
+from offchip.attacks.base import Attack
+from offchip.attacks.disturbing import LiftTheLock, Noise, SpoilTheNoise
+from offchip.scene.defence import Defence
+from OffchipLibrary.goals.base import Oracles, Outcome, Start, either
+from OffchipLibrary.goals.dissection import Opening, has_the_key
+from OffchipLibrary.goals.impostor import Impostor
+from OffchipLibrary.goals.moving import kept_on
+from OffchipLibrary.lab import Lab
+
+
+class StuckNoise(Opening):
+    """The noise source is stuck when the device makes its secret."""
+
+    attack, variant, start = "A15", "stuck", Start.FACTORY
+    after = "the private key, from the medium with a secret made of stuck noise"
+    noise = Noise.STUCK
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (SpoilTheNoise(kept_on(defence), self.noise),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        return either(lab, (lambda: has_the_key(lab), "the secret was guessed and opens the medium"),
+                      (see.loot.attacker_should_not_have_the_device_key, self.missed))
+
+
+class AlternatingNoise(StuckNoise):
+    """The noise source swings between two words."""
+
+    variant, noise = "alternating", Noise.ALTERNATING
+    after = "the private key, from the medium with a secret made of two words in turn"
+
+
+class PredictableNoise(StuckNoise):
+    """The noise looks good and is known."""
+
+    variant, noise = "predictable", Noise.PREDICTABLE
+    after = "the private key, from the medium with the secret another unit made of the same noise"
+
+
+class LiftedLock(Impostor):
+    """The EEPROM's WP pin pulled low."""
+
+    attack, variant = "A29", "write-protect"
+    after = "the device's data, by a CA certificate of his own behind the EEPROM's lifted write protection"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (LiftTheLock(kept_on(defence)),)
