@@ -24,7 +24,7 @@ enum {
 
 static struct {
     enum rng_result state; /* not RNG_OK: not started, or a test failed */
-    unsigned known; /* words in `previous`, 0..2 */
+    unsigned known;        /* words in `previous`, 0..2 */
     uint32_t previous[2];
     uint8_t last; /* 4.4.1 */
     unsigned repeats;
