@@ -27,14 +27,6 @@ LIMIT_S = 300.0
 _PUBLISHED = r"^mqtt: published topic=offchip/feed "
 
 
-@dataclass(frozen=True, slots=True)
-class Warmth:
-    """What cells must have in common to begin from one device."""
-
-    start: Start
-    units: int
-
-
 @dataclass
 class Bench:
     """Runs cells of one column; :meth:`close` lets go of its devices.
@@ -46,7 +38,7 @@ class Bench:
     engine: str
     elf: Path | None
     seed: int
-    _warm: dict[tuple[str, Warmth], Lab] = field(default_factory=dict)
+    _warm: dict[tuple[str, Start], Lab] = field(default_factory=dict)
 
     def run(self, cell: Cell, scenario: str, keeper: Keeper | None = None) -> dict[str, Any]:
         """Fire and measure; the record as in its file, without prediction.
@@ -73,29 +65,28 @@ class Bench:
         return forked(lambda: measure_cost(lab.scene, lab.device).record(), LIMIT_S)
 
     def _warm_up(self, cell: Cell) -> Lab:
-        warmth = Warmth(cell.goal.start, cell.attack.units)
-        key = (cell.column, warmth)
+        key = (cell.column, cell.goal.start)
         if key not in self._warm:
-            self._warm[key] = self._build(cell, warmth)
+            self._warm[key] = self._build(cell)
         return self._warm[key]
 
-    def _build(self, cell: Cell, warmth: Warmth) -> Lab:
+    def _build(self, cell: Cell) -> Lab:
         lab = Lab(self.engine, self.elf, self.seed, recorder=Recorder())
         with lab.recorder.secrets() if lab.recorder else nullcontext():
-            return self._build_into(lab, cell, warmth)
+            return self._build_into(lab, cell)
 
-    def _build_into(self, lab: Lab, cell: Cell, warmth: Warmth) -> Lab:
+    def _build_into(self, lab: Lab, cell: Cell) -> Lab:
         scene = Scene(self.seed, things=(THING, OTHER_THING), interval_s=2.0)
         try:
             defence = replace(cell.defence, rdp_level=0, policy=NARROW)
             device = scene.build(THING, defence, engine=self.engine, elf=self.elf)
-            others = [scene.build(OTHER_THING, defence, engine=self.engine, elf=self.elf)
-                      for _ in range(warmth.units - 1)]
-            lab.install(scene, device, others)
+            other = scene.build(OTHER_THING, defence, engine=self.engine, elf=self.elf)
+            lab.install(scene, device, (other,))
             if lab.recorder:
-                for each in (device, *others):
+                for each in (device, other):
                     lab.recorder.watch(scene, each)
-            if warmth.start is Start.PUBLISHING:
+            lab.reach  # noqa: B018  (the attacker's authority, made once for all copies)
+            if cell.goal.start is Start.PUBLISHING:
                 device.board.power_on()
                 device.board.console.wait_for(_PUBLISHED, 60.0)
         except BaseException:

@@ -15,6 +15,8 @@ from offchip.pki import Identity
 _WINDOW = 8
 #: base64 digits that stand for at least _WINDOW bytes, whatever the alignment
 _WINDOW64 = 12
+#: bytes of a block that is left out when it says nothing, and what stays of it
+_BLOCK, _KEPT = 4096, 64
 _NOT_HEX = bytes(set(range(256)) - set(b"0123456789abcdef"))
 _NOT_BASE64 = bytes(set(range(256)) - set(string.ascii_letters.encode()) - set(b"0123456789+/"))
 
@@ -59,8 +61,9 @@ class Secret:
 
     def form_in(self, data: bytes) -> str:
         """In which form any eight consecutive bytes of it occur in ``data``; '' when they do not."""
-        if not data.strip(data[:1]):
-            return ""  # nothing but one byte over and over: an empty medium
+        return self._form_in(squeezed(data))
+
+    def _form_in(self, data: bytes) -> str:
         digits = data.lower().replace(b"0x", b"").translate(None, _NOT_HEX)
         letters = data.translate(None, _NOT_BASE64)
         for value in self.values:
@@ -85,6 +88,18 @@ def _any_window(needle: bytes, hay: bytes, length: int) -> bool:
     return any(needle[at:at + length] in hay for at in range(len(needle) - length + 1))
 
 
+def squeezed(data: bytes) -> bytes:
+    """``data`` with most of each block left out that is one byte over and over: media are all but empty.
+
+    What stays of such a block is longer than any window that is looked for, so none appears or goes.
+    """
+    if len(data) < 2 * _BLOCK:
+        return data
+    blocks = (data[at:at + _BLOCK] for at in range(0, len(data), _BLOCK))
+    return b"".join(block[:_KEPT] if block == block[:1] * len(block) else block for block in blocks)
+
+
 def find(secrets: list[Secret], data: bytes) -> list[str]:
     """One sentence per secret that is in ``data``."""
-    return [f"{secret.name} as {form}" for secret in secrets if (form := secret.form_in(data))]
+    said = squeezed(data)
+    return [f"{secret.name} as {form}" for secret in secrets if (form := secret._form_in(said))]

@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
-from offchip.attacks.base import Attack
+from offchip.attacks.base import Attack, AttackFailed
 from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.reach import Reach
 from offchip.attacks.rogue import RogueBroker
@@ -89,8 +89,13 @@ class Lab:
     def reach(self) -> Reach:
         """The exploiter, with this test's device in hand."""
         if self._reach is None:
-            self._reach = Reach.into(self.scene, self.device, self._others, self.meanwhile)
+            self._reach = Reach.into(self.scene, self.device, self._others, self._await_the_owner)
         return self._reach
+
+    def _await_the_owner(self) -> None:
+        if self.meanwhile is None:
+            raise AttackFailed("the owner does nothing the attacker could wait for")
+        self.meanwhile()
 
     @property
     def others(self) -> tuple[Device, ...]:
