@@ -87,8 +87,8 @@ def _run(name: str, monkeypatch: pytest.MonkeyPatch, fire: object = None, measur
 
 def test_an_attacker_that_does_nothing_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     record = _run("A01/read/fresh/eeprom", monkeypatch, fire=lambda self, lab: None)
-    assert (record["verdict"], record["reason"]) == ("not run", "no evidence that A01 fired (there is evidence of no "
-                                                                "attack)")
+    assert record["verdict"] == "not run"
+    assert "nothing of the 0 things the attacker says he got" in str(record["reason"])
 
 
 def test_an_attack_that_fails_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
