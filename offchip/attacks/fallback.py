@@ -18,6 +18,9 @@ from offchip.vault import PLAIN, Credentials, MediumKind
 from offchip.vault.plain import files
 from offchip.vault.vaulted import Vaulted
 
+#: what a device says of credentials it does not take
+_REACTIONS = ("storage: error", "credentials: error", "state: fault")
+
 
 class Sealed(Enum):
     """What becomes of the sealed records."""
@@ -67,7 +70,7 @@ class PlantClearCredentials(Attack):
         scene.start()
         said = len(scene.board.console.lines)
         await_or_fail(scene, lambda: bool(rogue.clients or rogue.failures) or any(
-            line.text.startswith(("storage: error", "state: fault")) for line in scene.board.console.lines[said:]),
+            line.text.startswith(_REACTIONS) for line in scene.board.console.lines[said:]),
             "the device's reaction")
         visits = b"".join(visit.received for visit in rogue.visits)
         return [*evidence, self.note(scene, "answer for the server", scene.address, f"{len(rogue.visits)} calls",

@@ -29,7 +29,7 @@ class Sabotage(Goal):
         board = lab.board
         if self.how is not Damage.OPEN:  # a device at work notices when it next needs its medium
             board.power_cycle()
-        settle(lab)
+        settle(lab, failures=2)  # it lives on
         told = board.console.lines[lab.begun.lines:]
         boots = sum(line.text.startswith("boot: ") for line in told)
         complaints = [line for line in told if re.match(_COMPLAINT, line.text)]
