@@ -147,7 +147,7 @@ def test_a_campaign_says_what_each_line_lets_through_and_goes_on_where_it_stood(
     content = json.loads((tmp_path / "out" / "campaign.json").read_text())
     assert sum(sum(line["outcomes"].values()) for line in content["lines"]) == 90
     named = {(line["file"], line["function"]) for line in content["lines"]}
-    assert ("firmware/src/vault/config.c", "config_parse") in named
+    assert ("firmware/src/vault/config.c", "parse_area") in named
     report = json.loads((tmp_path / "out" / "campaign.sarif").read_text())
     first = report["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
     assert (ROOT / first["artifactLocation"]["uri"]).is_file() and first["region"]["startLine"] > 0
