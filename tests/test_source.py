@@ -22,7 +22,8 @@ def sources() -> list[Path]:
 def test_every_source_file_names_its_licence() -> None:
     silent = [str(path.relative_to(ROOT)) for path in sources()
               if path.suffix not in WITHOUT_COMMENT and path.name not in (".gitignore", "LICENSE")
-              and CORPUS not in path.parents and LICENCE not in path.read_text(encoding="utf-8", errors="replace")[:400]]
+              and CORPUS not in path.parents
+              and LICENCE not in path.read_text(encoding="utf-8", errors="replace")[:400]]
     assert not silent, f'without "{LICENCE}" in the first lines: {", ".join(silent)}'
 
 
