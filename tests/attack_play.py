@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +61,7 @@ class Play:
     def found(self, identity: Identity) -> bool:
         """The attacker has the private key of this certificate."""
         return any(key.public_key == identity.certificate.public_key() for key in self.reach.loot.keys)
+
+
+#: the fixture ``play``: takes what :class:`Play` takes
+Make = Callable[..., Play]

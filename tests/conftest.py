@@ -5,10 +5,15 @@ from __future__ import annotations
 
 import fcntl
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.attack_play import Make, Play
 
 # No verdict of a test may depend on the speed or load of the host, nor on chance.
 settings.register_profile("offchip", deadline=None, derandomize=True)
@@ -25,3 +30,19 @@ def pytest_configure(config: pytest.Config) -> None:
         with (CACHE / "setup.lock").open("w") as lock:  # as scripts/setup does: two builds at once would collide
             fcntl.flock(lock, fcntl.LOCK_EX)
             subprocess.run(["make", "-s", "-C", ROOT / "firmware"], check=True)
+
+
+@pytest.fixture
+def play() -> Iterator[Make]:
+    """Makes scenes for attacks, and lets go of them behind the test."""
+    from tests.attack_play import Play  # most tests do without the lab
+
+    made: list[Play] = []
+
+    def make(*arguments: Any, **options: Any) -> Play:
+        made.append(Play(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.scene.close()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,23 +11,9 @@ from offchip import vault
 from offchip.attacks.disturbing import CutTheUpdate, LiftTheLock, Noise, ReuseNonces, SkipTheCheck, SpoilTheNoise, Then
 from offchip.attacks.reach import AttackFailed
 from offchip.scene.renewal import renew
-from tests.attack_play import Play
+from tests.attack_play import Make
 
-Make = Callable[..., Play]
 SECRET = bytes(range(60, 92))
-
-
-@pytest.fixture
-def play() -> Iterator[Make]:
-    made: list[Play] = []
-
-    def make(*arguments: Any, **options: Any) -> Play:
-        made.append(Play(*arguments, **options))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.scene.close()
 
 
 # A15 -----------------------------------------------------------------------------------------------------------------

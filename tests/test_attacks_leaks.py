@@ -3,34 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from offchip import vault
 from offchip.attacks.fallback import PlantClearCredentials, Sealed
 from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag
-from tests.attack_play import Play
+from tests.attack_play import Make
 from tests.known_bad.worlds import patched
 
-Make = Callable[..., Play]
 #: memcmp that stops at the first difference, in place of mbedtls_ct_memcmp (Thumb-2, r0 and r1 with r2 bytes)
 EARLY_EXIT = bytes.fromhex("002a 08d0 10f8013b 11f801cb 013a 6345 f6d0 0120 7047 0020 7047".replace(" ", ""))
-
-
-@pytest.fixture
-def play() -> Iterator[Make]:
-    made: list[Play] = []
-
-    def make(*arguments: Any, **options: Any) -> Play:
-        made.append(Play(*arguments, **options))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.scene.close()
 
 
 # A22 -----------------------------------------------------------------------------------------------------------------

@@ -6,8 +6,6 @@ The verdict is the test's own: what the device says it loaded, and the owner's k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
 from offchip import vault
@@ -16,25 +14,10 @@ from offchip.attacks.moving import Part, RestoreOlderImage, SwapChunks, Transpla
 from offchip.attacks.reach import AttackFailed
 from offchip.attacks.remains import SearchRemains
 from offchip.scene.renewal import renew, storage
-from tests.attack_play import Play
+from tests.attack_play import Make
 
 MEDIA = pytest.mark.parametrize("kind", [vault.SD, vault.EEPROM], ids=lambda kind: str(kind.name))
 
-
-@pytest.fixture
-def play() -> Iterator[Callable[..., Play]]:
-    made: list[Play] = []
-
-    def make(scheme: str, kind: vault.MediumKind, units: int = 1) -> Play:
-        made.append(Play(scheme, kind, units))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.scene.close()
-
-
-Make = Callable[..., Play]
 
 
 # A05 -----------------------------------------------------------------------------------------------------------------

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,22 +13,7 @@ from offchip.attacks.carving import P256_ORDER
 from offchip.attacks.impostor import Downgrade, DowngradeTls, PushFirmware, StandBetween, Upstream
 from offchip.attacks.medium import ReadMedium
 from offchip.attacks.signatures import Signature, recover
-from tests.attack_play import Play
-
-Make = Callable[..., Play]
-
-
-@pytest.fixture
-def play() -> Iterator[Make]:
-    made: list[Play] = []
-
-    def make(*arguments: Any, **options: Any) -> Play:
-        made.append(Play(*arguments, **options))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.scene.close()
+from tests.attack_play import Make
 
 
 # A23 -----------------------------------------------------------------------------------------------------------------

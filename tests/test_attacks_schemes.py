@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
 from offchip import vault
@@ -12,27 +10,13 @@ from offchip.attacks.bus import ReplaceOnTheBus
 from offchip.attacks.client import CloneIdentity, Who
 from offchip.attacks.medium import Change, ChangeRecord, Damage, DamageMedium, ReplaceTrustAnchor
 from offchip.scene import Defence
-from tests.attack_play import Play
+from tests.attack_play import Make, Play
 
-Make = Callable[..., Play]
 MEDIA = pytest.mark.parametrize("kind", [vault.SD, vault.EEPROM], ids=lambda kind: str(kind.name))
 #: on both sides of each edge; all others are cells of the matrix
 LADDER = ("split-plain", "encrypted", "sealed")
 #: nothing notices what is changed where nobody looks
 UNNOTICED = {"plain", "split-plain", "encrypted"}
-
-
-@pytest.fixture
-def play() -> Iterator[Callable[..., Play]]:
-    made: list[Play] = []
-
-    def make(scheme: str, kind: vault.MediumKind) -> Play:
-        made.append(Play(scheme, kind))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.scene.close()
 
 
 def words(live: Play) -> str:
