@@ -56,7 +56,6 @@ class Attack(ABC):
         psa: threat of PSA's security requirements; ``-``: none, trailing ``~``: the nearest one.
         emb3d: threat ids of MITRE EMB3D.
         cwe: numbers of the Common Weakness Enumeration.
-        units: how many devices of the make the attacker needs; all but the first are his own (``Reach.others``).
     """
 
     id: ClassVar[str]
@@ -66,7 +65,6 @@ class Attack(ABC):
     psa: ClassVar[str]
     emb3d: ClassVar[str]
     cwe: ClassVar[tuple[int, ...]]
-    units: ClassVar[int] = 1
 
     @abstractmethod
     def applies(self, defence: Defence) -> Applies:

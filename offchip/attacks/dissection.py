@@ -42,7 +42,7 @@ class DissectAnotherUnit(Attack):
 
     id, title, keyword = "A20", "one secret for the whole fleet", "Dissect Another Unit"
     needs = (Need.UNIT, Need.LABORATORY, Need.MEDIUM)
-    psa, emb3d, cwe, units = "T.DIRECT_READ", "TID-317, TID-328, TID-214", (321, 798), 2
+    psa, emb3d, cwe = "T.DIRECT_READ", "TID-317, TID-328, TID-214", (321, 798)
     medium: MediumKind
 
     def applies(self, defence: Defence) -> Applies:

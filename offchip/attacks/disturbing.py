@@ -56,7 +56,7 @@ class SpoilTheNoise(Attack):
 
     id, title, keyword = "A15", "RNG stuck, alternating, predictable at first boot", "Spoil The Noise At First Boot"
     needs = (Need.LABORATORY, Need.MEDIUM, Need.UNIT)
-    psa, emb3d, cwe, units = "-", "TID-317", (331, 338, 1241), 2
+    psa, emb3d, cwe = "-", "TID-317", (331, 338, 1241)
     medium: MediumKind
     noise: Noise = Noise.STUCK
 

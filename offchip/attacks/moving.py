@@ -87,7 +87,7 @@ class TransplantMedium(Attack):
 
     id, title, keyword = "A06", "transplant another device's medium", "Transplant A Medium"
     needs = (Need.MEDIUM, Need.UNIT)
-    psa, emb3d, cwe, units = "T.REPLACE", "TID-108, TID-111 ~", (345, 294), 2
+    psa, emb3d, cwe = "T.REPLACE", "TID-108, TID-111 ~", (345, 294)
     medium: MediumKind
 
     def applies(self, defence: Defence) -> Applies:

@@ -120,7 +120,7 @@ def _judge(cell: Cell, lab: Lab) -> None:
     try:
         lab.protect(cell.defence.rdp_level)
         lab.grant(cell.defence.policy)
-        lab.meanwhile = lambda: cell.goal.meanwhile(lab)
+        lab.reach.meanwhile = lambda: cell.goal.meanwhile(lab)
         cell.goal.prepare(lab)
         cell.goal.fire(lab)
         outcome = cell.goal.measure(lab, see := Oracles(lab))

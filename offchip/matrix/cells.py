@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from offchip import vault
 from offchip.attacks.base import Attack
@@ -89,15 +89,19 @@ def cells() -> list[Cell]:
     return [each for each in survey() if isinstance(each, Cell)]
 
 
+@cache
+def _by_id() -> dict[str, Cell]:
+    return {each.id: each for each in cells()}
+
+
 def cell(name: str) -> Cell:
     """The cell of this id.
 
     Raises:
         OffchipError: there is none; it says why, or what is near.
     """
-    found = {each.id: each for each in cells()}
-    if name in found:
-        return found[name]
+    if name in _by_id():
+        return _by_id()[name]
     row = "/".join(name.split("/")[:2])
     if row not in GOALS:
         raise OffchipError(f"there is no cell '{name}': no attack '{row}'; \"offchip list cells\" names all cells.")

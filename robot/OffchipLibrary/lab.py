@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
-from offchip.attacks.base import Attack, AttackFailed
+from offchip.attacks.base import Attack
 from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.reach import Reach
 from offchip.attacks.rogue import RogueBroker
@@ -43,7 +43,6 @@ class Lab:
         begun: when the test's own attack began (the last one to fire, where it has none).
         owner_acted_ns: when the owner last did something at the server.
         recorder: listens to everything, for captures and the time line; None: nobody does.
-        meanwhile: what the owner does while the attacker waits for it; None: nothing.
     """
 
     engine: str
@@ -53,7 +52,6 @@ class Lab:
     record: Record = field(default_factory=lambda: Record("", ""))
     begun: Mark = field(default_factory=Mark)
     owner_acted_ns: int | None = None
-    meanwhile: Callable[[], None] | None = None
     problem: str = ""
     recorder: Recorder | None = None
     _scene: Scene | None = None
@@ -89,13 +87,8 @@ class Lab:
     def reach(self) -> Reach:
         """The exploiter, with this test's device in hand."""
         if self._reach is None:
-            self._reach = Reach.into(self.scene, self.device, self._others, self._await_the_owner)
+            self._reach = Reach.into(self.scene, self.device, self._others)
         return self._reach
-
-    def _await_the_owner(self) -> None:
-        if self.meanwhile is None:
-            raise AttackFailed("the owner does nothing the attacker could wait for")
-        self.meanwhile()
 
     @property
     def others(self) -> tuple[Device, ...]:
