@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from offchip import vault
-from offchip.attacks.disturbing import CutTheUpdate, LiftTheLock, Noise, ReuseNonces, SkipTheCheck, SpoilTheNoise, Then
+from offchip.attacks.disturbing import LiftTheLock, Noise, SkipTheCheck, SpoilTheNoise
 from offchip.attacks.reach import AttackFailed
+from offchip.attacks.updates import CutTheUpdate, ReuseNonces, Then
 from offchip.scene.renewal import renew
 from tests.attack_play import Make
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attacks that disturb the device at a moment of the attacker's choice: its noise source, its supply, a pin."""
+"""Attacks that disturb the device at a moment of the attacker's choice: its noise source, its core, a pin."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -16,12 +15,11 @@ from offchip.attacks.dissection import open_medium
 from offchip.attacks.medium import ReplaceTrustAnchor, await_contact, await_or_fail, holds_credentials, switch_off
 from offchip.attacks.moving import start_and_listen
 from offchip.attacks.reach import Reach
-from offchip.attacks.unsealing import counters_of, length_of, nonce_of, records_in
-from offchip.engines.protocol import StorageEvent
+from offchip.attacks.unsealing import counters_of, length_of, records_in
 from offchip.errors import BoardError
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
-from offchip.vault import EEPROM, SD, MediumKind
+from offchip.vault import EEPROM, MediumKind
 from offchip.vault.vaulted import Vaulted
 
 _WORD = 0x5A5A1234
@@ -105,109 +103,6 @@ class SpoilTheNoise(Attack):
         told = next(line.text for line in scene.board.console.lines[said:] if line.text.startswith(words))
         switch_off(scene)
         return told
-
-
-# A16 -----------------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class ReuseNonces(Attack):
-    """Put the medium back between two renewals, so that the device seals twice from one state; look for one nonce.
-
-    All records that ever lay on the medium are collected. Two with one nonce and different contents give away, without
-    any key, the difference of what they hold, and with it the power to forge (NIST SP 800-38D, appendix A).
-    """
-
-    id, title, keyword = "A16", "nonce reuse after rollback", "Make The Device Reuse A Nonce"
-    needs = (Need.MEDIUM,)
-    psa, emb3d, cwe = "T.DIRECT_WRITE", "TID-318", (323,)
-    medium: MediumKind
-
-    def applies(self, defence: Defence) -> Applies:
-        fits = holds_credentials(defence, self.medium)
-        if fits and not (isinstance(defence.scheme, Vaulted) and defence.scheme.format.authenticated):
-            return Applies(False, f"under {defence.scheme.name} there is no nonce")
-        return fits
-
-    def fire(self, scene: Reach) -> list[Evidence]:
-        medium = scene.medium(self.medium)
-        images = [medium.image]
-        for _ in range(2):
-            scene.wait_for_the_owner()
-            switch_off(scene)
-            images.append(medium.image)
-            medium.replace(images[0])
-        medium.replace(images[-1])
-        told = start_and_listen(scene)
-        seen: dict[tuple[int, bytes], set[bytes]] = defaultdict(set)
-        for image in images:
-            for at, head in records_in(image):
-                seen[(head[6], nonce_of(head))].add(image[at + _HEAD:at + _HEAD + length_of(head)])
-        first = {(head[6], nonce_of(head)): images[0][at + _HEAD:at + _HEAD + length_of(head)]
-                 for at, head in records_in(images[0])}
-        if all(texts == {first.get(name)} for name, texts in seen.items()):
-            raise AttackFailed(f"{medium.name}: no record was sealed anew")
-        twice = [(chunk, sorted(texts)) for (chunk, _), texts in seen.items() if len(texts) > 1]
-        evidence = [self.note(scene, "put back between two renewals", medium.name, told, before=images[1],
-                              after=images[0])]
-        if not twice:
-            return [*evidence, self.note(scene, "collect nonces", medium.name, f"{len(seen)} nonces, none twice",
-                                         received=b"".join(sorted(nonce for _, nonce in seen)))]
-        return evidence + [self.note(scene, "add two ciphertexts", medium.name, f"one nonce for two contents of chunk "
-                                     f"{chunk}", before=texts[0], after=texts[1],
-                                     received=bytes(a ^ b for a, b in zip(*texts[:2], strict=False)))
-                           for chunk, texts in twice]
-
-
-# A11 -----------------------------------------------------------------------------------------------------------------
-class Then(Enum):
-    """What the medium holds at the next boot."""
-
-    TORN = "torn"
-    OLDER = "older"
-    BLANK = "blank"
-
-
-@dataclass(frozen=True)
-class CutTheUpdate(Attack):
-    """Cut the supply in the middle of an update, and choose what the medium holds when the device starts again.
-
-    | =then= | =Description= |
-    | torn | whatever the cut has left |
-    | older | the image from before the update |
-    | blank | nothing |
-
-    ``nth``: the cut hits the n-th block or page the device writes to the medium in the update.
-    """
-
-    id, title, keyword = "A11", "power cut in an update", "Cut The Update"
-    needs = (Need.MEDIUM,)
-    psa, emb3d, cwe = "T.GLITCH_WRITE", "~", (703, 354)
-    medium: MediumKind
-    nth: int = 1
-    then: Then = Then.TORN
-
-    def applies(self, defence: Defence) -> Applies:
-        return holds_credentials(defence, self.medium)
-
-    def fire(self, scene: Reach) -> list[Evidence]:
-        medium, faults = scene.medium(self.medium), scene.board.faults
-        older = medium.image
-        event = StorageEvent.SD_BLOCK if self.medium is SD else StorageEvent.EEPROM_PAGE
-        faults.cut_power(event, self.nth)
-        with suppress(BoardError):  # the update does not come to its end
-            scene.wait_for_the_owner()
-        fired = Evidence.of_tap(self.id, faults.fired())
-        faults.clear()
-        if not fired:
-            raise AttackFailed(f"the update wrote fewer than {self.nth} times to the {self.medium.name} medium")
-        switch_off(scene)
-        torn = medium.image
-        if self.then is Then.OLDER:
-            medium.replace(older)
-        elif self.then is Then.BLANK:
-            medium.wipe()
-        told = start_and_listen(scene)
-        return [*fired, self.note(scene, "choose what it finds", medium.name, f"{self.then.value}; {told}",
-                                  before=torn, after=medium.image)]
 
 
 # A29 -----------------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ class Start(Enum):
 
     FACTORY = auto()
     PUBLISHING = auto()
+    RENEWING = auto()  # the owner asked for another key; its certificate is there, what replaces the old one comes next
 
 
 class Undecided(OffchipError):

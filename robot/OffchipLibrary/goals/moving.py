@@ -25,7 +25,7 @@ def first_words(lab: Lab) -> list[str]:
     found: list[str] = []
     fresh = False
     for line in lab.board.console.lines[lab.begun.lines:]:
-        fresh = fresh or line.text.startswith("boot: ")
+        fresh = fresh or "boot: " in line.text  # a power cut leaves half a line before it
         if fresh and line.text.startswith(_WORDS):
             found.append(line.text)
             fresh = False
