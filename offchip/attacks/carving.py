@@ -146,13 +146,22 @@ def _add_prime(found: dict[bytes, FoundKey], data: bytes, public: rsa.RSAPublicN
 def _numbers(data: bytes, size: int, alignment: int) -> Iterator[tuple[int, int]]:
     """Every number of ``size`` bytes that could be random, once."""
     tried: set[bytes] = set()
-    for offset in range(0, len(data) - size + 1, alignment):
+    for offset in _not_blank(data, size, alignment):
         window = data[offset:offset + size]
         if len(set(window)) < _FEWEST_DISTINCT or window in tried:
             continue
         tried.add(window)
         yield offset, int.from_bytes(window, "little")
         yield offset, int.from_bytes(window, "big")
+
+
+def _not_blank(data: bytes, size: int, alignment: int) -> Iterator[int]:
+    """Where numbers may lie, without the stretches that are one byte over and over."""
+    stretch = 256 * alignment
+    for start in range(0, len(data) - size + 1, stretch):
+        piece = data[start:start + stretch + size]
+        if piece.count(piece[0]) < len(piece):
+            yield from range(start, min(start + stretch, len(data) - size + 1), alignment)
 
 
 def _structures(pattern: re.Pattern[bytes], data: bytes) -> Iterator[tuple[int, bytes]]:

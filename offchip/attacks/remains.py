@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from offchip.attacks.base import Applies, Attack, Need
+from offchip.attacks.blanks import said
 from offchip.attacks.medium import contents, holds_credentials
 from offchip.attacks.reach import Reach
 from offchip.attacks.unsealing import counters_of, open_all
@@ -63,8 +64,7 @@ class SearchRemains(Attack):
 def kept(before: bytes, after: bytes, size: int = 64) -> str:
     """How many blocks of the older image that say anything occur, at a multiple of their size, in the newer one."""
     def blocks(image: bytes) -> set[bytes]:
-        return {block for at in range(0, len(image), size)
-                if len(set(block := image[at:at + size])) > size // 4}
+        return {block for at in said(image, size) if len(set(block := image[at:at + size])) > size // 4}
 
     old = blocks(before)
     return f"{len(old & blocks(after))} of {len(old)}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from offchip import chip_map
+from offchip.attacks.blanks import said
 from offchip.attacks.reach import OpenedChip
 from offchip.errors import VaultError
 from offchip.vault import SCHEMES, Chip
@@ -109,7 +110,8 @@ def _open_sectors(data: bytes, secret: bytes) -> Iterator[Opened]:
 
 def _first_sectors(data: bytes) -> Iterable[int]:
     """Offsets of sectors that look encrypted: few bytes repeat."""
-    return (at for at in range(0, len(data) - _SECTOR + 1, _SECTOR) if len(set(data[at:at + _SECTOR])) > 128)
+    return (at for at in said(data, _SECTOR)
+            if at + _SECTOR <= len(data) and len(set(data[at:at + _SECTOR])) > 128)
 
 
 def _is_content(clear: bytes) -> bool:

@@ -23,6 +23,7 @@ _PAUSE_NS = 20_000_000
 _LIKE_SHOWN = 3
 _LONGEST = 160
 _BLOCK = 512
+_PIECE = 1 << 16
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 
@@ -115,8 +116,9 @@ def of_media(time_ns: int, name: str, before: bytes, after: bytes) -> Iterator[M
     if before == after:
         return
     size = _BLOCK if len(before) > 1 << 16 else 64
-    changed = [at // size for at in range(0, max(len(before), len(after)), size)
-               if before[at:at + size] != after[at:at + size]]
+    changed = [at // size for start in range(0, max(len(before), len(after)), _PIECE)
+               if before[start:start + _PIECE] != after[start:start + _PIECE]
+               for at in range(start, start + _PIECE, size) if before[at:at + size] != after[at:at + size]]
     unit = "block" if size == _BLOCK else "page"
     yield Moment(time_ns, Lane.MEDIA, _short(f"{name}: changed since the start: {unit}{'s' * (len(changed) > 1)} "
                                              f"{_ranges(changed, str)}"))

@@ -7,6 +7,7 @@ its child. Files (card images, logs) are not copied: keep media in memory.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import select
@@ -31,8 +32,10 @@ class _Child:
         self._limit_s = limit_s
         self._deadline = time.monotonic() + limit_s
         self.pipe, out = os.pipe()
+        gc.freeze()  # what is warm is never garbage: the child must not touch, and so copy, all of it to find that out
         self._pid = os.fork()
         if self._pid:
+            gc.unfreeze()
             os.close(out)
             return
         status = 1

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import string
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -71,12 +72,15 @@ class Secret:
                 return "raw bytes"
             if _any_window(value.hex().encode(), digits, 2 * _WINDOW):
                 return "hexadecimal digits"
-            for shift in range(3):
-                # the first and the last digits depend on the neighbours
-                spelled = base64.b64encode(bytes(shift) + value)[4 if shift else 0:].rstrip(b"=")[:-1]
-                if _any_window(spelled, letters, _WINDOW64):
-                    return "base64 digits"
+            if any(_any_window(spelled, letters, _WINDOW64) for spelled in _in_base64(value)):
+                return "base64 digits"
         return ""
+
+
+@lru_cache(maxsize=256)
+def _in_base64(value: bytes) -> tuple[bytes, ...]:
+    """As it is spelled at each alignment, without the first and last digits, which depend on the neighbours."""
+    return tuple(base64.b64encode(bytes(shift) + value)[4 if shift else 0:].rstrip(b"=")[:-1] for shift in range(3))
 
 
 def _any_window(needle: bytes, hay: bytes, length: int) -> bool:
@@ -85,6 +89,10 @@ def _any_window(needle: bytes, hay: bytes, length: int) -> bool:
         return False
     if len(hay) > 1 << 20:  # windows that do not overlap: a whole secret holds several of them
         return any(needle[at:at + length] in hay for at in range(0, len(needle) - length + 1, length))
+    # each window holds one of these parts whole: where none is, all windows need not be looked for
+    part = length // 2
+    if not any(needle[at:at + part] in hay for at in range(0, len(needle) - part + 1, length - part + 1)):
+        return False
     return any(needle[at:at + length] in hay for at in range(len(needle) - length + 1))
 
 

@@ -70,7 +70,8 @@ class Counters:
         counts = dict(enumerate(versions, 1))
         state, staged, size = cls(secret, seals), dict[int, bytes](), _ENTRY.size + _CHECK.size
         at = _HEAD.size + _CHECK.size
-        while at + size <= len(sector):
+        end = len(sector.rstrip(b"\xFF")) + size  # behind it nothing was ever written
+        while at + size <= len(sector) and at < end:
             what, value, third = _ENTRY.unpack_from(sector, at)
             good = _CHECK.unpack_from(sector, at + _ENTRY.size)[0] == zlib.crc32(sector[at:at + _ENTRY.size])
             at += size
