@@ -160,7 +160,6 @@ class _Fat(PyFat):
     def __init__(self, file: _StorageFile, offset: int) -> None:
         super().__init__(offset=offset, lazy_load=True)
         self._file, self._begins = file, offset
-        self.set_fp(file)
 
     def _parse_fat(self) -> None:
         header = self.bpb_header
@@ -181,7 +180,8 @@ class _Volume(PyFatBytesIOFS):
     def __init__(self, storage: Storage, offset: int, writable: bool) -> None:
         FS.__init__(self)
         self.preserve_case = False
-        self.fs = _Fat(_StorageFile(storage, writable), offset)
+        self.fs = _Fat(file := _StorageFile(storage, writable), offset)
+        self.fs.set_fp(file)  # here: what fails in it is closed by the one behind it
         self.tz = _FixedTime()
 
 
