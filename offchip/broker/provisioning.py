@@ -66,6 +66,23 @@ def apply(registry: Registry, plan: Plan, identifier: str) -> None:
     registry.attach_thing(identifier, plan.thing)
 
 
+class OwnersList:
+    """A pre-provisioning hook: a claim made for one thing enrols that thing and no other.
+
+    A claim that is not on the list is the fleet's own, or a trusted user's: AWS lets it ask for any name.
+    """
+
+    def __init__(self) -> None:
+        self._thing_of: dict[str, str] = {}
+
+    def bind(self, claim_id: str, thing: str) -> None:
+        """The claim certificate was put into this thing."""
+        self._thing_of[claim_id] = thing
+
+    def __call__(self, template: str, parameters: Mapping[str, str], claim_id: str) -> bool:
+        return claim_id not in self._thing_of or parameters.get("ThingName") == self._thing_of[claim_id]
+
+
 class FleetProvisioning:
     """CreateKeysAndCertificate, CreateCertificateFromCsr and RegisterThing.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from offchip.broker.processor import FEED_TOPIC, THING_TOPIC, Processor
 from offchip.broker.profile import DEFAULT_PROFILE, Profile, load_profile
-from offchip.broker.provisioning import FleetProvisioning
+from offchip.broker.provisioning import FleetProvisioning, OwnersList
 from offchip.broker.registry import Registry
 from offchip.broker.reserved import Family
 from offchip.broker.rotation import CSR_FILTER, DONE_FILTER, Rotation, rotate_topic
@@ -42,6 +42,7 @@ class World:
     devices: dict[str, Identity]
     processor: Processor
     provisioning: FleetProvisioning
+    claims: OwnersList
     shadows: Shadows
     rotation: Rotation
 
@@ -73,7 +74,8 @@ def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequ
     devices = {thing: enrol(authority, registry, thing, policy) for thing in things}
     identity = enrol(authority, registry, PROCESSOR, PROCESSOR)
     broker = Broker(server, authority.certificates, clock, chosen, registry, keylog_file, seed)
-    provisioning = FleetProvisioning(registry, authority, clock, broker.log, seed)
+    claims = OwnersList()
+    provisioning = FleetProvisioning(registry, authority, clock, broker.log, seed, claims)
     shadows = Shadows(clock)
     broker.hub.services |= {Family.FLEET_PROVISIONING: provisioning, Family.SHADOWS: shadows}
     trusted = (*authority.certificates, server.certificate)
@@ -81,7 +83,7 @@ def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequ
     broker.hub.rules += [Rule(CSR_FILTER, rotation.on_request), Rule(DONE_FILTER, rotation.on_done)]
     processor = Processor(PROCESSOR, identity, trusted, HOST, things, clock, interval_s, seed=seed)
     processor.connect(broker)
-    return World(authority, server, registry, broker, devices, processor, provisioning, shadows, rotation)
+    return World(authority, server, registry, broker, devices, processor, provisioning, claims, shadows, rotation)
 
 
 def enrol(authority: Authority, registry: Registry, thing: str, policy: str) -> Identity:
@@ -94,20 +96,26 @@ def enrol(authority: Authority, registry: Registry, thing: str, policy: str) -> 
     return identity
 
 
-def issue_claim(world: World, not_after: datetime | None = None) -> Identity:
-    """A claim certificate: what a fleet's devices share, good for nothing but to ask for an identity of their own.
+def issue_claim(world: World, thing: str | None = None, not_after: datetime | None = None) -> Identity:
+    """A claim certificate, good for nothing but to ask for an identity of one's own.
 
-    ``not_after``: the end of a temporary claim, see :func:`temporary_claim`.
+    Args:
+        thing: whose it is: it enrols nobody else. None: one that a whole fleet shares, as AWS has it.
+        not_after: the end of a temporary claim, see :func:`temporary_claim`.
     """
-    identity = world.authority.issue_device("claim", not_after=not_after or AWS_VALIDITY.not_after)
-    world.registry.attach_policy(world.registry.register_certificate(identity), CLAIM)
+    name = f"claim-{thing}" if thing else "claim"
+    identity = world.authority.issue_device(name, not_after=not_after or AWS_VALIDITY.not_after)
+    identifier = world.registry.register_certificate(identity)
+    world.registry.attach_policy(identifier, CLAIM)
+    if thing:
+        world.claims.bind(identifier, thing)
     return identity
 
 
 def temporary_claim(world: World) -> Identity:
     """CreateProvisioningClaim: a claim for a trusted user's hands, over in minutes."""
     life = timedelta(seconds=world.broker.profile.claim_certificate_seconds)
-    return issue_claim(world, world.broker.now() + life)
+    return issue_claim(world, not_after=world.broker.now() + life)
 
 
 def template(policy: str) -> dict[str, Any]:

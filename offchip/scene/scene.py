@@ -108,7 +108,7 @@ class Scene:
         self.internet = Internet()
         self.internet.register(HOST, PORT, self.world.broker)
         self.devices: list[Device] = []
-        self._claim: Identity | None = None
+        self._claims: dict[str, Identity] = {}
         self._listeners: list[Listener] = []
         self._in_step = False
 
@@ -174,10 +174,9 @@ class Scene:
     def secrets(self) -> list[Secret]:
         """What no console may show and no attacker may get: keys of devices and CA, device secrets, passphrases."""
         found = [Secret.of_key("the owner's CA key", self.authority.root)]
-        if self._claim is not None:
-            found.append(Secret.of_key("the claim's private key", self._claim))
+        found += [Secret.of_key(f"the private key of {thing}'s claim", each) for thing, each in self._claims.items()]
         for device in self.devices:
-            if device.identity is not self._claim:
+            if device.identity is not self._claims.get(device.thing):
                 found.append(Secret.of_key(f"the private key of {device.thing}", device.identity))
             if device.provisioning.enrolment and (own := device.kept()) is not None:
                 found.append(Secret.of_key(f"the private key of {device.thing}", own))
@@ -186,11 +185,11 @@ class Scene:
                                         device.provisioning.wifi_passphrase))
         return found
 
-    def claim(self) -> Identity:
-        """The claim identity of the fleet: good for nothing but to ask for an identity of one's own."""
-        if self._claim is None:
-            self._claim = issue_claim(self.world)
-        return self._claim
+    def claim(self, thing: str = THING) -> Identity:
+        """The claim identity of a thing: good for nothing but to ask for an identity as that thing."""
+        if thing not in self._claims:
+            self._claims[thing] = issue_claim(self.world, thing)
+        return self._claims[thing]
 
     def rotate(self, device: Device) -> None:
         """Ask a device for another key; it answers when it is connected and its page says that it may be asked.
@@ -224,7 +223,7 @@ class Scene:
         """
         defence = defence or Defence()
         if newcomer or changes.get("enrol_lost"):
-            changes.setdefault("claim", self.credentials(self.claim()))
+            changes.setdefault("claim", self.credentials(self.claim(thing)))
         own = NO_CREDENTIALS if newcomer else self.credentials(identity or self.world.devices[thing])
         standard = Provisioning(
             thing_name=thing, endpoint_host=HOST, endpoint_port=PORT, publish_topics=(THING_TOPIC + thing, FEED_TOPIC),
@@ -246,7 +245,7 @@ class Scene:
         """
         defence = defence or Defence()
         provisioning = self.provisioning(thing, defence, identity, newcomer, **changes)
-        given = identity or (self.claim() if newcomer else self.world.devices[thing])
+        given = identity or (self.claim(thing) if newcomer else self.world.devices[thing])
         number = len(self.devices)
         board = create_board(engine, elf=elf, seed=derive(self.seed, f"chip {number}"), internet=self.internet,
                              clock=self.clock)

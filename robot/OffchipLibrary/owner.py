@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from robot.api.deco import keyword
 
 from offchip.board.factory import medium_image
 from offchip.broker.client import MqttClient
+from offchip.broker.world import TEMPLATE
 from offchip.pki import Identity
 from offchip.scene import HOST
 from offchip.vault import NO_CREDENTIALS, SD, MediumKind
@@ -85,6 +87,21 @@ class OwnerKeywords:
     def present_the_claim(self, topic: str, payload: str = "{}") -> None:
         """Connect with the claim identity alone, and publish."""
         self._present(self.lab.scene.claim(), "claimant", topic, payload)
+
+    @keyword(tags=("owner",))
+    def enrol_with_the_claim_as(self, thing: str) -> None:
+        """Use the device's claim as whoever took it from the chip would: to become ``thing``."""
+        scene = self.lab.scene
+        create, register = "$aws/certificates/create/json", f"$aws/provisioning-templates/{TEMPLATE}/provision/json"
+        client = MqttClient("claimant", scene.claim(self.lab.device.thing), scene.authority.certificates, HOST,
+                            seed=scene.seed)
+        client.connect(scene.broker)
+        client.subscribe(f"{create}/accepted", f"{register}/accepted", f"{register}/rejected")
+        client.publish(create, b"{}")
+        made = json.loads(client.messages[-1].payload)
+        client.publish(register, json.dumps({"certificateOwnershipToken": made["certificateOwnershipToken"],
+                                             "parameters": {"ThingName": thing}}).encode())
+        client.disconnect()
 
     def _present(self, identity: Identity, client_id: str, topic: str = "", payload: str = "") -> None:
         scene = self.lab.scene

@@ -108,6 +108,15 @@ class ServerOracleKeywords:
         self.lab.saw(f"broker, {len(found)} times: {found[-1]}")
 
     @keyword(tags=("oracle",))
+    def broker_should_have_refused_to_enrol(self, thing: str) -> None:
+        """Somebody with a claim asked to become ``thing`` and was denied it; nobody became it."""
+        refused = [each for each in self._of(events.ProvisioningRefused) if each.code == "AccessDenied"]
+        became = [each for each in self._of(events.ThingProvisioned) if each.thing == thing]
+        if not refused or became:
+            raise AssertionError(f"enrolling as {thing}: {len(refused)} denied, {len(became)} granted")
+        self.lab.saw(f"broker: {refused[-1]}")
+
+    @keyword(tags=("oracle",))
     def broker_should_never_have_connected(self, client_id: str) -> None:
         """No session of this client id ever came about."""
         found = [each for each in self._of(events.Connected) if each.client_id == client_id]

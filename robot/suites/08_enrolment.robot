@@ -37,6 +37,13 @@ Claim Identity Is Good For Nothing But To Enrol
         Broker Should Have Forbidden Publishing    ${topic}
     END
 
+Claim Of One Device Enrols No Other
+    [Tags]    functional
+    Given A Device    scheme=fresh    medium=sd    newcomer=True
+    Enrol With The Claim As    thing-2
+    Broker Should Have Refused To Enrol    thing-2
+    Device Should Have Enrolled
+
 Owner Replaces The Key On The SD Card Over The Air
     [Tags]    functional
     [Template]    Owner Replaces The Key

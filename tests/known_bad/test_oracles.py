@@ -488,6 +488,17 @@ def test_a_session_that_went_on_for_a_while(world: Make) -> None:
         bad.server.broker_should_have_disconnected("thing-1", reason, times=2)
 
 
+@fails("Broker Should Have Refused To Enrol")
+def test_a_claim_that_enrols_anybody(world: Make) -> None:
+    bad = world()
+    with pytest.raises(AssertionError, match="thing-2: 0 denied, 0 granted"):
+        bad.server.broker_should_have_refused_to_enrol("thing-2")
+    bad.lab.scene.world.provisioning.hook = None
+    bad.owner.enrol_with_the_claim_as("thing-2")
+    with pytest.raises(AssertionError, match="thing-2: 0 denied, 1 granted"):
+        bad.server.broker_should_have_refused_to_enrol("thing-2")
+
+
 @fails("Broker Should Have Forbidden Publishing", "Broker Should Have Forbidden Subscribing")
 def test_a_request_that_was_forbidden_once_and_allowed_once(world: Make) -> None:
     bad = world()
