@@ -40,6 +40,7 @@ Claim Identity Is Good For Nothing But To Enrol
 Claim Of One Device Enrols No Other
     [Tags]    functional
     Given A Device    scheme=fresh    medium=sd    newcomer=True
+    Power On
     Enrol With The Claim As    thing-2
     Broker Should Have Refused To Enrol    thing-2
     Device Should Have Enrolled
