@@ -206,12 +206,14 @@ def test_bus_commands_become_records(tmp_path: Path) -> None:
 sysbus:
     init:
         Tag <0xE0042000, 0xE0042003> "DBGMCU_IDCODE" 0x10076413
+        SilenceRange <0x82003000 0x200> # ddrphy
         WriteDoubleWord 0x100 0xFFFFFFFF
         WriteWord 0x104 1_000
         WriteByte 0x106 0x7F
         LoadELF @fw.elf
 """, tmp_path / "t.repl")
-    assert platform.tags == [Tag(0xE0042000, 0xE0042003, "DBGMCU_IDCODE", 0x10076413)]
+    assert platform.tags == [Tag(0xE0042000, 0xE0042003, "DBGMCU_IDCODE", 0x10076413),
+                             Tag(0x82003000, 0x820031FF, "silenced", 0)]
     writes = [(w.address, w.width, w.value) for w in platform.deferred if isinstance(w, MemoryWrite)]
     assert writes == [(0x100, 4, 0xFFFFFFFF), (0x104, 2, 1000), (0x106, 1, 0x7F)]
     assert [load.path for load in platform.deferred if isinstance(load, ElfLoad)] == [tmp_path / "fw.elf"]
@@ -300,7 +302,7 @@ BAD = [
     (D + '    init:\n        TornFill "zero\n', 3, 18, "E00", "close every quote"),
     (D + "    preinit:\n        TornBytes 1\n", 3, 9, "E00", "only include"),
     (D + "    preinit:\n        include @x.py\n", 3, 9, "E00", "only include"),
-    ("sysbus:\n    init:\n        Silence\n", 3, 9, "E00", "no command of sysbus"),
+    ("sysbus:\n    init:\n        Silence\n", 3, 9, "E00", "not supported by this reader"),
     ("sysbus:\n    init:\n        WriteByte 0 0x100\n", 3, 21, "E00", "1 byte(s)"),
     ("sysbus:\n    init:\n        WriteWord 0xFFFFFFFF 1\n", 3, 19, "E00", "32-bit"),
     ("sysbus:\n    init:\n        LoadELF @gone.elf\n", 3, 17, "E36", "gone.elf"),

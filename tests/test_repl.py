@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from offchip.errors import PlatformError
-from offchip.platform.model import Empty, EnumMember, ListValue, Literal, ObjectValue, PlatformDescription, Range
+from offchip.platform.model import (
+    Empty,
+    EnumMember,
+    ListValue,
+    Literal,
+    MappingValue,
+    ObjectValue,
+    PlatformDescription,
+    Range,
+)
 from offchip.platform.reader import PlatformReader, read_platform, read_platform_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,6 +101,31 @@ def test_outputs_and_inputs_in_lists(tmp_path: Path) -> None:
                                "    [16, Wakeup, 20-22] -> nvic@[1, 41, 2-4]\n", tmp_path / "x.repl")
     assert [sinks(board, "exti", source) for source in (16, "Wakeup", 20, 21, 22)] == [
         [("nvic", None, number)] for number in (1, 41, 2, 3, 4)]
+
+
+def test_what_renode_s_own_tree_writes(tmp_path: Path) -> None:
+    """Hexadecimal inputs, added sections, aliases, classes without a namespace, places and values of every shape."""
+    (tmp_path / "platforms/cpus").mkdir(parents=True)
+    (tmp_path / "platforms/boards").mkdir()
+    (tmp_path / "platforms/cpus/chip.repl").write_text("""
+nvic: IRQControllers.NVIC @ sysbus new Bus.BusPointRegistration { address: 0xE000E000; cpu: nvic } as "irqs"
+pwm: HiFive_PWM @ sysbus 0x1000
+    [0x0-0x2] -> nvic@[0x10-0x12]
+    init:
+        First
+adc: A.Adc @ { nvic RegistrationPeripheralAlias.ADC3; nvic [3, 0] }
+    volts: { "off": 0; "on": 3.3 }
+""")
+    board = tmp_path / "platforms/boards/board.repl"
+    board.write_text('using "platforms/cpus/chip.repl"\npwm:\n    init add:\n        Second\n    3 -> nvic#0x1@0x13\n')
+    found = read_platform(board)
+    assert found.entries["nvic"].alias == "irqs" and found.entries["pwm"].type == "HiFive_PWM"
+    assert sinks(found, "pwm", 2) == [("nvic", None, 0x12)] and sinks(found, "pwm", 3) == [("nvic", 1, 0x13)]
+    assert [line.text for line in found.entries["pwm"].sections["init"]] == ["First", "Second"]
+    volts = found.entries["adc"].attributes["volts"].value
+    assert isinstance(volts, MappingValue) and [name for name, _ in volts.items] == ["off", "on"]
+    first, second = found.entries["adc"].registrations or ()
+    assert isinstance(first.point, EnumMember) and isinstance(second.point, ListValue)
 
 
 def test_used_files_are_looked_for_along_the_path(tmp_path: Path) -> None:
@@ -213,7 +247,7 @@ BAD = [
     (A + "    x: <5, 5>\n", 2, 8, "E00", "empty"),
     ("a: T.A @ none { x: 1\n", 1, 20, "E00", "the file ends"),
     ("a: T.A as b @ none\n", 1, 8, "E00", ""),
-    ("a: local T.A @ none\n", 1, 4, "E00", ""),
+    ("a: local T.A @ none\n", 1, 10, "E00", ""),
     ("a:\n", 1, 1, "E00", "says nothing"),
     (A + 'using "./late.repl"\n', 2, 1, "E00", "come first"),
     ('using "x.repl" prefixed "p_"\n', 1, 16, "E00", "the end of the line is expected"),

@@ -81,7 +81,7 @@ _GRAMMAR = r"""
   | (?P<block>'''(?P<single>.*?)''' | \"\"\"(?P<double>.*?)\"\"\")
   | (?P<text>"(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*')
   | `(?P<inner>[^`\n]*)`
-  | <\s*(?P<first>0x[0-9A-Fa-f_]+|\d[\d_]*)\s*(?:,\s*|\s+)(?P<plus>\+?)(?P<last>0x[0-9A-Fa-f_]+|\d[\d_]*)\s*>
+  | <\s*(?P<first>0x[0-9A-Fa-f_]+|\d[\d_]*)\s*(?:(?P<comma>,)\s*|\s+)(?P<plus>\+?)(?P<last>0x[0-9A-Fa-f_]+|\d[\d_]*)\s*>
   | @?(?P<origin>\$ORIGIN(?:/[^\s;]*)?)(?=[\s;]|$)
   | @(?P<path>(?:\\.|[^\s;\\])+)
   | \$(?P<variable>[A-Za-z_][\w.]*)
@@ -144,9 +144,10 @@ def _value(match: re.Match[str], text: str, start: Location, at: Location) -> Va
     if match["first"] is not None:
         first, last = _number(match["first"]), _number(match["last"])
         # both ends of a monitor range belong to it, unlike those of a registration
-        size = last if match["plus"] else last - first + 1
+        # and <start size>, without a comma, names a size
+        size = last if match["plus"] or not match["comma"] else last - first + 1
         if size <= 0:
-            raise at.error("E00", "the range is empty; write <first, last> or <first, +size>")
+            raise at.error("E00", "the range is empty; write <first, last>, <start size> or <first, +size>")
         return Range(int(first), int(size), at)
     kind = next(kind for kind in _PLAIN if match[kind] is not None)
     return _PLAIN[kind](match[kind])

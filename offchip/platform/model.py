@@ -73,6 +73,14 @@ class ListValue:
 
 
 @dataclass(frozen=True, slots=True)
+class MappingValue:
+    """``{ "name": value; ... }``"""
+
+    items: tuple[tuple[str, Value], ...]
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
 class Range:
     """``<start, end>`` or ``<start, +size>``; ``size`` in bytes."""
 
@@ -97,7 +105,7 @@ class ObjectValue:
     location: Location
 
 
-Value = Literal | Unset | Empty | Reference | EnumMember | ListValue | Range | ObjectValue
+Value = Literal | Unset | Empty | Reference | EnumMember | ListValue | MappingValue | Range | ObjectValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +113,7 @@ class Registration:
     """``@ parent point``"""
 
     parent: str
-    point: Literal | Range | ObjectValue | None
+    point: Literal | Range | ObjectValue | ListValue | EnumMember | None
     location: Location
 
 
@@ -138,7 +146,11 @@ class MonitorLine:
 
 @dataclass(slots=True)
 class Entry:
-    """Everything known about one name. ``registrations`` is None when no file says where it goes."""
+    """Everything known about one name.
+
+    ``registrations``: None when no file says where it goes. ``alias``: the name it has on the bus instead of its own.
+    ``appended``: the sections (``init add:``) that go behind those of earlier entries instead of replacing them.
+    """
 
     name: str
     location: Location
@@ -148,6 +160,8 @@ class Entry:
     attributes: dict[str, Attribute] = field(default_factory=dict)
     wires: dict[str | int | None, Wire] = field(default_factory=dict)
     sections: dict[str, tuple[MonitorLine, ...]] = field(default_factory=dict)
+    appended: set[str] = field(default_factory=set)
+    alias: str | None = None
 
     def update(self, other: Entry) -> None:
         """Let a later entry of the same name override attribute by attribute, output by output, section by section."""
@@ -155,7 +169,9 @@ class Entry:
             self.registrations = other.registrations
         self.attributes |= other.attributes
         self.wires |= other.wires
-        self.sections |= other.sections
+        for kind, lines in other.sections.items():
+            self.sections[kind] = self.sections.get(kind, ()) + lines if kind in other.appended else lines
+        self.alias = other.alias or self.alias
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ from offchip.platform.model import (
     ListValue,
     Literal,
     Location,
+    MappingValue,
     MonitorLine,
     ObjectValue,
     PlatformDescription,
@@ -47,7 +48,7 @@ INDENT = 4
 _WORDS = {
     "NAME": "a name", "QNAME": "a class (Namespace.Class)", "NUMBER": "a number", "INT": "a number",
     "STRING": 'a "text"', "LONG_STRING": "a '''text'''", "_NL": "the end of the line", "_INDENT": "an indented line",
-    "_DEDENT": "the next entry", "SECTION": "preinit, init or reset", "RAW_LINE": "a monitor command",
+    "_DEDENT": "the next entry", "SECTION": "preinit, init or reset", "ADD": "add", "RAW_LINE": "a monitor command",
     "RAW_ITEM": "a monitor command", "SHORT_MEMBER": ".Member", "NONE": "none", "EMPTY": "empty", "TRUE": "true",
     "FALSE": "false", "$END": "the end of the file",
 }
@@ -110,7 +111,9 @@ class PlatformReader:
         self._done.append(self._open.pop())
 
     def _find(self, folder: Path, name: str) -> Path:
-        elsewhere = () if name.startswith(("./", "../")) else self._folders
+        """Beside the file, along the path, or from a folder around the file: Renode's own tree names files from its
+        root (``using "platforms/cpus/stm32f4.repl"``)."""
+        elsewhere = () if name.startswith(("./", "../")) else (*self._folders, *folder.resolve().parents)
         return next((f / name for f in (folder, *elsewhere) if (f / name).is_file()), folder / name)
 
     def _use(self, path: Path, name: str, location: Location) -> None:
@@ -189,6 +192,9 @@ def _referred(value: Value) -> Iterator[tuple[str, Location]]:
         yield value.name, value.location
     elif isinstance(value, ListValue):
         for item in value.items:
+            yield from _referred(item)
+    elif isinstance(value, MappingValue):
+        for _, item in value.items:
             yield from _referred(item)
     elif isinstance(value, ObjectValue):
         for attribute in value.attributes.values():
@@ -321,8 +327,7 @@ class _ToModel(Interpreter[Token, Any]):
 
     def entry(self, tree: Tree[Token]) -> Entry:
         tokens = [c for c in tree.children if isinstance(c, Token)]
-        name = next(t for t in tokens if t.type == "NAME")
-        kind = next((t for t in tokens if t.type == "QNAME"), None)
+        name, kind = tokens[0], next((t for t in tokens[1:] if t.type in ("QNAME", "NAME")), None)
         entry = Entry(str(name), self._at(name))
         if kind is not None:
             entry.type, entry.type_location = str(kind), self._at(kind)
@@ -333,6 +338,8 @@ class _ToModel(Interpreter[Token, Any]):
                 entry.registrations = ()
             elif child.data == "registered":
                 entry.registrations = tuple(self.visit(c) for c in _trees(child))
+            elif child.data == "alias":
+                entry.alias = _unquote(child.children[0])
             elif child.data == "inline":
                 for item in _trees(child):
                     self._fill(entry, item)
@@ -346,7 +353,9 @@ class _ToModel(Interpreter[Token, Any]):
         if item.data == "property":
             _add_attribute(entry.attributes, self.visit(item))
         elif item.data == "section":
-            kind, lines, location = self.visit(item)
+            kind, lines, location, appended = self.visit(item)
+            if appended:
+                entry.appended.add(kind)
             if kind in entry.sections:
                 raise location.error("E00", f'a second {kind} section in "{entry.name}"; join the two')
             entry.sections[kind] = lines
@@ -405,8 +414,14 @@ class _ToModel(Interpreter[Token, Any]):
     def list(self, tree: Tree[Token]) -> ListValue:
         return ListValue(tuple(self.visit(c) for c in _trees(tree)), self._at(tree))
 
+    def mapping(self, tree: Tree[Token]) -> MappingValue:
+        items = []
+        for name, value in (each.children for each in _trees(tree)):
+            items.append((_unquote(name), self.visit(_tree(value))))
+        return MappingValue(tuple(items), self._at(tree))
+
     def object(self, tree: Tree[Token]) -> ObjectValue:
-        kind = next(c for c in tree.children if isinstance(c, Token) and c.type == "QNAME")
+        kind = next(c for c in tree.children if isinstance(c, Token) and c.type in ("QNAME", "NAME"))
         attributes: dict[str, Attribute] = {}
         for child in _trees(tree):
             _add_attribute(attributes, self.visit(child))
@@ -458,16 +473,18 @@ class _ToModel(Interpreter[Token, Any]):
         return [Sink(str(receiver), None if local is None else _integer(local), number, at) for number in numbers]
 
     def _span(self, begin: Any, end: Any) -> builtins.range:
-        first, last = int(begin), int(begin if end is None else end)
+        first, last = _integer(begin), _integer(begin if end is None else end)
         if last < first:
             raise self._at(begin).error("E00", f"[{first}-{last}] runs backwards; write [{last}-{first}]")
         return builtins.range(first, last + 1)
 
     # sections ----------------------------------------------------------------------------------------------------
-    def section(self, tree: Tree[Token]) -> tuple[str, tuple[MonitorLine, ...], Location]:
+    def section(self, tree: Tree[Token]) -> tuple[str, tuple[MonitorLine, ...], Location, bool]:
+        """(kind, lines, place, whether they go behind those that are there)"""
         kind = next(t for t in tree.children if isinstance(t, Token) and t.type == "SECTION")
         raw = [t for t in tree.children if isinstance(t, Token) and t.type in ("RAW_LINE", "RAW_ITEM")]
-        return str(kind), tuple(MonitorLine(t.rstrip(), self._at(t)) for t in raw), self._at(kind)
+        added = any(isinstance(t, Token) and t.type == "ADD" for t in tree.children)
+        return str(kind), tuple(MonitorLine(t.rstrip(), self._at(t)) for t in raw), self._at(kind), added
 
 
 def _tree(node: Token | Tree[Token]) -> Tree[Token]:
@@ -477,7 +494,7 @@ def _tree(node: Token | Tree[Token]) -> Tree[Token]:
 
 def _integer(node: Token | Tree[Token]) -> int:
     assert isinstance(node, Token)
-    return int(node)
+    return int(node, 16 if node.startswith("0x") else 10)
 
 
 def _trees(tree: Tree[Token]) -> list[Tree[Token]]:

@@ -31,6 +31,7 @@ from offchip.platform.model import (
     ListValue,
     Literal,
     Location,
+    MappingValue,
     MonitorLine,
     ObjectValue,
     PlatformDescription,
@@ -166,7 +167,8 @@ class _Builder:
     def _instantiate(self, kind: str, attributes: Mapping[str, Attribute], at: Location) -> Peripheral:
         cls = self._models.get(kind)
         if cls is None:
-            raise at.error("E04", f'there is no class "{kind}"{reflection.suggestion(kind, self._models)}')
+            raise at.error("E04", f'there is no class "{kind}"{reflection.suggestion(kind, self._models)} here: it '
+                                  "is not supported by the embedded engine; leave it out, or use --engine renode")
         known = {p.python_name: p for p in reflection.parameters(cls.__init__, skip=2)}
         arguments: dict[str, Any] = {}
         for attribute in attributes.values():
@@ -210,6 +212,8 @@ class _Builder:
             return [self._value(item) for item in value.items]
         if isinstance(value, ObjectValue):
             return self._instantiate(value.type, value.attributes, value.location)
+        if isinstance(value, MappingValue):
+            raise value.location.error("E25", "a list of names and values is not supported by this reader")
         raise value.location.error("E25", "a range, none or empty cannot stand here")
 
     # registration --------------------------------------------------------------------------------------------------
@@ -223,7 +227,8 @@ class _Builder:
                 continue
             point = registration.point
             if not (point is None or isinstance(point, Literal)):
-                raise point.location.error("E39", f'"{registration.parent}" is not the bus; give a plain number')
+                raise point.location.error("E39", f'"{registration.parent}" is not the bus; give a plain number (other '
+                                                  "places are not supported by this reader)")
             parent = self._platform.peripherals[registration.parent]
             try:
                 parent.attach(twin, None if point is None else point.value)
@@ -243,16 +248,19 @@ class _Builder:
             start, size = _whole(point, "the address"), twin.size
             if not size:
                 raise point.location.error("E21", f"{entry.type} has no size of its own; write <start, +size>")
-        else:
+        elif isinstance(point, ObjectValue):
             start, size, region = self._multi_registration(point)
+        else:
+            raise point.location.error("E39", "a place on the bus other than a number, a range or "
+                                              "Bus.BusMultiRegistration is not supported by this reader")
         if start < 0 or start + size > ADDRESS_SPACE:
             raise point.location.error("E39", f'"{entry.name}" does not fit the 32-bit address space')
         return Registration(start, size, twin, region, point.location)
 
     def _multi_registration(self, point: ObjectValue) -> tuple[int, int, str]:
         if point.type != "Bus.BusMultiRegistration":
-            raise point.location.error("E04", f'"{point.type}" is no registration point known here; use a number, a '
-                                              "range or Bus.BusMultiRegistration")
+            raise point.location.error("E04", f'"{point.type}" is a registration point that is not supported by '
+                                              "this reader; use a number, a range or Bus.BusMultiRegistration")
         wanted = ("address", "size", "region")
         for attribute in point.attributes.values():
             if attribute.name not in wanted:
@@ -343,6 +351,10 @@ class _Builder:
         match name.word, values:
             case "Tag", [Range() as span, str(label), int(value)]:
                 self._platform.tags.append(Tag(span.start, span.start + span.size - 1, label, value))
+            case "Tag", [Range() as span, str(label)]:
+                self._platform.tags.append(Tag(span.start, span.start + span.size - 1, label, 0))
+            case "SilenceRange", [Range() as span]:
+                self._platform.tags.append(Tag(span.start, span.start + span.size - 1, "silenced", 0))
             case ("WriteByte" | "WriteWord" | "WriteDoubleWord") as command, [int(address), int(value)]:
                 width = WRITE_WIDTHS[command]
                 if not 0 <= value < 1 << 8 * width:
@@ -356,7 +368,8 @@ class _Builder:
                 self._platform.deferred.append(ElfLoad(path, line.location))
             case _:
                 raise line.location.error(
-                    "E00", f'"{line.text}" is no command of sysbus known here; use Tag <first, last> "NAME" value, '
+                    "E00", f'"{line.text}" is a command of sysbus that is not supported by this reader; use Tag '
+                           '<first, last> "NAME" value, SilenceRange <start size>, '
                            "WriteByte, WriteWord or WriteDoubleWord address value, or LoadELF @file")
 
 
