@@ -16,7 +16,7 @@ from offchip import chip_map
 from offchip.board.factory import data_image, medium_image
 from offchip.files import replace_file
 from offchip.interrupt import Interrupt
-from offchip.live import open_scene
+from offchip.lab.live import Options, open_scene
 from offchip.network.esp_at import Modem
 from offchip.scene import Defence
 from offchip.vault import EEPROM, SD, MediumKind, Scheme
@@ -35,7 +35,7 @@ class Session:
 
     def __init__(self, folder: Path, scheme: Scheme, medium: MediumKind) -> None:
         self._start = time.monotonic()
-        self._scene, _ = open_scene(folder)
+        self._scene, _ = open_scene(Options(folder))
         provisioning = self._scene.provisioning(defence=Defence(scheme, medium))
         for name, content in (("nvm.img", data_image(provisioning)),
                               ("card.img", medium_image(provisioning, SD, SD_SIZE)),

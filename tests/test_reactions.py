@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -12,12 +13,13 @@ import pytest
 from offchip.broker import events
 from offchip.broker.audit import Severity, audit
 from offchip.broker.client import MqttClient
+from offchip.broker.false_alarms import Network, measure
 from offchip.broker.profile import load_profile
 from offchip.broker.reactions import HOSTILE, Reactions, Rules, Spacing
 from offchip.broker.registry import Status
 from offchip.broker.session import Message
 from offchip.broker.world import HOST, NARROW, PROCESSOR, WIDE
-from offchip.pki import EXPIRED
+from offchip.pki import EXPIRED, Authority
 from tests.broker_lab import OWN, START, THING, Lab, telemetry
 
 
@@ -144,6 +146,78 @@ def test_how_often_honest_jitter_is_taken_for_an_attack(sigma_s: float, toleranc
     assert caught / 20_000 >= 0.7 ** in_a_row
 
 
+def test_two_devices_count_one_sequence() -> None:
+    """A clone takes turns with the original: each comes with numbers the other one has used up."""
+    lab = Lab()
+    reactions = watched(lab, sequences=2)
+    original = lab.client()
+    for seq in range(1, 6):
+        original.publish(OWN, telemetry(seq, lab.clock.now))
+        lab.clock.advance(2)
+    clone = lab.client()
+    clone.publish(OWN, telemetry(1, lab.clock.now))  # as a device that has booted
+    lab.clock.advance(2)
+    original = lab.client()
+    original.publish(OWN, telemetry(6, lab.clock.now))
+    clone = lab.client()
+    for seq in (2, 3):
+        assert reactions.look() == [] and status(lab) is Status.ACTIVE
+        lab.clock.advance(2)
+        clone.publish(OWN, telemetry(seq, lab.clock.now))
+    assert reactions.look() and lab.new(events.Banned)[0].rule == "sequences" and not clone.connected
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_lid_and_whose_keys_are_taken(on: bool) -> None:
+    lab = Lab(rules=Rules(lid=on, rogue=HOSTILE))
+    device = lab.client()
+    device.publish(OWN, b'{"thing":"thing-1","event":"tamper"}')
+    lab.world.tick()
+    assert device.connected is not on and [each.rule for each in lab.new(events.Banned)] == ["lid"] * on
+
+    lab = Lab(rules=Rules(owner_signed=on))
+    stranger = Authority("somebody", "somebody").issue_device("thing-9")
+    lab.world.registry.create_thing("thing-9")
+    identifier = lab.world.registry.register_certificate_without_ca(stranger)
+    lab.world.registry.attach_thing(identifier, "thing-9")
+    lab.world.registry.attach_policy(identifier, NARROW)
+    client = lab.client("thing-9", identity=stranger)
+    lab.client()
+    lab.world.tick()
+    assert client.connected is not on and [each.certificate_id for each in lab.new(events.Banned)] == [identifier] * on
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_a_replaced_certificate_that_comes_back(on: bool) -> None:
+    lab = Lab(rules=Rules(retired=on))
+    registry, old = lab.world.registry, lab.world.devices[THING]
+    new = lab.world.authority.issue_device(THING)
+    registry.attach_thing(registry.register_certificate(new), THING)
+    registry.attach_policy(new.certificate_id, NARROW)
+    registry.update_certificate(old.certificate_id, Status.INACTIVE)
+    lab.broker.log(events.CertificateReplaced(THING, new.certificate_id, (old.certificate_id,)))
+    device = lab.client(identity=new)
+    lab.world.tick()
+    assert device.connected
+    lab.client(identity=old)
+    lab.world.tick()
+    assert device.connected is not on
+
+
+def test_who_only_looks_counts_and_bans_nobody() -> None:
+    lab = Lab(rules=Rules(forbidden=True, act=False))
+    for _ in range(2):
+        lab.client().publish("offchip/secret", b"x")
+        lab.world.tick()
+    assert lab.world.reactions.alarms == {"forbidden": 2} and status(lab) is Status.ACTIVE
+
+
+def test_no_rule_cries_wolf_on_a_bad_network() -> None:
+    """All rules at once, on honest devices that jitter, reboot, move and repeat; docs/reactions.md has 20,000."""
+    assert measure(600) == Counter()
+    assert measure(300, network=Network(jitter_s=2.0))["intervals"] > 0, "the measurement can find alarms"
+
+
 # audits ------------------------------------------------------------------------------------------------------------
 def test_audits_find_clones_open_policies_and_weak_certificates() -> None:
     lab = Lab(policy=WIDE)
@@ -175,3 +249,13 @@ def test_audits_look_back_as_far_as_the_profile_says() -> None:
         assert len(audit(lab.broker)) == 1
         lab.clock.advance(8000)
         assert bool(audit(lab.broker)) is found
+
+
+def test_a_deactivation_that_has_not_come_through_is_found() -> None:
+    lab = Lab(profile=load_profile().with_changes(deactivation_delay_seconds=300))
+    device, identifier = lab.client(), lab.world.devices[THING].certificate_id
+    lab.world.registry.update_certificate(identifier, Status.REVOKED)
+    assert [each.check for each in audit(lab.broker)] == ["REVOKED_DEVICE_CERTIFICATE_STILL_ACTIVE_CHECK"]
+    lab.clock.advance(301)
+    lab.world.tick()
+    assert audit(lab.broker) == [] and not device.connected

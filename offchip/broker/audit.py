@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from offchip.broker import events
@@ -20,6 +21,7 @@ from offchip.broker.registry import Status
 from offchip.broker.server import Broker
 
 _EXPIRING = timedelta(days=30)
+_WEAK = "its key is none of RSA with at least 2048 or EC with at least 256 bits"
 _OPEN = ("iot:publish", "iot:subscribe", "iot:receive")
 
 
@@ -29,6 +31,7 @@ class Severity(StrEnum):
     CRITICAL = "Critical"
     HIGH = "High"
     MEDIUM = "Medium"
+    LOW = "Low"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class Finding:
 
 def audit(broker: Broker) -> list[Finding]:
     """Run every check now, on what happened in the profile's ``audit_delay_seconds`` before."""
-    return [*_shared(broker), *_conflicting(broker), *_policies(broker), *_certificates(broker)]
+    return [*_shared(broker), *_conflicting(broker), *_policies(broker), *_certificates(broker), *_retired(broker),
+            *_authorities(broker), *_logging(broker)]
 
 
 def _recent(broker: Broker) -> Iterator[events.Event]:
@@ -112,13 +116,36 @@ def _certificates(broker: Broker) -> Iterator[Finding]:
         if record.certificate.not_valid_after_utc <= now + _EXPIRING:
             yield Finding("DEVICE_CERTIFICATE_EXPIRING_CHECK", Severity.MEDIUM, identifier,
                           f"expires {record.certificate.not_valid_after_utc:%Y-%m-%d}")
-        key = record.certificate.public_key()
-        strong = isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048 \
-            or isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= 256
-        if not strong:
-            yield Finding("DEVICE_CERTIFICATE_KEY_QUALITY_CHECK", Severity.CRITICAL, identifier,
-                          "its key is none of RSA with at least 2048 or EC with at least 256 bits")
+        if not _strong(record.certificate):
+            yield Finding("DEVICE_CERTIFICATE_KEY_QUALITY_CHECK", Severity.CRITICAL, identifier, _WEAK)
+
+
+def _retired(broker: Broker) -> Iterator[Finding]:
+    """Certificates out of use that a live session still goes by: deactivation that did not, or not yet, reach it."""
+    for session in broker.sessions.values():
+        record = broker.registry.certificates.get(session.certificate_id)
+        if session.link and record and record.status in (Status.REVOKED, Status.INACTIVE):
+            yield Finding("REVOKED_DEVICE_CERTIFICATE_STILL_ACTIVE_CHECK", Severity.MEDIUM, session.certificate_id,
+                          f"is {record.status}, and '{session.client_id}' is connected with it")
+
+
+def _authorities(broker: Broker) -> Iterator[Finding]:
+    """Of registered CAs, all of them ACTIVE here."""
+    now = broker.now()
     for identifier, authority in broker.registry.authorities.items():
         if authority.certificate.not_valid_after_utc <= now + _EXPIRING:
             yield Finding("CA_CERTIFICATE_EXPIRING_CHECK", Severity.MEDIUM, identifier,
                           f"expires {authority.certificate.not_valid_after_utc:%Y-%m-%d}")
+        if not _strong(authority.certificate):
+            yield Finding("CA_CERTIFICATE_KEY_QUALITY_CHECK", Severity.CRITICAL, identifier, _WEAK)
+
+
+def _logging(broker: Broker) -> Iterator[Finding]:
+    if not broker.profile.lifecycle_events:
+        yield Finding("LOGGING_DISABLED_CHECK", Severity.LOW, broker.registry.account, "nobody is told who connects")
+
+
+def _strong(certificate: x509.Certificate) -> bool:
+    key = certificate.public_key()
+    return isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048 \
+        or isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= 256

@@ -23,6 +23,8 @@ class Authoriser:
         self._profile, self._registry, self._now = profile, registry, now
         self._decisions: dict[tuple[str, ...], tuple[object, Decision]] = {}
         self._policies: dict[tuple[str, str], tuple[datetime, list[Policy]]] = {}
+        #: told (certificate id, client id, action, resource's name, decision) of every question, for a live view
+        self.witness: Callable[[str, str, str, str, Decision], object] | None = None
 
     def ask(self, certificate_id: str, client_id: str, peer_name: str, action: str, kind: str, name: str,
             extra: dict[str, Value] | None = None) -> Decision:
@@ -30,6 +32,13 @@ class Authoriser:
 
         A question that was asked before is not judged anew while everything the answer rests on is the same.
         """
+        decision = self._decide(certificate_id, client_id, peer_name, action, kind, name, extra)
+        if self.witness:
+            self.witness(certificate_id, client_id, action, name, decision)
+        return decision
+
+    def _decide(self, certificate_id: str, client_id: str, peer_name: str, action: str, kind: str, name: str,
+                extra: dict[str, Value] | None) -> Decision:
         policies = tuple(self._policies_of(certificate_id, client_id))
         if extra is not None:
             return self._judge(policies, certificate_id, client_id, peer_name, action, kind, name, extra)

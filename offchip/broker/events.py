@@ -380,7 +380,8 @@ class EventLog:
         """Everything after the first ``position`` events (``len(log)`` taken earlier)."""
         if position < self._dropped:
             return list(self)
-        return list(islice(self._events, position - self._dropped, None))
+        # from the end, as those who ask are seldom far behind
+        return list(islice(reversed(self._events), max(len(self) - position, 0)))[::-1]
 
     def __contains__(self, event: object) -> bool:
         return event in self._events

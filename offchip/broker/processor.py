@@ -79,6 +79,7 @@ class Processor:
                  things: Iterable[str], clock: Callable[[], datetime], interval_s: float | None = None,
                  time_tolerance_s: float = 10.0, spacing_tolerance_s: float = 2.0, seed: int | str = 1) -> None:
         """``interval_s``: publish interval of the things (None: spacing is not judged); tolerances in seconds."""
+        self.identity = identity
         self.things = set(things)
         self.interval_s = interval_s
         self.time_tolerance_s = time_tolerance_s

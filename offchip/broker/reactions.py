@@ -7,15 +7,18 @@ and names the certificate behind it; the certificate becomes INACTIVE and its se
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+import json
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from cryptography import x509
 
 from offchip.broker import events
 from offchip.broker.events import DisconnectReason, Event
 from offchip.broker.processor import Processor, Rogue, RoguePacket
-from offchip.broker.registry import Status
+from offchip.broker.registry import Status, signed_by
 from offchip.broker.server import Broker
 
 #: what a thief's or a clone's data look like; time and spacing may be the network's fault
@@ -29,12 +32,19 @@ class Rules:
     Attributes:
         forbidden: a publish, subscription or will that no policy allows.
         rogue: reasons for which a packet may be disbelieved (schema, range, sequence).
-        rogue_packets: how many such packets of one certificate are too many.
+        rogue_packets: how many such packets of one certificate within ``within_s`` are too many.
         interval_s, tolerance_s: publishes of one certificate to one topic that are not ``interval_s`` apart, give or
             take ``tolerance_s``; longer pauses by whole intervals are outages. None: not judged.
         uneven_intervals: how many uneven intervals in a row are too many.
         takeovers, within_s: so many connections that threw each other out, from different addresses, in that time.
         shared: one certificate in two live connections at once.
+        sequences: so many packets of one certificate within ``within_s`` whose sequence number had been before: two
+            devices count.
+        lid: the device's own notice that its lid was opened (SPEC.md, section 10).
+        owner_signed: a certificate that none of the owner's authorities signed, though it is registered.
+        retired: a certificate that was replaced comes back: a rolled back device, or a copy of its old medium. Every
+            certificate of its thing goes, so whoever has an old copy can put the thing out; that is the price.
+        act: False only logs what would have been done, each time.
     """
 
     forbidden: bool = False
@@ -46,6 +56,11 @@ class Rules:
     takeovers: int = 0
     within_s: float = 60.0
     shared: bool = False
+    sequences: int = 0
+    lid: bool = False
+    owner_signed: bool = False
+    retired: bool = False
+    act: bool = True
 
 
 class Spacing:
@@ -72,27 +87,37 @@ class Spacing:
 
 
 class Reactions:
-    """Watches one broker and its data processor. ``banned``: certificate id -> why."""
+    """Watches one broker and its data processor.
 
-    def __init__(self, broker: Broker, processor: Processor | None, rules: Rules) -> None:
+    ``banned``: certificate id -> why; ``alarms``: how often each rule would have acted.
+    """
+
+    def __init__(self, broker: Broker, processor: Processor | None, rules: Rules,
+                 authorities: Iterable[x509.Certificate] = ()) -> None:
+        """``authorities``: the owner's own, for ``owner_signed``."""
         self.rules = rules
         self.banned: dict[str, str] = {}
+        self.alarms: Counter[str] = Counter()
+        self._authorities = tuple(authorities)
         self._broker, self._processor = broker, processor
         self._rogues_seen = len(processor.rogue) if processor else 0
         self._certificates: dict[int, str] = {}
         self._peers: dict[int, str] = {}
         self._connected: dict[str, set[int]] = defaultdict(set)
-        self._rogues: Counter[str] = Counter()
+        self._rogues: dict[tuple[str, str], list[datetime]] = defaultdict(list)
+        self._retired: dict[str, str] = {}
         self._spacing: dict[tuple[str, str], Spacing] = {}
         self._takeovers: dict[str, list[tuple[datetime, str]]] = defaultdict(list)
         #: publishes the processor may complain of, newest last
-        self._publishes: list[tuple[str, bytes, str]] = []
+        self._publishes: deque[tuple[str, bytes, str]] = deque(maxlen=1000)
         for event in broker.events:  # who is there already; nobody is judged for the past
             list(self._judge(event))
         self._seen = len(broker.events)
 
     def look(self) -> list[str]:
         """React to everything since the last look; returns the certificates banned now. Call it as time passes."""
+        if len(self._broker.events) == self._seen:
+            return []
         before = set(self.banned)
         fresh = self._broker.events.since(self._seen)
         self._seen = len(self._broker.events)
@@ -111,6 +136,11 @@ class Reactions:
                 self._peers[event.connection] = event.peer_name
             case events.TlsEstablished():
                 self._certificates[event.connection] = event.certificate_id
+                yield from self._on_shown(event.certificate_id)
+            case events.CertificateReplaced():
+                self._retired |= dict.fromkeys(event.ended, event.thing)
+            case events.CertificateRefused() if self.rules.retired and event.certificate_id in self._retired:
+                yield from self._on_retired(event.certificate_id)
             case events.Connected():
                 yield from self._on_connected(event)
             case events.Disconnected():
@@ -119,8 +149,21 @@ class Reactions:
                 what = event.topic if isinstance(event, events.PublishForbidden) else event.topic_filter
                 yield certificate, "forbidden", f"'{event.client_id}' tried '{what}'"
             case events.PublishAccepted():
-                self._publishes = [*self._publishes[-999:], (event.topic, event.payload, certificate)]
+                self._publishes.append((event.topic, event.payload, certificate))
+                if self.rules.lid and _opened_lid(event.payload):
+                    yield certificate, "lid", f"'{event.client_id}' says that its lid was opened"
                 yield from self._on_spacing(event, certificate)
+
+    def _on_shown(self, certificate: str) -> Iterator[tuple[str, str, str]]:
+        record = self._broker.registry.certificates.get(certificate)
+        if self.rules.owner_signed and record and not any(
+                signed_by(record.certificate, each) for each in self._authorities):
+            yield certificate, "owner_signed", "none of the owner's authorities signed it"
+
+    def _on_retired(self, certificate: str) -> Iterator[tuple[str, str, str]]:
+        thing = self._retired[certificate]
+        for each in self._broker.registry.principals_of(thing):
+            yield each, "retired", f"'{thing}' came with certificate {certificate[:8]}, which it had replaced"
 
     def _on_connected(self, event: events.Connected) -> Iterator[tuple[str, str, str]]:
         live = self._connected[event.certificate_id]
@@ -158,19 +201,40 @@ class Reactions:
         return fresh
 
     def _judge_rogue(self, packet: RoguePacket) -> None:
-        if packet.reason not in self.rules.rogue:
+        if _opened_lid(packet.payload):
+            return  # no telemetry, and no lie
+        rules = self.rules
+        wanted = {"rogue": rules.rogue_packets} if packet.reason in rules.rogue else {}
+        if rules.sequences and packet.reason is Rogue.SEQUENCE:
+            wanted["sequences"] = rules.sequences
+        if not wanted:
             return
         # what it says of itself proves nothing: the connection it came over does
         sender = next((certificate for topic, payload, certificate in reversed(self._publishes)
                        if (topic, payload) == (packet.topic, packet.payload[:events.PAYLOAD_KEPT])), "")
-        self._rogues[sender] += 1
-        if self._rogues[sender] >= self.rules.rogue_packets:
-            self._ban(sender, "rogue", f"{packet.reason}: {packet.detail}")
+        now = self._broker.now()
+        for name, most in wanted.items():
+            since = now - timedelta(seconds=rules.within_s)
+            seen = self._rogues[sender, name] = [*(each for each in self._rogues[sender, name] if each >= since), now]
+            if len(seen) >= most:
+                self._ban(sender, name, f"{packet.reason}: {packet.detail}")
 
     def _ban(self, certificate: str, rule: str, reason: str) -> None:
         registry = self._broker.registry
         if not certificate or certificate in self.banned or certificate not in registry.certificates:
             return
-        self.banned[certificate] = reason
+        self.alarms[rule] += 1
         self._broker.log(events.Banned(certificate, rule, reason))
-        registry.update_certificate(certificate, Status.INACTIVE)
+        if self.rules.act:
+            self.banned[certificate] = reason
+            registry.update_certificate(certificate, Status.INACTIVE)
+
+
+def _opened_lid(payload: bytes) -> bool:
+    if b"tamper" not in payload:
+        return False
+    try:
+        content = json.loads(payload.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and content.get("event") == "tamper"

@@ -187,7 +187,7 @@ class Registry:
     def registering_authority(self, certificate: x509.Certificate) -> str | None:
         """Id of the registered CA with auto registration that signed a certificate."""
         for identifier, record in self.authorities.items():
-            if record.auto_registration and _signed_by(certificate, record.certificate):
+            if record.auto_registration and signed_by(certificate, record.certificate):
                 return identifier
         return None
 
@@ -364,7 +364,8 @@ class Registry:
         return self.things.get(client_id) if record and client_id in record.things else None
 
 
-def _signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+def signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Whether ``authority`` issued ``certificate`` directly."""
     try:
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from offchip.broker.services import Reply, Request
 from offchip.broker.session import Message
+from offchip.errors import BrokerError
 
 _LARGEST = 8192
 _DEPTH = 6
@@ -57,6 +58,18 @@ class Shadows:
         """Desired and reported state, as an application sees it; empty without a shadow."""
         shadow = self._shadows.get(f"$aws/things/{thing}/shadow" + (f"/name/{name}" if name else ""))
         return _state(shadow) if shadow else {}
+
+    def dump(self) -> dict[str, Any]:
+        """Everything, as JSON has it."""
+        return {"shadows": {key: asdict(each) for key, each in self._shadows.items()}, "deleted": dict(self._deleted)}
+
+    def restore(self, dumped: dict[str, Any]) -> None:
+        """What :meth:`dump` gave. Raises BrokerError when it is something else."""
+        try:
+            self._shadows = {key: _Shadow(**each) for key, each in dumped.get("shadows", {}).items()}
+            self._deleted = {key: int(each) for key, each in dumped.get("deleted", {}).items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise BrokerError(f"these are no shadows: {error}") from error
 
     # operations ----------------------------------------------------------------------------------------------------
     def _get(self, prefix: str, content: dict[str, Any], token: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -34,16 +34,19 @@ CREATE TABLE attached_policy (certificate TEXT, thing_group TEXT, policy TEXT NO
 """
 
 
-def save(registry: Registry, path: Path) -> None:
-    """Write everything. Raises BrokerError."""
+def save(registry: Registry, path: Path, more: Callable[[sqlite3.Connection], None] | None = None) -> None:
+    """Write everything, and with ``more`` what else belongs to the file, for its owner's eyes. Raises BrokerError."""
     temporary = path.with_name(path.name + ".new")
     try:
         temporary.unlink(missing_ok=True)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         with closing(sqlite3.connect(temporary)) as database, database:
             database.executescript(_SCHEMA)
             for table, rows in _rows(registry).items():
                 for row in rows:
                     database.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+            if more:
+                more(database)
         os.replace(temporary, path)
     except (OSError, sqlite3.Error) as error:
         raise BrokerError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from error
@@ -54,7 +57,7 @@ def load(path: Path, profile: Profile | None = None) -> Registry:
     if not path.is_file():
         raise BrokerError(f"{path}: cannot be read: there is no such file")
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             return _read(database, profile)
     except sqlite3.Error as error:
         raise BrokerError(f"{path}: no registry: {error}") from error

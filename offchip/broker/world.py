@@ -12,6 +12,7 @@ from typing import Any
 from offchip.broker.processor import FEED_TOPIC, THING_TOPIC, Processor
 from offchip.broker.profile import DEFAULT_PROFILE, Profile, load_profile
 from offchip.broker.provisioning import FleetProvisioning, OwnersList
+from offchip.broker.reactions import Reactions, Rules
 from offchip.broker.registry import Registry
 from offchip.broker.reserved import Family
 from offchip.broker.rotation import CSR_FILTER, DONE_FILTER, Rotation, rotate_topic
@@ -33,7 +34,7 @@ _THING = "${iot:Connection.Thing.ThingName}"
 @dataclass(slots=True)
 class World:
     """``devices``: thing name -> what the factory gives it. ``processor`` is connected. ``provisioning`` and
-    ``shadows`` answer on reserved topics, ``rotation`` on the things'."""
+    ``shadows`` answer on reserved topics, ``rotation`` on the things'; ``reactions``: what the owner does himself."""
 
     authority: Authority
     server: Identity
@@ -45,9 +46,12 @@ class World:
     claims: OwnersList
     shadows: Shadows
     rotation: Rotation
+    reactions: Reactions
 
     def tick(self, now_ns: int = 0) -> int:
-        """Let time take effect at broker and processor; fits ``Board.on_slice``."""
+        """Let time take effect at broker, processor and owner; fits ``Board.on_slice``."""
+        with self.broker.turns.step():
+            self.reactions.look()
         return again_ns(now_ns, self.broker.now(), min(self.broker.tick(), self.processor.tick()))
 
 
@@ -58,21 +62,30 @@ def again_ns(now_ns: int, now: datetime, due: datetime) -> int:
 
 def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequence[str] = ("thing-1",),
                 profile: Profile | str = DEFAULT_PROFILE, policy: str = NARROW, interval_s: float | None = None,
-                keylog_file: Path | None = None, server: Identity | None = None) -> World:
+                keylog_file: Path | None = None, server: Identity | None = None, rules: Rules | None = None,
+                kept: tuple[Registry, dict[str, Identity]] | None = None) -> World:
     """``policy``: what the things get, ``narrow`` or ``wide``; ``interval_s``: publish interval the processor expects;
-    ``server``: what the broker shows instead of a certificate of its own authority (the processor then trusts it).
+    ``server``: what the broker shows instead of a certificate of its own authority (the processor then trusts it);
+    ``rules``: what the owner reacts to (None: he only looks); ``kept``: registry and identities of a world of the same
+    seed that goes on.
 
     Raises BrokerError or PkiError.
     """
     authority = Authority(seed, keys="rsa")
     server = server or authority.issue_server(SERVER_NAMES)
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
-    registry = Registry(profile=chosen)
-    for name, document in policies(registry).items():
-        registry.create_policy(name, document)
-    registry.create_provisioning_template(TEMPLATE, template(policy))
-    devices = {thing: enrol(authority, registry, thing, policy) for thing in things}
-    identity = enrol(authority, registry, PROCESSOR, PROCESSOR)
+    if kept:
+        registry, identities = kept[0], dict(kept[1])
+    else:
+        registry, identities = Registry(profile=chosen), {}
+        for name, document in policies(registry).items():
+            registry.create_policy(name, document)
+        registry.create_provisioning_template(TEMPLATE, template(policy))
+    for thing in (*things, PROCESSOR):
+        if thing not in identities:
+            identities[thing] = enrol(authority, registry, thing, PROCESSOR if thing == PROCESSOR else policy)
+    identity = identities.pop(PROCESSOR)
+    devices = identities
     broker = Broker(server, authority.certificates, clock, chosen, registry, keylog_file, seed)
     claims = OwnersList()
     provisioning = FleetProvisioning(registry, authority, clock, broker.log, seed, claims)
@@ -81,9 +94,11 @@ def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequ
     trusted = (*authority.certificates, server.certificate)
     rotation = Rotation(registry, authority, broker.hub.route, broker.log)
     broker.hub.rules += [Rule(CSR_FILTER, rotation.on_request), Rule(DONE_FILTER, rotation.on_done)]
-    processor = Processor(PROCESSOR, identity, trusted, HOST, things, clock, interval_s, seed=seed)
+    processor = Processor(PROCESSOR, identity, trusted, HOST, devices, clock, interval_s, seed=seed)
     processor.connect(broker)
-    return World(authority, server, registry, broker, devices, processor, provisioning, claims, shadows, rotation)
+    reactions = Reactions(broker, processor, rules or Rules(), authority.certificates)
+    return World(authority, server, registry, broker, devices, processor, provisioning, claims, shadows, rotation,
+                 reactions)
 
 
 def enrol(authority: Authority, registry: Registry, thing: str, policy: str) -> Identity:

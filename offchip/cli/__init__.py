@@ -15,7 +15,7 @@ from offchip.cli.compare import compare
 from offchip.cli.cuts import cuts
 from offchip.cli.doctor import doctor
 from offchip.cli.judge import judge
-from offchip.cli.lab import lab
+from offchip.cli.lab import app as lab
 from offchip.cli.list import list_
 from offchip.cli.matrix import attack, matrix, replay
 from offchip.cli.monitor import attend, monitor
@@ -28,9 +28,10 @@ from offchip.runner.processes import Stopped
 _INTERRUPTED = (130, 143)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-for _command in (run, matrix, attack, replay, compare, cuts, campaign, judge, boot, doctor, attend, monitor, lab):
+for _command in (run, matrix, attack, replay, compare, cuts, campaign, judge, boot, doctor, attend, monitor):
     app.command()(_command)
 app.command("list")(list_)
+app.add_typer(lab, name="lab")
 
 
 @app.callback()

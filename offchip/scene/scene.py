@@ -24,6 +24,7 @@ from offchip.broker.events import PublishAccepted
 from offchip.broker.listener import Listener
 from offchip.broker.processor import FEED_TOPIC, THING_TOPIC, Processor
 from offchip.broker.profile import DEFAULT_PROFILE, Profile
+from offchip.broker.reactions import Rules
 from offchip.broker.registry import Registry, Status
 from offchip.broker.server import Broker
 from offchip.broker.world import HOST, NARROW, PORT, build_world, issue_claim
@@ -88,6 +89,9 @@ class Scene:
         keylog: NSS key log of the broker's TLS sessions.
         server: what the broker shows instead of a certificate of its own authority.
         own: credentials a person brings; the first thing has them instead of made ones.
+        start: the time of day at virtual time 0 (None: the lab's usual day).
+        kept: registry and identities of a scene of the same seed that goes on.
+        rules: what the owner reacts to by himself (None: he only looks), see ``offchip.broker.reactions``.
 
     Raises:
         BrokerError, PkiError: profile, key log or server certificate are unusable.
@@ -95,13 +99,17 @@ class Scene:
 
     def __init__(self, seed: int = DEFAULT_SEED, *, things: Sequence[str] = (THING, OTHER_THING), policy: str = NARROW,
                  profile: Profile | str = DEFAULT_PROFILE, interval_s: float | None = None, keylog: Path | None = None,
-                 server: Identity | None = None, own: OwnCredentials | None = None) -> None:
+                 server: Identity | None = None, own: OwnCredentials | None = None,
+                 rules: Rules | None = None, start: datetime | None = None,
+                 kept: tuple[Registry, dict[str, Identity]] | None = None) -> None:
         self.seed = seed
         # nobody meets a certificate from the future because it was made after the lab's usual day
-        self.clock = LabClock(max(DEFAULT_START, own.identity.certificate.not_valid_before_utc + timedelta(days=1))
-                              if own is not None else DEFAULT_START)
+        usual = max(DEFAULT_START, own.identity.certificate.not_valid_before_utc + timedelta(days=1)) \
+            if own is not None else DEFAULT_START
+        self.clock = LabClock(start or usual)
         self._now_ns = 0
-        self.world = build_world(self.utc, derive(seed, "owner"), things, profile, policy, interval_s, keylog, server)
+        self.world = build_world(self.utc, derive(seed, "owner"), things, profile, policy, interval_s, keylog, server,
+                                 rules, kept)
         self._own = own
         if own is not None:
             self._bring(things[0], policy, own.identity)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a lab remembers between two runs: one SQLite file with registry, identities, shadows and the time it stopped."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from offchip.broker import store
+from offchip.broker.profile import Profile
+from offchip.broker.registry import Registry
+from offchip.errors import BrokerError
+from offchip.pki import Identity
+
+_SCHEMA = """
+CREATE TABLE lab (seed TEXT NOT NULL, stopped TEXT NOT NULL, content TEXT NOT NULL);
+CREATE TABLE identity (thing TEXT PRIMARY KEY, chain TEXT NOT NULL, key TEXT NOT NULL);
+"""
+
+
+@dataclass(slots=True)
+class State:
+    """``identities``: thing name -> certificate and key; ``stopped``: the lab's time then, with a time zone;
+    ``content``: shadows and retained messages."""
+
+    registry: Registry
+    seed: str
+    stopped: datetime
+    identities: dict[str, Identity] = field(default_factory=dict)
+    content: dict[str, Any] = field(default_factory=dict)
+
+
+def save(state: State, path: Path) -> None:
+    """Write everything, whole or not at all; the file holds keys and is its owner's alone. Raises BrokerError."""
+
+    def more(database: sqlite3.Connection) -> None:
+        database.executescript(_SCHEMA)
+        database.execute("INSERT INTO lab VALUES (?, ?, ?)",
+                         (state.seed, state.stopped.isoformat(), json.dumps(state.content)))
+        for thing, identity in state.identities.items():
+            database.execute("INSERT INTO identity VALUES (?, ?, ?)",
+                             (thing, identity.chain_pem.decode(), identity.key_pem.decode()))
+
+    store.save(state.registry, path, more)
+
+
+def load(path: Path, profile: Profile | None = None) -> State:
+    """Read what :func:`save` wrote. Raises BrokerError naming the file and what is wrong in it."""
+    registry = store.load(path, profile)
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            (seed, stopped, content), = database.execute("SELECT * FROM lab").fetchall()
+            identities = {thing: _identity(chain, key) for thing, chain, key in
+                          database.execute("SELECT * FROM identity ORDER BY rowid")}
+        return State(registry, seed, datetime.fromisoformat(stopped), identities, _object(content))
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise BrokerError(f"{path}: no state of a lab, or a damaged one: {error}") from error
+
+
+def _identity(chain: str, key: str) -> Identity:
+    leaf, *others = x509.load_pem_x509_certificates(chain.encode())
+    private = load_pem_private_key(key.encode(), None)
+    if not isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise ValueError("neither an EC nor an RSA key")
+    return Identity(leaf, private, tuple(others))
+
+
+def _object(text: str) -> dict[str, Any]:
+    content = json.loads(text)
+    if not isinstance(content, Mapping):
+        raise ValueError("its content is no JSON object")
+    return dict(content)
