@@ -12,6 +12,9 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from offchip.engines.embedded.engine import EmbeddedEngine
+from offchip.engines.image import check_apart, read_image
+from offchip.errors import FirmwareError
+from tests.engines import build_probe
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "tests" / "third_party"
@@ -105,3 +108,30 @@ def test_blocks_without_a_model_are_named(tmp_path: Path) -> None:
     found = engine.diagnostics()
     assert [(d.kind, d.address) for d in found] == [("unmodelled", 0x40012000), ("unmodelled", 0x40006400)]
     assert "ADC" in found[0].message and "CAN1" in found[1].message and all(0x08000000 < d.pc for d in found)
+
+
+def test_other_forms_of_an_image(tmp_path: Path) -> None:
+    """Intel HEX, bytes with an address, and one program put beside another while that runs."""
+    (tmp_path / "behind").mkdir()
+    first, second = build_probe("steps", tmp_path), build_probe("steps", tmp_path / "behind", 0x08008000)
+    hexfile, plain = tmp_path / "first.hex", tmp_path / "second.bin"
+    subprocess.run(["arm-none-eabi-objcopy", "-O", "ihex", first, hexfile], check=True)
+    subprocess.run(["arm-none-eabi-objcopy", "-O", "binary", second, plain], check=True)
+    assert read_image(hexfile).segments[0][1][:16] == read_image(first).segments[0][1][:16]
+    with pytest.raises(FirmwareError, match="write second.bin@0x08008000"):
+        read_image(plain)
+    with pytest.raises(FirmwareError, match="is not an address"):
+        read_image(plain.with_name("second.bin@x"))
+    with pytest.raises(FirmwareError, match="overlaps"):
+        check_apart([read_image(hexfile), read_image(plain.with_name("second.bin@0x08000000"))])
+    engine = board(hexfile)
+    engine.power_on()
+    assert "end=probe" in run_until(engine, "end=probe", 100)
+    engine.load_elf(plain.with_name("second.bin@0x08008000"))
+    engine.start_at(0x08008000)
+    engine.reset()
+    assert "end=probe" in run_until(engine, "end=probe", 100)
+    damaged = tmp_path / "damaged.hex"
+    damaged.write_text(hexfile.read_text().replace(":10", ":11", 1))
+    with pytest.raises(FirmwareError, match="Intel HEX"):
+        read_image(damaged)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from offchip.board.board import Board
+from offchip.engines.image import split_name
 from offchip.engines.select import make_engine
 from offchip.errors import FirmwareError, PlatformError
 from offchip.network.clock import LabClock
@@ -26,7 +27,7 @@ def create_board(engine: str = "embedded", platform: Path = BOARD, elf: Path | N
     """
     if not platform.is_file():
         raise PlatformError(f"{platform}: there is no such platform file")
-    if elf is not None and not elf.is_file():
+    if elf is not None and not split_name(elf)[0].is_file():
         raise FirmwareError(f"{elf}: there is no such file; build the firmware first")
     return Board(make_engine(engine, platform, seed, elf), internet, clock, with_modem)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``offchip boot``: any ELF on the bare board."""
+"""``offchip boot``: any firmware on the bare board."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from offchip.cli.terminal import console
-from offchip.engines.protocol import UartByte
+from offchip.engines.protocol import Diagnostic, UartByte
 from offchip.errors import OffchipError
 from offchip.interrupt import Interrupt
 from offchip.monitor.terminal import LinePrinter
@@ -47,8 +47,37 @@ def _address(text: str) -> int:
         raise OffchipError(f"--vectors {text} is not an address; write it like 0x08008000.") from None
 
 
+def _later(wanted: list[str]) -> list[tuple[int, Path]]:
+    """(virtual time in nanoseconds, firmware) in the order of time."""
+    from offchip.engines.image import read_image
+
+    found = []
+    for each in wanted:
+        seconds, _, name = each.partition(":")
+        try:
+            found.append((round(float(seconds) * 1e9), Path(name)))
+        except (ValueError, OverflowError):
+            raise OffchipError(f"--load {each} is not SECONDS:FIRMWARE; write it like 0.5:app.hex.") from None
+        read_image(found[-1][1])
+    return sorted(found)
+
+
+def _by_kind(diagnostics: Iterable[Diagnostic]) -> list[str]:
+    """One line for each thing that was not expected, with the number of times and the first place in the program."""
+    groups: dict[tuple[str, str, str], list[Diagnostic]] = {}
+    for each in diagnostics:
+        groups.setdefault((each.kind, each.where, each.message), []).append(each)
+    lines = []
+    for (kind, where, message), group in groups.items():
+        times = sum(each.count for each in group)
+        often = "" if times == 1 else f"{times} times, first "
+        lines.append(f"{kind}: {where}: {message} ({often}PC 0x{group[0].pc:08X}, {group[0].time_ns / 1e9:.6f} s)")
+    return lines
+
+
 def boot(
-    elf: Annotated[Path, typer.Argument(help="any ELF for the STM32F405/407")],
+    images: Annotated[list[Path], typer.Argument(help="firmware for the STM32F405/407: ELF, Intel HEX or "
+                                                     "file.bin@0x08000000; several lie side by side")],
     seconds: Annotated[float, typer.Option(help="virtual time to run")] = 1.0,
     engine: Annotated[str, typer.Option(help="embedded, renode or auto")] = "embedded",
     platform: Annotated[Path, typer.Option(help="the board")] = BOARD,
@@ -57,17 +86,24 @@ def boot(
     vectors: Annotated[str, typer.Option(help="start at the vector table at this address (0x08008000), as behind a "
                                               "bootloader")] = "0",
     uart: Annotated[str | None, typer.Option(help="only this UART, byte for byte (usart1)")] = None,
+    load: Annotated[list[str] | None, typer.Option(
+        help="program more while it runs, as a debugger does, and reset: SECONDS:FIRMWARE", metavar="S:FILE")] = None,
 ) -> None:
-    """Run an ELF on the bare board: lines of its UARTs on standard output, each after the UART's name; what the models
-    did not expect on standard error."""
+    """Run firmware on the bare board: lines of its UARTs on standard output, each after the UART's name; on standard
+    error what the models did not expect."""
     from offchip.board.create import create_board
     from offchip.board.images import load_images
+    from offchip.engines.image import check_apart, read_image
 
     if not 0 < seconds <= 3600:
         raise OffchipError(f"--seconds {seconds:g} is not between 0 and 3600.")
-    with Interrupt() as stop, create_board(engine, platform, elf, with_modem=False) as board:
+    later = _later(load or [])
+    check_apart(read_image(each) for each in images)
+    with Interrupt() as stop, create_board(engine, platform, images[0], with_modem=False) as board:
         load_images(board, sd, eeprom)
         device = board.engine
+        for each in images[1:]:
+            device.load_elf(each)
         device.start_at(_address(vectors))
         if uart is not None:
             device.feed_uart(uart, b"")  # says so when there is none of that name
@@ -75,13 +111,15 @@ def boot(
         device.power_on()
         while device.now_ns < seconds * 1e9 and not stop:
             output.take(device.run(min(10_000_000, round(seconds * 1e9) - device.now_ns + 1)).uart)
+            while later and later[0][0] <= device.now_ns:
+                device.load_elf(later.pop(0)[1])
+                device.reset()
         output.close()
-        unexpected = device.diagnostics()
-        for each in unexpected:
-            console.print(f"{each.kind}: {escape(each.where)}: {escape(each.message)} "
-                          f"(PC 0x{each.pc:08X}, {each.time_ns / 1e9:.6f} s)")
+        unexpected = _by_kind(device.diagnostics())
+        for line in unexpected:
+            console.print(escape(line))
         console.print(f"{device.instructions} instructions in {device.now_ns / 1e9:.3f} s of virtual time, "
-                      f"{len(unexpected)} unexpected accesses or faults")
+                      f"{len(unexpected)} kind{'s' * (len(unexpected) != 1)} of unexpected accesses or faults")
     if stop:
         raise typer.Exit(stop.exit_code)
     raise typer.Exit(1 if unexpected else 0)

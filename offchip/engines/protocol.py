@@ -102,7 +102,8 @@ class Diagnostic:
     """Something the model did not expect.
 
     ``kind`` is ``unmodelled`` (access to a register nobody modelled), ``violation`` (a driver broke a rule of the
-    data sheet), ``fault`` (the core took a fault) or ``lockup``.
+    data sheet), ``fault`` (the core took a fault) or ``lockup``. ``count``: how often at this PC; time and PC are
+    those of the first.
     """
 
     kind: str
@@ -111,6 +112,7 @@ class Diagnostic:
     time_ns: int
     pc: int
     address: int = 0
+    count: int = 1
 
 
 @dataclass(slots=True)
@@ -277,7 +279,8 @@ class Engine(Protocol):
 
     # life ------------------------------------------------------------------------------------------------------
     def load_elf(self, path: Path) -> None:
-        """Program an ELF for Cortex-M through the back door. Raises FirmwareError."""
+        """Program firmware through the back door, beside what is there, powered or not: an ELF for Cortex-M, Intel HEX
+        or ``file.bin@0x08000000``. Raises FirmwareError."""
 
     def start_at(self, vectors: int) -> None:
         """Begin each reset with the vector table at this address, as behind a bootloader that is not there (0: as the

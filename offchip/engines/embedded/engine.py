@@ -242,4 +242,4 @@ class EmbeddedEngine:
         self.machine.write_bytes(address, data)
 
     def diagnostics(self) -> list[Diagnostic]:
-        return list(self.machine.diagnostics)
+        return self.machine.counted_diagnostics()

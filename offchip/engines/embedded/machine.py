@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from offchip import chip_map
-from offchip.engines.elf import read_elf
 from offchip.engines.embedded.builder import ElfLoad, Platform, Registration, build
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.cortex_m import CortexM
@@ -32,6 +32,7 @@ from offchip.engines.embedded.peripherals.timer import Timer
 from offchip.engines.embedded.peripherals.usart import Usart
 from offchip.engines.embedded.pins import connect_pins
 from offchip.engines.embedded.unicorn_core import PAGE
+from offchip.engines.image import read_image
 from offchip.engines.protocol import Diagnostic, Operation, StorageEvent, Tear, UartByte
 from offchip.errors import EngineError, FirmwareError, PlatformError
 from offchip.platform.model import PlatformDescription
@@ -71,7 +72,7 @@ class EmbeddedMachine:
         self.seed = seed
         self.uart: list[UartByte] = []
         self.diagnostics: list[Diagnostic] = []
-        self._seen: set[tuple[str, str, str, int]] = set()
+        self._seen: dict[tuple[str, str, str, int], int] = {}
         self._reset_cause: str | None = None
         self._bus_error: tuple[int, int] | None = None
         self._mapped = 0  # SYSCFG MEM_MODE in force
@@ -318,12 +319,12 @@ class EmbeddedMachine:
             entry[2](address + i - entry[0], 1, byte)
 
     def load_elf(self, path: Path) -> None:
-        """Program an ELF.
+        """Program an ELF, an Intel HEX file or ``file.bin@address``, beside what is there.
 
         Raises:
             FirmwareError: missing, damaged, for another core, or outside the platform's memories.
         """
-        firmware = read_elf(path)
+        firmware = read_image(path)
         for address, data in firmware.segments:
             if not self._poke(address, data):
                 raise FirmwareError(
@@ -422,9 +423,15 @@ class EmbeddedMachine:
         """Keep one diagnostic per kind, place, text and PC: a polling loop must not fill the memory."""
         pc = self.core.pc if self._ready else 0
         key = (kind, where, message, pc)
-        if key not in self._seen:
-            self._seen.add(key)
+        seen = self._seen.get(key, 0)
+        self._seen[key] = seen + 1
+        if not seen:
             self.diagnostics.append(Diagnostic(kind, where, message, self.clock.now_ns, pc, address))
+
+    def counted_diagnostics(self) -> list[Diagnostic]:
+        """Each diagnostic with how often it came."""
+        return [replace(each, count=self._seen[each.kind, each.where, each.message, each.pc])
+                for each in self.diagnostics]
 
     def before_touch(self, cells: Mapping[str, Collection[range]], act: Callable[[str, range], None]) -> None:
         """Call ``act`` with memory and range, once each, inside the first instruction that loads from these cells of

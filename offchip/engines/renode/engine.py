@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from offchip import chip_map
-from offchip.engines.elf import read_elf
+from offchip.engines.elf import Firmware
+from offchip.engines.image import read_image
 from offchip.engines.protocol import (
     Capabilities,
     DebugPort,
@@ -63,7 +64,7 @@ class RenodeEngine:
             raise PlatformError(f"{path}: there is no such platform file")
         models.check_includes(path)
         if elf is not None:
-            check_elf(elf)
+            check_image(elf)
         renode = need_renode()
         self._worker = board_worker(path, seed, worker_environment(renode), START_S)
         self._closed = False
@@ -95,8 +96,12 @@ class RenodeEngine:
 
     # life ------------------------------------------------------------------------------------------------------
     def load_elf(self, path: Path) -> None:
-        check_elf(Path(path))
-        self._ask("load_elf", str(Path(path).resolve()), refused=FirmwareError)
+        firmware = check_image(Path(path))
+        if firmware.path.read_bytes()[:4] == b"\x7fELF":
+            self._ask("load_elf", str(firmware.path.resolve()), refused=FirmwareError)
+            return
+        for address, data in firmware.segments:  # Renode's own loader knows other forms only in releases to come
+            self.program(address, data)
 
     def start_at(self, vectors: int) -> None:
         if vectors:
@@ -201,6 +206,6 @@ class RenodeEngine:
         self._ask("put", path, name, value)
 
 
-def check_elf(path: Path) -> None:
+def check_image(path: Path) -> Firmware:
     """Raises FirmwareError when Renode could not run this firmware; Renode itself would not say so."""
-    read_elf(path).check_fits(_LOADABLE)
+    return read_image(path).check_fits(_LOADABLE)
