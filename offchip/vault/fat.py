@@ -154,7 +154,7 @@ def _mounted(storage: Storage, path: str, writable: bool) -> Iterator[PyFatBytes
         raise MediumError(f"{path}: the FAT volume cannot be used: {reason}") from error
 
 
-class _Fat(PyFat):
+class _Fat(PyFat):  # type: ignore[misc]  # a library without types
     """pyfatfs' volume; its way of reading a FAT16 takes longer than all else one does with a file."""
 
     def __init__(self, file: _StorageFile, offset: int) -> None:
@@ -174,7 +174,7 @@ class _Fat(PyFat):
         self.fat = list(struct.unpack(f"<{size // 2}H", first))
 
 
-class _Volume(PyFatBytesIOFS):
+class _Volume(PyFatBytesIOFS):  # type: ignore[misc]
     """A file system on a storage."""
 
     def __init__(self, storage: Storage, offset: int, writable: bool) -> None:

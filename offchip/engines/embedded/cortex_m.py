@@ -73,6 +73,7 @@ class CortexM(Peripheral):
         self.performance_in_mips = performance_in_mips
         machine.clock.frequency = performance_in_mips * 1_000_000
         self.core = UnicornCore()
+        self.core.on_enable = self._could_preempt
         self.core.on_unmask = self._special_register_written
         nvic.masks = self._masks
         nvic.on_traps = self._set_traps
@@ -276,7 +277,9 @@ class CortexM(Peripheral):
     # priorities --------------------------------------------------------------------------------------------------
     def _execution_priority(self) -> tuple[int, bool]:
         """(current priority, whether a mask register decides it), B1.5.4."""
-        primask, basepri, faultmask = self.core.get(*_MASKS)
+        return self._priority_under(*self.core.get(*_MASKS))
+
+    def _priority_under(self, primask: int, basepri: int, faultmask: int) -> tuple[int, bool]:
         handler = self.nvic.active_priority()
         mask = IDLE
         if basepri & 0xFF:
@@ -339,9 +342,10 @@ class CortexM(Peripheral):
             self._attention = False
             return
         priority = nvic.group(nvic.priority[best])
-        if self.sleeping and priority < min(nvic.active_priority(), self._unmasked_by_primask()):
+        masks = self.core.get(*_MASKS)
+        if self.sleeping and priority < self._priority_under(0, *masks[1:])[0]:
             self._wake()  # PRIMASK does not keep WFI asleep (B1.5.19)
-        current, masked = self._execution_priority()
+        current, masked = self._priority_under(*masks)
         if priority < current:
             self._wake()
             self._enter(best)
@@ -363,12 +367,6 @@ class CortexM(Peripheral):
         if self._deep:
             self._deep = False
             self.on_deep_wake()
-
-    def _unmasked_by_primask(self) -> int:
-        basepri, faultmask = self.core.get("basepri", "faultmask")
-        if faultmask & 1:
-            return -1
-        return self.nvic.group(basepri & 0xFF) if basepri & 0xFF else IDLE
 
     # entry and return (B1.5.6, B1.5.8) -----------------------------------------------------------------------------
     def _enter(self, exception: int) -> None:

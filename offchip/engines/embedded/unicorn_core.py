@@ -42,8 +42,17 @@ from unicorn.unicorn_const import (
     UC_ERR_INSN_INVALID,
     UC_ERR_OK,
 )
-from unicorn.unicorn_py3.unicorn import MMIO_READ_CFUNC, MMIO_WRITE_CFUNC, Uc, UcError, uclib
+from unicorn.unicorn_py3.unicorn import (
+    HOOK_CODE_CFUNC,
+    HOOK_INTR_CFUNC,
+    MMIO_READ_CFUNC,
+    MMIO_WRITE_CFUNC,
+    Uc,
+    UcError,
+    uclib,
+)
 
+from offchip.engines.embedded.register_file import registers_of
 from offchip.engines.embedded.thumb import in_it_block, instruction_length
 from offchip.engines.embedded.virtual_tlb import PAGE_SIZE, VirtualTlb, invalid_address_offset
 from offchip.errors import EngineError
@@ -56,7 +65,6 @@ _HINTS = (b"\x20\xbf", b"\x10\xbf")  # WFE, YIELD: Unicorn reports both as inval
 _UNMASKING = re.compile(rb"(?=([\x61-\x63]\xb6|[\x80-\x8f]\xf3[\x08\x09\x10-\x13][\x88\x98\xc8\xd8]))", re.DOTALL)
 #: SDIV and UDIV (A7.7.127, A7.7.195)
 _DIVISION = re.compile(rb"(?=[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff])", re.DOTALL)
-_CORE_NAMES = (*(f"r{n}" for n in range(13)), "sp", "lr", "pc")
 
 
 class End(Enum):
@@ -78,6 +86,10 @@ class End(Enum):
     FETCH_ERROR = auto()
     FORBIDDEN = auto()  # by the MPU: `fault_address`
     FORBIDDEN_FETCH = auto()
+
+
+#: Unicorn's numbers of what ends a slice
+_INTERRUPTS = {2: End.SVC, 3: End.FETCH_ERROR, 7: End.BREAKPOINT, 8: End.EXCEPTION_RETURN}
 
 
 class _Batch:
@@ -102,6 +114,7 @@ class UnicornCore:
         self._handle = self.uc._uch
         self._batches: dict[tuple[str, ...], _Batch] = {}
         self._counter, self._limit = self._find_counter()
+        self._registers = registers_of(self.uc)
         self.running = False
         self.executed = 0
         self.fault_address = 0
@@ -126,11 +139,15 @@ class UnicornCore:
         #: grows with everything that may have changed more than registers and memory
         self.activity = 0
         self.on_flash_store: Callable[[int, int, int], None] | None = None
+        #: told behind CPSIE, and behind an MSR that may do the same; true: an exception may come now
+        self.on_enable: Callable[[], bool] = lambda: False
         self.on_unmask: Callable[[], bool] = lambda: False
         self._memories: list[tuple[int, int, bool]] = []  # start, length, writable
         self._buffers: list[tuple[int, int, mmap.mmap]] = []
         self._fault_hooks: list[int] = []
-        self.uc.hook_add(UC_HOOK_INTR, self._interrupt)
+        self._hook(UC_HOOK_INTR, HOOK_INTR_CFUNC(self._interrupt), 1, 0)
+        enabled, unmasked = HOOK_CODE_CFUNC(self._enabled), HOOK_CODE_CFUNC(self._unmasked)
+        self._behind_cps, self._behind_msr = enabled, unmasked
         self.tlb = VirtualTlb(self.uc, lambda: self.get("cpsr")[0], lambda value: self.put(("cpsr",), value),
                               self._watch_page)
 
@@ -239,6 +256,15 @@ class UnicornCore:
         if status != UC_ERR_OK:
             raise UcError(status)
 
+    def _hook(self, kind: int, callback: Callable[..., None], first: int, last: int) -> None:
+        """A hook for good. The binding's own ``hook_add`` puts three calls around each call of a hook."""
+        self._keep.append(callback)
+        handle = ctypes.c_size_t()
+        status = uclib.uc_hook_add(self._handle, ctypes.byref(handle), kind, callback, None, ctypes.c_uint64(first),
+                                   ctypes.c_uint64(last))
+        if status != UC_ERR_OK:
+            raise UcError(status)
+
     def _fail(self, error: BaseException) -> None:
         """An exception cannot pass through C: `run` raises it when the slice has ended."""
         if self.uc._hook_exception is None:
@@ -273,10 +299,11 @@ class UnicornCore:
         for found in _UNMASKING.finditer(self._peek(page, PAGE_SIZE + 2) or self._peek(page, PAGE_SIZE)):
             if found.start() % 2:
                 continue
-            behind = page + found.start() + (2 if found[1][1] == 0xB6 else 4)
+            cps = found[1][1] == 0xB6
+            behind = page + found.start() + (2 if cps else 4)
             if behind not in self._unmask_hooks:
                 self._unmask_hooks.add(behind)
-                self.uc.hook_add(UC_HOOK_BLOCK, self._unmasked, None, behind, behind)
+                self._hook(UC_HOOK_BLOCK, self._behind_cps if cps else self._behind_msr, behind, behind)
 
     def watch(self, address: int) -> None:
         """Ask ``before_watched`` each time before the instruction at ``address`` is executed."""
@@ -380,15 +407,17 @@ class UnicornCore:
 
     def divide(self) -> bool:
         """Carry out the SDIV or UDIV at PC; False: the divisor is 0, nothing is done (A7.7.127, A7.7.195)."""
-        first, second = struct.unpack("<HH", self._peek(self.pc, 4))
-        dividend, divisor = self.get(_CORE_NAMES[first & 0xF], _CORE_NAMES[second & 0xF])
+        registers = self._registers
+        pc = registers[15]
+        first, second = struct.unpack("<HH", self._peek(pc, 4))
+        dividend, divisor = registers[first & 0xF], registers[second & 0xF]
         if not divisor:
             return False
         if not first & 0x20:
-            dividend, divisor = (each - (each >> 31 << 32) for each in (dividend, divisor))
+            dividend, divisor = dividend - (dividend >> 31 << 32), divisor - (divisor >> 31 << 32)
         quotient = abs(dividend) // abs(divisor)
-        self.set(_CORE_NAMES[second >> 8 & 0xF], quotient if (dividend < 0) == (divisor < 0) else -quotient)
-        self.pc = self.pc + 4
+        registers[second >> 8 & 0xF] = (quotient if (dividend < 0) == (divisor < 0) else -quotient) & 0xFFFFFFFF
+        registers[15] = pc + 4
         return True
 
     def _stop_for_trap(self) -> None:
@@ -431,7 +460,7 @@ class UnicornCore:
         self.running = True
         if self._done_hooks:
             self._forget_done_hooks()
-        start = self.get("pc")[0] & ~1
+        start = self._registers[15]
         status = uclib.uc_emu_start(self._handle, start | 1, _NEVER, 0, limit)
         self.running = False
         if self.uc._hook_exception is not None:
@@ -452,7 +481,7 @@ class UnicornCore:
         if counter > self._limit.value:
             return End.LIMIT, counter - 1
         if self._divisions or self._end_address is not None:
-            pc = self.pc
+            pc = self._registers[15]
             if pc == self._end_address:
                 return End.ARRIVED, counter
             if pc in self._divisions:
@@ -525,12 +554,11 @@ class UnicornCore:
             return b""
 
     # hooks -----------------------------------------------------------------------------------------------------
-    def _interrupt(self, uc: Uc, number: int, data: object) -> None:
-        self._end = {2: End.SVC, 7: End.BREAKPOINT, 8: End.EXCEPTION_RETURN, 3: End.FETCH_ERROR}.get(
-            number, End.UNDEFINED)
+    def _interrupt(self, handle: int, number: int, data: object) -> None:
+        self._end = _INTERRUPTS.get(number, End.UNDEFINED)
         if number == 3:
             self.fault_address = self.pc
-        uc.emu_stop()
+        uclib.uc_emu_stop(self._handle)
 
     def _unmapped(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> bool:
         self._end = End.BUS_ERROR
@@ -549,9 +577,21 @@ class UnicornCore:
         self.stop_soon()
         return True
 
-    def _unmasked(self, uc: Uc, address: int, size: int, data: object) -> None:
+    def _enabled(self, handle: int, address: int, size: int, data: object) -> None:
+        try:
+            self._stop_for_exception(self.on_enable)
+        except BaseException as error:
+            self._fail(error)
+
+    def _unmasked(self, handle: int, address: int, size: int, data: object) -> None:
+        try:
+            self._stop_for_exception(self.on_unmask)
+        except BaseException as error:
+            self._fail(error)
+
+    def _stop_for_exception(self, may_come: Callable[[], bool]) -> None:
         # at the start of a slice (counter 0) the core has just looked at the exceptions itself
-        if self.running and self._counter.value and self.on_unmask():
+        if self.running and self._counter.value and may_come():
             self._limit.value = self._counter.value  # everything counted so far is done: stop before this block
 
     # registers -------------------------------------------------------------------------------------------------
@@ -576,7 +616,7 @@ class UnicornCore:
 
     @property
     def pc(self) -> int:
-        return self.get("pc")[0] & ~1
+        return self._registers[15] & ~1
 
     @pc.setter
     def pc(self, value: int) -> None:

@@ -40,7 +40,8 @@ class RamStorage:
         if not changed:
             return content
         changed.sort()
-        parts, done = [], 0
+        parts: list[bytes | memoryview] = []
+        done = 0
         for each in changed:
             at = (each - lba) * BLOCK_SIZE
             parts += [memoryview(content)[done:at], self._changed[each]]
