@@ -8,6 +8,7 @@ import os
 import struct
 from collections.abc import MutableSequence
 from functools import cache
+from typing import Protocol
 
 from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB
 from unicorn import arm_const as arm
@@ -27,6 +28,62 @@ def registers_of(uc: Uc) -> MutableSequence[int] | ctypes.Array[ctypes.c_uint32]
     pointer, offset = places
     core = ctypes.c_size_t.from_address(_address(uc) + pointer).value
     return (ctypes.c_uint32 * 16).from_address(core + offset)
+
+
+class ItState(Protocol):
+    """The bits of the IT block the core is in; 0: in none."""
+
+    value: int
+
+
+def it_state_of(uc: Uc) -> ItState:
+    """The core's IT state, to be looked at and cleared inside an access."""
+    places, offset = _places(), _it_place()
+    if places is None or offset is None:
+        return _CalledIt(uc)
+    core = ctypes.c_size_t.from_address(_address(uc) + places[0]).value
+    return ctypes.c_uint32.from_address(core + offset)
+
+
+class _CalledIt:
+    """The same by Unicorn's functions."""
+
+    def __init__(self, uc: Uc) -> None:
+        self._uc = uc
+
+    @property
+    def value(self) -> int:
+        flags = int(self._uc.reg_read(arm.UC_ARM_REG_CPSR))
+        return flags >> 8 & 0xFC | flags >> 25 & 3
+
+    @value.setter
+    def value(self, bits: int) -> None:
+        self._uc.reg_write(arm.UC_ARM_REG_CPSR, _with_it(int(self._uc.reg_read(arm.UC_ARM_REG_CPSR)), bits))
+
+
+def _with_it(flags: int, bits: int) -> int:
+    """xPSR with other ICI/IT bits (ARMv7-M ARM B1.4.2)."""
+    return flags & ~0x0600FC00 | (bits & 0xFC) << 8 | (bits & 3) << 25
+
+
+@cache
+def _it_place() -> int | None:
+    """Where in the core its IT state is, found by what changes with it; None: not to be found."""
+    places = _places()
+    if places is None:
+        return None
+    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+    uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+    uc.reg_write(arm.UC_ARM_REG_PC, 1)
+    core = ctypes.c_size_t.from_address(_address(uc) + places[0]).value
+    flags = int(uc.reg_read(arm.UC_ARM_REG_CPSR))
+    found: set[int] | None = None
+    for bits in (0xA4, 0x5C, 0xC9, 0x00):
+        uc.reg_write(arm.UC_ARM_REG_CPSR, _with_it(flags, bits))
+        words = struct.unpack("<1024I", ctypes.string_at(core + places[1], 4 * 1024))
+        here = {places[1] + 4 * at for at, word in enumerate(words) if word == bits}
+        found = here if found is None else found & here
+    return found.pop() if found is not None and len(found) == 1 else None
 
 
 class _Called(MutableSequence[int]):

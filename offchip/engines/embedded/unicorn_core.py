@@ -60,6 +60,7 @@ from offchip.errors import EngineError
 PAGE = 0x1000
 _NOTHING: Mapping[int, tuple[int, Callable[[int, int], int], Callable[[int, int, int], None]]] = {}
 _NEVER = 0xFFFFFFFF  # an address no thumb instruction can have
+_NEIGHBOURHOOD = 0x10000
 _HINTS = (b"\x20\xbf", b"\x10\xbf")  # WFE, YIELD: Unicorn reports both as invalid instructions
 #: CPSIE i/f and MSR MSP, PSP, PRIMASK, BASEPRI, BASEPRI_MAX or FAULTMASK, Rn (ARMv7-M ARM B5.2.1, B5.2.3)
 _UNMASKING = re.compile(rb"(?=([\x61-\x63]\xb6|[\x80-\x8f]\xf3[\x08\x09\x10-\x13][\x88\x98\xc8\xd8]))", re.DOTALL)
@@ -148,8 +149,7 @@ class UnicornCore:
         self._hook(UC_HOOK_INTR, HOOK_INTR_CFUNC(self._interrupt), 1, 0)
         enabled, unmasked = HOOK_CODE_CFUNC(self._enabled), HOOK_CODE_CFUNC(self._unmasked)
         self._behind_cps, self._behind_msr = enabled, unmasked
-        self.tlb = VirtualTlb(self.uc, lambda: self.get("cpsr")[0], lambda value: self.put(("cpsr",), value),
-                              self._watch_page)
+        self.tlb = VirtualTlb(self.uc, self._watch_page)
 
     def _find_counter(self) -> tuple[ctypes.c_size_t, ctypes.c_size_t]:
         """Locate Unicorn's instruction counter and limit by running a known number of NOPs twice."""
@@ -282,13 +282,22 @@ class UnicornCore:
     def _watch_page(self, page: int) -> None:
         """Watch what must be seen of a page that is about to be executed for the first time."""
         self._watch_unmasking(page)
-        if self._trap_division:
-            code = self._peek(page, PAGE_SIZE + 2) or self._peek(page, PAGE_SIZE)
-            found = {page + each.start() for each in _DIVISION.finditer(code) if not each.start() % 2}
-            new = {at for at in found - self._divisions if not in_it_block(self._peek, at)}
-            if new:
-                self._divisions |= new
-                self._set_exits()
+        if self._trap_division and self._divisions_in(page, PAGE_SIZE) != {
+                each for each in self._divisions if page <= each < page + PAGE_SIZE}:
+            # a change costs as much as all exits there are: the neighbourhood comes along, unless it changes by itself
+            start, length = next(((page & -_NEIGHBOURHOOD, _NEIGHBOURHOOD) for start, size, writable in self._memories
+                                  if not writable and start <= page & -_NEIGHBOURHOOD
+                                  and (page | _NEIGHBOURHOOD - 1) < start + size), (page, PAGE_SIZE))
+            self._divisions = {each for each in self._divisions if not start <= each < start + length}
+            self._divisions |= self._divisions_in(start, length)
+            self._set_exits()
+
+    def _divisions_in(self, start: int, length: int) -> set[int]:
+        """Where a SDIV or UDIV stands that can be an exit: inside an IT block there is none."""
+        code = self.load(start, length + 2) or self.load(start, length) or b""
+        return {start + each.start() for each in _DIVISION.finditer(code)
+                if not each.start() % 2 and not in_it_block(lambda at, count: self.load(at, count) or b"",
+                                                            start + each.start())}
 
     def _watch_unmasking(self, page: int) -> None:
         """Watch the instructions of a page that may lower PRIMASK, BASEPRI or FAULTMASK, or move a stack pointer.
@@ -409,7 +418,7 @@ class UnicornCore:
         """Carry out the SDIV or UDIV at PC; False: the divisor is 0, nothing is done (A7.7.127, A7.7.195)."""
         registers = self._registers
         pc = registers[15]
-        first, second = struct.unpack("<HH", self._peek(pc, 4))
+        first, second = struct.unpack("<HH", self.load(pc, 4) or self._peek(pc, 4))
         dividend, divisor = registers[first & 0xF], registers[second & 0xF]
         if not divisor:
             return False

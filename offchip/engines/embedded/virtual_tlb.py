@@ -29,12 +29,11 @@ from unicorn.unicorn_const import (
 )
 from unicorn.unicorn_py3.unicorn import HOOK_TLB_FILL_CFUNC, Uc, UcError, uclib
 
+from offchip.engines.embedded.register_file import it_state_of
 from offchip.errors import EngineError
 
 #: Unicorn's page of an M-profile core
 PAGE_SIZE = 0x400
-#: ICI/IT bits of xPSR (ARMv7-M ARM B1.4.2)
-_IT = 0x0600FC00
 
 
 class VirtualTlb:
@@ -42,14 +41,11 @@ class VirtualTlb:
 
     Args:
         uc: the core.
-        read_flags, write_flags: its CPSR.
         on_code: told each page of memory before the first instruction of it is translated.
     """
 
-    def __init__(self, uc: Uc, read_flags: Callable[[], int], write_flags: Callable[[int], None],
-                 on_code: Callable[[int], None]) -> None:
-        self._read_flags = read_flags
-        self._write_flags = write_flags
+    def __init__(self, uc: Uc, on_code: Callable[[int], None]) -> None:
+        self._it = it_state_of(uc)
         self._on_code = on_code
         self._ram: list[range] = []
         self._data: dict[int, int] = {}  # permissions of pages of RAM nothing was fetched from yet
@@ -94,9 +90,8 @@ class VirtualTlb:
             return self._fetch(page, entry)
         # an access in the middle of a block brought the IT state of its instruction back, for the case that it
         # faults; going on in the block, that state is stale
-        flags = self._read_flags()
-        if flags & _IT:
-            self._write_flags(flags & ~_IT)
+        if self._it.value:
+            self._it.value = 0
         perms = self._data.get(page, UC_PROT_ALL)
         if self.guard is not None:
             perms &= self.guard(page)
@@ -159,7 +154,7 @@ def invalid_address_offset() -> int:
     uc.mem_map(0, 0x1000)
     uc.mem_map(0x20000000, 0x1000)
     uc.mem_write(0, b"\x08\x68" * 8)  # ldr r0, [r1]
-    tlb = VirtualTlb(uc, lambda: 0, lambda value: None, lambda page: None)
+    tlb = VirtualTlb(uc, lambda page: None)
     tlb.guard = lambda page: UC_PROT_ALL if page < 0x1000 else 0
     uc.reg_write(UC_ARM_REG_R1, wanted)
     try:
