@@ -3,20 +3,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
-
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
 from offchip.attacks.dissection import open_medium
 from offchip.attacks.medium import ReplaceTrustAnchor, await_contact, await_or_fail, holds_credentials, switch_off
 from offchip.attacks.moving import start_and_listen
 from offchip.attacks.reach import Reach
-from offchip.attacks.unsealing import counters_of, length_of, records_in
-from offchip.errors import BoardError
+from offchip.attacks.unsealing import counters_of
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
 from offchip.vault import EEPROM, MediumKind
@@ -141,83 +136,3 @@ class LiftTheLock(Attack):
         visits = b"".join(visit.received for visit in rogue.visits)
         return [lifted, planted, self.note(scene, "answer for the server", scene.address, told,
                                            sent=rogue.identity.certificate_der, received=visits)]
-
-
-# A12 -----------------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class SkipTheCheck(Attack):
-    """Forge a record, and let the core skip one instruction of the function that opens it: each once, one a start.
-
-    A glitch on supply or clock does this on silicon, with luck; here each place is hit. The firmware is known: makers
-    publish it, or it was taken from another unit. ``function``: its symbol.
-    """
-
-    id, title, keyword = "A12", "skip the verify branch", "Skip The Check"
-    needs = (Need.LABORATORY, Need.MEDIUM)
-    psa, emb3d, cwe = "T.GLITCH_READ", "TID-105", (1332, 1247, 1319)
-    medium: MediumKind
-    function: str = "record_open"
-
-    def applies(self, defence: Defence) -> Applies:
-        fits = holds_credentials(defence, self.medium)
-        if fits and not (isinstance(defence.scheme, Vaulted) and defence.scheme.format.authenticated):
-            return Applies(False, f"under {defence.scheme.name} no check of a record could be skipped")
-        return fits
-
-    def fire(self, scene: Reach) -> list[Evidence]:
-        medium, faults = scene.medium(self.medium), scene.board.faults
-        switch_off(scene)
-        forged = self._forge(scene)
-        evidence = [forged]
-        for address in self._instructions(scene):
-            switch_off(scene)
-            faults.clear()
-            faults.skip_instruction(address, 1, 1)
-            told = self._told(scene)
-            if fired := faults.fired():
-                evidence.append(self.note(scene, "skip an instruction", f"{self.function} 0x{address:08X}", told,
-                                          before=fired[0].before, after=fired[0].after))
-        faults.clear()
-        switch_off(scene)
-        if len(evidence) == 1:
-            raise AttackFailed(f"{medium.name}: no instruction of {self.function} was ever executed")
-        return evidence
-
-    def _forge(self, scene: Reach) -> Evidence:
-        medium = scene.medium(self.medium)
-        image = medium.image
-        # the last one read, so that a device which goes on goes on to its server
-        at, head = max(records_in(image), key=lambda each: each[1][6], default=(0, b""))
-        if not head:
-            raise AttackFailed(f"{medium.name}: there is no record to forge")
-        place = at + _HEAD + length_of(head) - 1
-        before = image[place:place + 1]
-        medium.write(place, bytes([before[0] ^ 1]))
-        return self.note(scene, "forge a record", f"{medium.name}:{place}", before=before, after=bytes([before[0] ^ 1]))
-
-    def _instructions(self, scene: Reach) -> list[int]:
-        with scene.firmware.open("rb") as stream:
-            table = ELFFile(stream).get_section_by_name(".symtab")
-            symbols = table.get_symbol_by_name(self.function) if isinstance(table, SymbolTableSection) else None
-        if not symbols:
-            raise AttackFailed(f"the firmware has no function {self.function}")
-        start, size = symbols[0]["st_value"] & ~1, symbols[0]["st_size"]
-        code = scene.board.engine.read_memory(start, size)
-        found, at = [], 0
-        while at < size:
-            found.append(start + at)
-            at += 4 if code[at + 1] >> 3 in (0x1D, 0x1E, 0x1F) else 2  # ARMv7-M ARM, A5.1
-        return found
-
-    @staticmethod
-    def _told(scene: Reach) -> str:
-        scene.start()
-        said = len(scene.board.console.lines)
-        words = ("credentials: ", "storage: error", "state: ")
-
-        def told() -> list[str]:
-            return [line.text for line in scene.board.console.lines[said:] if line.text.startswith(words)]
-
-        with suppress(BoardError):
-            scene.board.run_until(lambda: bool(told()), _SKIPPED_S, "a word of the device")
-        return told()[0] if told() else "no word: the device hangs or crashed"

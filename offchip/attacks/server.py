@@ -55,10 +55,11 @@ class ImpersonateServer(Attack):
 
 
 class StaleServer(Enum):
-    """When the certificate was, or will be, the server's."""
+    """When the certificate was, or will be, the server's; ``retired``: of a CA that its owner no longer trusts."""
 
     EXPIRED = "expired"
     NOT_YET_VALID = "not-yet-valid"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True)

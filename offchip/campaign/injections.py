@@ -130,8 +130,14 @@ class Stretch:
         self._here = 0
         self._replay.save()
 
-    def first_times(self) -> dict[int, int]:
-        """Each address that is executed, and the index at which it is for the first time. Slow."""
+    def leave(self) -> None:
+        """Back to the first instruction, from which the machine may go on as if nothing had been tried."""
+        self.rewind()
+        self._core.end_at(None)
+        self._injector.arrived = None
+
+    def first_times(self, wanted: Callable[[int], bool] = lambda address: True) -> dict[int, int]:
+        """Each wanted address that is executed, and the index at which it is for the first time. Slow."""
         self.rewind()
         found: dict[int, int] = {}
         index = -1
@@ -147,7 +153,22 @@ class Stretch:
         finally:
             self._core.trace(None)
             self._replay.restore()
-        return found
+        return self._exact({address: index for address, index in found.items() if wanted(address)})
+
+    def _exact(self, seen: dict[int, int]) -> dict[int, int]:
+        """The tracer may see an instruction twice that an event has cut off; what counts is what the core executes."""
+        exact: dict[int, int] = {}
+        drift = 0
+        for address, index in sorted(seen.items(), key=lambda each: each[1]):
+            for more in (0, -1, 1, -2, 2, -3, 3):
+                at = index + drift + more
+                if 0 <= at < self.length:
+                    self.go_to(at)
+                    if self._core.pc == address:
+                        drift, exact[address] = drift + more, at
+                        break
+        self.rewind()
+        return exact
 
     # faults ----------------------------------------------------------------------------------------------------------
     def results(self, faults: Iterable[Fault]) -> Iterator[Result]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bisect
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,13 +35,15 @@ class Sources:
 
     Args:
         elf: with a symbol table; without DWARF there are functions, but no lines.
+        units: whether the lines of a unit (its file as it was compiled) are wanted; reading all takes seconds.
 
     Raises:
         FirmwareError: it cannot be read.
     """
 
-    def __init__(self, elf: Path) -> None:
+    def __init__(self, elf: Path, units: Callable[[str], bool] = lambda file: True) -> None:
         self._elf = elf
+        self._wanted = units
         try:
             with elf.open("rb") as stream:
                 file = ELFFile(stream)
@@ -68,6 +71,8 @@ class Sources:
         if file.has_dwarf_info():
             dwarf = file.get_dwarf_info()
             for unit in dwarf.iter_CUs():
+                if not self._wanted(_text(unit.get_top_DIE().attributes["DW_AT_name"].value)):
+                    continue
                 program = dwarf.line_program_for_CU(unit)
                 if program is not None:
                     names = _file_names(program, unit)

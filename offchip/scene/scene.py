@@ -166,13 +166,16 @@ class Scene:
     def lost_server(self, kind: str) -> Identity:
         """A server certificate of this authority whose key got lost: what an attacker may have come by.
 
-        ``wrong-host``: another host's, ``expired``: the endpoint's of last week, ``not-yet-valid``: its next one.
+        ``wrong-host``: another host's, ``expired``: the endpoint's of last week, ``not-yet-valid``: its next one,
+        ``retired``: the endpoint's, of a CA whose key leaked, so that its owner retires it.
 
         Raises:
             ValueError: there is no such kind.
         """
         if kind == "wrong-host":
             return self.authority.issue_server([OTHER_HOST])
+        if kind == "retired":
+            return self.authority.issue_server([HOST])
         if kind == "expired":
             return self.authority.issue_server([HOST], AWS_VALIDITY.not_before, self.clock.start - EXPIRED_SINCE)
         if kind == "not-yet-valid":

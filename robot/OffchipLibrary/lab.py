@@ -20,6 +20,7 @@ from offchip.broker.events import ConnectionOpened, Disconnected, Event, Publish
 from offchip.captures import Recorder
 from offchip.errors import OffchipError
 from offchip.evidence import Evidence
+from offchip.paths import FIRMWARE
 from offchip.pki.own import OwnCredentials
 from offchip.report.record import Record
 from offchip.scene import DEFAULT_SEED, Device, Scene
@@ -88,6 +89,7 @@ class Lab:
         """The exploiter, with this test's device in hand."""
         if self._reach is None:
             self._reach = Reach.into(self.scene, self.device, self._others)
+            self._reach.firmware = self.elf or FIRMWARE
         return self._reach
 
     @property

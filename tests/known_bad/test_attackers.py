@@ -16,7 +16,7 @@ from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.client import CloneIdentity, ExceedRights, ReturnAfterDeactivation, Who, identity_of
 from offchip.attacks.debug import DumpMemory, LowerProtection
 from offchip.attacks.dissection import DissectAnotherUnit, OpenTheChip
-from offchip.attacks.disturbing import LiftTheLock, Noise, SkipTheCheck, SpoilTheNoise
+from offchip.attacks.disturbing import LiftTheLock, Noise, SpoilTheNoise
 from offchip.attacks.fallback import PlantClearCredentials
 from offchip.attacks.impostor import Downgrade, DowngradeTls, PushFirmware, StandBetween
 from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag
@@ -32,6 +32,7 @@ from offchip.attacks.medium import (
 from offchip.attacks.moving import RestoreOlderImage, SwapChunks, TransplantMedium
 from offchip.attacks.remains import SearchRemains
 from offchip.attacks.server import ImpersonateServer, StaleServer, UseStaleServer, WrongServer
+from offchip.attacks.skipping import SkipTheCheck
 from offchip.attacks.updates import CutTheUpdate, ReuseNonces
 from offchip.evidence import Evidence
 from offchip.scene import HOST, PORT

@@ -161,20 +161,51 @@ enum record_result record_look(const struct record_context *context, enum chunk 
     return format->labelled && u32(head + AT_DEVICE) != device_word(context) ? RECORD_FOREIGN : RECORD_OK;
 }
 
+enum { COMPARED = RECORD_TAG };
+
+/* In constant time. Zero: they are equal. */
+static uint32_t difference(const volatile uint8_t *one, const volatile uint8_t *other)
+{
+    uint32_t found = 0;
+    for (unsigned i = 0; i < COMPARED; i++) {
+        found |= (uint32_t)(one[i] ^ other[i]);
+    }
+    return found;
+}
+
+/* Decrypts in place. The tag is compared by two pieces of code that share no branch, so that no single instruction which
+ * a glitch skips opens what is forged; as long as nobody has computed it, it fits nothing. */
+static bool open_tagged(const struct record_context *context, enum chunk chunk, uint8_t *record, size_t length)
+{
+    uint8_t additional[BOUND_SIZE], tag[RECORD_TAG];
+    mbedtls_gcm_context gcm;
+    const uint8_t *claimed = record + RECORD_HEAD + length;
+    volatile bool good = false;
+    for (unsigned i = 0; i < sizeof tag; i++) {
+        tag[i] = (uint8_t)~claimed[i];
+    }
+    bool done = gcm_start(context, chunk, &gcm) && u32(record + AT_LENGTH) == length &&
+                mbedtls_gcm_crypt_and_tag(&gcm, MBEDTLS_GCM_DECRYPT, length, record + AT_NONCE, NONCE, additional,
+                                          bound(context, record, additional), record + RECORD_HEAD,
+                                          record + RECORD_HEAD, RECORD_TAG, tag) == 0;
+    mbedtls_gcm_free(&gcm);
+    if (done && difference(tag, claimed) == 0) {
+        good = true;
+    }
+    if (difference(claimed, tag) != 0) {
+        wipe(record, length + RECORD_OVERHEAD);
+        good = false;
+    }
+    return good;
+}
+
 enum record_result record_open(const struct record_context *context, enum chunk chunk, uint32_t offset, uint8_t *record,
                                size_t size, size_t *length, uint32_t *version)
 {
     bool good;
     if (context->format->authenticated) {
-        uint8_t additional[BOUND_SIZE];
-        mbedtls_gcm_context gcm;
         *length = size - RECORD_OVERHEAD;
-        /* the tag is compared in constant time, and the content is zeroed if it does not fit */
-        good = gcm_start(context, chunk, &gcm) && u32(record + AT_LENGTH) == *length &&
-               mbedtls_gcm_auth_decrypt(&gcm, *length, record + AT_NONCE, NONCE, additional,
-                                        bound(context, record, additional), record + RECORD_HEAD + *length, RECORD_TAG,
-                                        record + RECORD_HEAD, record + RECORD_HEAD) == 0;
-        mbedtls_gcm_free(&gcm);
+        good = open_tagged(context, chunk, record, *length);
     } else {
         good = xts(context, MBEDTLS_AES_DECRYPT, offset, record, size);
         *length = good ? u32(record + AT_LENGTH) : 0;

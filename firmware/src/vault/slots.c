@@ -52,12 +52,17 @@ static unsigned first_slot(enum chunk chunk, const struct slot slots[CHUNK_SLOTS
     return slots[1].look == RECORD_OK && (slots[0].look != RECORD_OK || slots[1].version > slots[0].version);
 }
 
+static bool stale(const struct vault *vault, enum chunk chunk, uint32_t version)
+{
+    return vault->record.format->fresh && version != counters_version(chunk);
+}
+
 /* Reads and opens one slot; the content stays in the buffer of the credentials if it is one that counts. */
 static enum storage_error open_slot(struct vault *vault, enum chunk chunk, const struct slot *slot,
                                     enum record_result *result, struct blob *content)
 {
     size_t before = vault->out->used, length = 0;
-    uint32_t version;
+    uint32_t version = 0;
     *result = slot->look;
     if (slot->look != RECORD_OK) {
         return STORAGE_OK;
@@ -69,11 +74,13 @@ static enum storage_error open_slot(struct vault *vault, enum chunk chunk, const
     enum storage_error error = vault->medium->read(FILE_NAME, slot->offset, record, (uint32_t)slot->size);
     if (!error) {
         *result = record_open(&vault->record, chunk, slot->offset, record, slot->size, &length, &version);
-        if (*result == RECORD_OK && vault->record.format->fresh && version != counters_version(chunk)) {
+        if (*result == RECORD_OK && stale(vault, chunk, version)) {
             *result = RECORD_STALE;
         }
     }
-    if (error || *result != RECORD_OK) {
+    /* once more: one skipped instruction must not bring an old one back */
+    if (error || *result != RECORD_OK || stale(vault, chunk, version)) {
+        *result = *result == RECORD_OK ? RECORD_STALE : *result;
         wipe(record, slot->size);
         vault->out->used = before;
     }

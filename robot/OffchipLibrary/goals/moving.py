@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from offchip.attacks.base import Attack
 from offchip.attacks.moving import Part, RestoreOlderImage, SwapChunks, TransplantMedium
+from offchip.attacks.server import StaleServer, UseStaleServer
 from offchip.pki import Identity
 from offchip.scene.defence import Defence
-from offchip.scene.renewal import renew
+from offchip.scene.renewal import renew, retire_authority
 from offchip.vault import SD, MediumKind
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either
+from OffchipLibrary.goals.impostor import Impostor
 from OffchipLibrary.lab import Lab
 
 _WORDS = ("credentials: ", "storage: error")
@@ -116,3 +118,16 @@ class Restore(Goal):
 
         return either(lab, (lambda: took(lab, lab.device.identity), "the replaced credentials are in use again"),
                       (stale_refused, "the older image is refused"))
+
+
+class RestoreTheRetiredAuthority(Impostor):
+    """The owner trusts another CA since the old one's key leaked; the attacker has that key and the older image."""
+
+    attack, variant = "A07", "retired-ca"
+    after = "the device's data, by the image from before its CA was retired and that CA's leaked key"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return RestoreOlderImage(kept_on(defence)), UseStaleServer(StaleServer.RETIRED)
+
+    def meanwhile(self, lab: Lab) -> None:
+        retire_authority(lab.scene, lab.device)
