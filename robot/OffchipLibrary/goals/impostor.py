@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from offchip.attacks.base import Attack
 from offchip.attacks.bus import ReplaceOnTheBus
-from offchip.attacks.medium import ReplaceTrustAnchor
+from offchip.attacks.medium import COMPLAINTS, ReplaceTrustAnchor
 from offchip.attacks.server import ImpersonateServer, StaleServer, UseStaleServer, WrongServer
 from offchip.scene.defence import Defence
 from offchip.vault import SD
@@ -22,7 +22,24 @@ class Impostor(Goal):
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         settle(lab, lambda: bool(lab.rogue and lab.rogue.messages))
         return either(lab, (see.loot.rogue_should_have_received_device_data, self.had),
-                      (lambda: see.loot.rogue_should_have_got_nothing(calls=0), self.refused))
+                      (lambda: kept_away(lab, see), self.refused))
+
+
+def kept_away(lab: Lab, see: Oracles) -> None:
+    """An oracle: the server's name leads to the attacker, and the device has hung up on him or says why it cannot call.
+    """
+    see.loot.rogue_should_have_got_nothing(calls=0)
+    rogue, reach = lab.reach.rogue, lab.reach
+    assert rogue is not None, "the oracle before has looked"
+    alerts = [visit.alert for visit in rogue.visits if visit.alert]
+    complaints = [line.text for line in lab.board.console.lines[lab.begun.lines:] if line.text.startswith(COMPLAINTS)]
+    if not alerts and not complaints:
+        raise AssertionError(f"the device has refused none of {len(rogue.visits)} calls and complained of nothing")
+    calls = len(rogue.visits)
+    lab.board.internet.connect(reach.host, reach.port, "judge").close()
+    if len(rogue.visits) != calls + 1:
+        raise AssertionError("the attacker's server does not stand where the device calls")
+    lab.saw(f"the device ended a call with {alerts[-1]}" if alerts else f"console: {complaints[-1]}")
 
 
 class ReplaceTheAnchor(Impostor):

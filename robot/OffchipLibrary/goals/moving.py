@@ -129,5 +129,13 @@ class RestoreTheRetiredAuthority(Impostor):
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return RestoreOlderImage(kept_on(defence)), UseStaleServer(StaleServer.RETIRED)
 
+    def fire(self, lab: Lab) -> None:
+        restore, answer = self.attacks(lab.device.defence)
+        *_, told = lab.fire(restore)
+        if "credentials: ok" in told.detail:
+            lab.fire(answer)
+        else:  # it will not call; he stands ready all the same
+            lab.reach.answer_as_server(lab.reach.granted(StaleServer.RETIRED.value))
+
     def meanwhile(self, lab: Lab) -> None:
         retire_authority(lab.scene, lab.device)
