@@ -9,11 +9,11 @@ Server Of Another Authority Is Refused
     Impersonator Is Refused    untrusted    none    untrusted-ca    48
 
 Server Of Another Authority Is Refused With Credentials On SD
-    [Tags]    A17
+    [Tags]    A17    elsewhere
     Impersonator Is Refused    untrusted    sd    untrusted-ca    48
 
 Server Of Another Authority Is Refused With Credentials In EEPROM
-    [Tags]    A17
+    [Tags]    A17    elsewhere
     Impersonator Is Refused    untrusted    eeprom    untrusted-ca    48
 
 Server With Another Host Name Is Refused
@@ -21,11 +21,11 @@ Server With Another Host Name Is Refused
     Impersonator Is Refused    wrong-host    none    host-name    42
 
 Server With Another Host Name Is Refused With Credentials On SD
-    [Tags]    A17
+    [Tags]    A17    elsewhere
     Impersonator Is Refused    wrong-host    sd    host-name    42
 
 Server With Another Host Name Is Refused With Credentials In EEPROM
-    [Tags]    A17
+    [Tags]    A17    elsewhere
     Impersonator Is Refused    wrong-host    eeprom    host-name    42
 
 Server With An Expired Certificate Is Refused
@@ -33,11 +33,11 @@ Server With An Expired Certificate Is Refused
     Stale Server Is Refused    expired    none    expired    45
 
 Server With An Expired Certificate Is Refused With Credentials On SD
-    [Tags]    A18
+    [Tags]    A18    elsewhere
     Stale Server Is Refused    expired    sd    expired    45
 
 Server With An Expired Certificate Is Refused With Credentials In EEPROM
-    [Tags]    A18
+    [Tags]    A18    elsewhere
     Stale Server Is Refused    expired    eeprom    expired    45
 
 Server With A Certificate From The Future Is Refused

@@ -21,11 +21,11 @@ Unknown Certificate Of The Owner's Authority Is Refused With Internal Credential
     Device With Unknown Certificate Is Refused    internal    none
 
 Unknown Certificate Of The Owner's Authority Is Refused With Credentials On SD
-    [Tags]    A21
+    [Tags]    A21    elsewhere
     Device With Unknown Certificate Is Refused    plain    sd
 
 Unknown Certificate Of The Owner's Authority Is Refused With Credentials In EEPROM
-    [Tags]    A21
+    [Tags]    A21    elsewhere
     Device With Unknown Certificate Is Refused    plain    eeprom
 
 Certificate Of A Foreign Authority Is Refused With Internal Credentials
@@ -33,11 +33,11 @@ Certificate Of A Foreign Authority Is Refused With Internal Credentials
     Device With Foreign Certificate Is Refused    internal    none
 
 Certificate Of A Foreign Authority Is Refused With Credentials On SD
-    [Tags]    A21
+    [Tags]    A21    elsewhere
     Device With Foreign Certificate Is Refused    plain    sd
 
 Certificate Of A Foreign Authority Is Refused With Credentials In EEPROM
-    [Tags]    A21
+    [Tags]    A21    elsewhere
     Device With Foreign Certificate Is Refused    plain    eeprom
 
 Inactive Certificate Is Refused With Internal Credentials
@@ -45,11 +45,11 @@ Inactive Certificate Is Refused With Internal Credentials
     Device With Inactive Certificate Is Refused    internal    none
 
 Inactive Certificate Is Refused With Credentials On SD
-    [Tags]    A19
+    [Tags]    A19    elsewhere
     Device With Inactive Certificate Is Refused    plain    sd
 
 Inactive Certificate Is Refused With Credentials In EEPROM
-    [Tags]    A19
+    [Tags]    A19    elsewhere
     Device With Inactive Certificate Is Refused    plain    eeprom
 
 Client Id Of Another Thing Is Refused With Internal Credentials
@@ -57,11 +57,11 @@ Client Id Of Another Thing Is Refused With Internal Credentials
     Client Id Of Another Thing Is Refused From    internal    none
 
 Client Id Of Another Thing Is Refused With Credentials On SD
-    [Tags]    A21
+    [Tags]    A21    elsewhere
     Client Id Of Another Thing Is Refused From    plain    sd
 
 Client Id Of Another Thing Is Refused With Credentials In EEPROM
-    [Tags]    A21
+    [Tags]    A21    elsewhere
     Client Id Of Another Thing Is Refused From    plain    eeprom
 
 Device Deactivated While Connected Is Dropped And Cannot Return With Internal Credentials
@@ -69,11 +69,11 @@ Device Deactivated While Connected Is Dropped And Cannot Return With Internal Cr
     Deactivated Device Is Dropped And Cannot Return    internal    none
 
 Device Deactivated While Connected Is Dropped And Cannot Return With Credentials On SD
-    [Tags]    A19
+    [Tags]    A19    elsewhere
     Deactivated Device Is Dropped And Cannot Return    plain    sd
 
 Device Deactivated While Connected Is Dropped And Cannot Return With Credentials In EEPROM
-    [Tags]    A19
+    [Tags]    A19    elsewhere
     Deactivated Device Is Dropped And Cannot Return    plain    eeprom
 
 *** Keywords ***

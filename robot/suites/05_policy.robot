@@ -9,27 +9,33 @@ Third Topic Ends The Session At Once With Internal Credentials
     Third Topic Ends The Session    internal    none
 
 Third Topic Ends The Session At Once With Credentials On SD
+    [Tags]    elsewhere
     Third Topic Ends The Session    plain    sd
 
 Third Topic Ends The Session At Once With Credentials In EEPROM
+    [Tags]    elsewhere
     Third Topic Ends The Session    plain    eeprom
 
 Topic Of Another Thing Ends The Session At Once With Internal Credentials
     Topic Of Another Thing Ends The Session    internal    none
 
 Topic Of Another Thing Ends The Session At Once With Credentials On SD
+    [Tags]    elsewhere
     Topic Of Another Thing Ends The Session    plain    sd
 
 Topic Of Another Thing Ends The Session At Once With Credentials In EEPROM
+    [Tags]    elsewhere
     Topic Of Another Thing Ends The Session    plain    eeprom
 
 Forbidden Subscription Ends The Session At Once With Internal Credentials
     Forbidden Subscription Ends The Session    internal    none
 
 Forbidden Subscription Ends The Session At Once With Credentials On SD
+    [Tags]    elsewhere
     Forbidden Subscription Ends The Session    plain    sd
 
 Forbidden Subscription Ends The Session At Once With Credentials In EEPROM
+    [Tags]    elsewhere
     Forbidden Subscription Ends The Session    plain    eeprom
 
 *** Keywords ***
