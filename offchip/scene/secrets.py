@@ -23,6 +23,20 @@ _NOT_BASE64 = bytes(set(range(256)) - set(string.ascii_letters.encode()) - set(b
 
 
 @dataclass(frozen=True, slots=True)
+class _Said:
+    """Bytes that are searched, and what is left of them where only digits count."""
+
+    raw: bytes
+    digits: bytes
+    letters: bytes
+
+    @classmethod
+    def of(cls, data: bytes) -> _Said:
+        raw = squeezed(data)
+        return cls(raw, raw.lower().replace(b"0x", b"").translate(None, _NOT_HEX), raw.translate(None, _NOT_BASE64))
+
+
+@dataclass(frozen=True, slots=True)
 class Secret:
     """``values``: the secret and its other spellings (byte orders), as raw bytes."""
 
@@ -62,11 +76,11 @@ class Secret:
 
     def form_in(self, data: bytes) -> str:
         """In which form any eight consecutive bytes of it occur in ``data``; '' when they do not."""
-        return self._form_in(squeezed(data))
+        return self.form_among(_Said.of(data))
 
-    def _form_in(self, data: bytes) -> str:
-        digits = data.lower().replace(b"0x", b"").translate(None, _NOT_HEX)
-        letters = data.translate(None, _NOT_BASE64)
+    def form_among(self, said: _Said) -> str:
+        """The same of what was prepared once for several secrets."""
+        data, digits, letters = said.raw, said.digits, said.letters
         for value in self.values:
             if _any_window(value, data, _WINDOW):
                 return "raw bytes"
@@ -109,5 +123,5 @@ def squeezed(data: bytes) -> bytes:
 
 def find(secrets: list[Secret], data: bytes) -> list[str]:
     """One sentence per secret that is in ``data``."""
-    said = squeezed(data)
-    return [f"{secret.name} as {form}" for secret in secrets if (form := secret._form_in(said))]
+    said = _Said.of(data)
+    return [f"{secret.name} as {form}" for secret in secrets if (form := secret.form_among(said))]
