@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -185,6 +186,7 @@ def _point(key: ec.EllipticCurvePublicKey) -> tuple[int, int]:
     return numbers.x, numbers.y
 
 
+@lru_cache(maxsize=1 << 14)  # two dumps of one memory hold the same numbers
 def _key_from_scalar(value: int, curve: ec.EllipticCurve) -> ec.EllipticCurvePrivateKey | None:
     try:
         return ec.derive_private_key(value, curve)

@@ -15,6 +15,7 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
+from functools import lru_cache
 
 from unicorn import (
     UC_ARCH_ARM,
@@ -61,11 +62,23 @@ PAGE = 0x1000
 _NOTHING: Mapping[int, tuple[int, Callable[[int, int], int], Callable[[int, int, int], None]]] = {}
 _NEVER = 0xFFFFFFFF  # an address no thumb instruction can have
 _NEIGHBOURHOOD = 0x10000
+#: bytes in front of an instruction in which its IT may stand
+_BEFORE = 32
 _HINTS = (b"\x20\xbf", b"\x10\xbf")  # WFE, YIELD: Unicorn reports both as invalid instructions
 #: CPSIE i/f and MSR MSP, PSP, PRIMASK, BASEPRI, BASEPRI_MAX or FAULTMASK, Rn (ARMv7-M ARM B5.2.1, B5.2.3)
 _UNMASKING = re.compile(rb"(?=([\x61-\x63]\xb6|[\x80-\x8f]\xf3[\x08\x09\x10-\x13][\x88\x98\xc8\xd8]))", re.DOTALL)
 #: SDIV and UDIV (A7.7.127, A7.7.195)
 _DIVISION = re.compile(rb"(?=[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff])", re.DOTALL)
+
+
+@lru_cache(maxsize=1024)
+def _divisions_in(before: bytes, code: bytes) -> frozenset[int]:
+    """Offsets in ``code`` of divisions in no IT block; each start of the core asks for the same code again."""
+    whole = before + code
+    found = (each.start() for each in _DIVISION.finditer(code) if not each.start() % 2)
+    return frozenset(at for at in found
+                     if not in_it_block(lambda place, count: whole[place:place + count] if place >= 0 else b"",
+                                        len(before) + at))
 
 
 class End(Enum):
@@ -295,9 +308,7 @@ class UnicornCore:
     def _divisions_in(self, start: int, length: int) -> set[int]:
         """Where a SDIV or UDIV stands that can be an exit: inside an IT block there is none."""
         code = self.load(start, length + 2) or self.load(start, length) or b""
-        return {start + each.start() for each in _DIVISION.finditer(code)
-                if not each.start() % 2 and not in_it_block(lambda at, count: self.load(at, count) or b"",
-                                                            start + each.start())}
+        return {start + at for at in _divisions_in(self.load(start - _BEFORE, _BEFORE) or b"", code)}
 
     def _watch_unmasking(self, page: int) -> None:
         """Watch the instructions of a page that may lower PRIMASK, BASEPRI or FAULTMASK, or move a stack pointer.
