@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
 from offchip.attacks.pieces import Fields, Piece, Pieces, Slots, taken_apart
 from offchip.attacks.reach import Reach
+from offchip.attacks.rogue import RogueBroker
 from offchip.board.media import Eeprom, SdCard
 from offchip.errors import BoardError, MediumError
 from offchip.evidence import Evidence
@@ -23,6 +26,8 @@ from offchip.vault.plain import FILES
 from offchip.vault.records import Tag
 
 _CONTACT_S = 60.0
+#: until a device has another key, has tried it and keeps it
+_CONFIGURED_S = 4.0
 #: bytes from the start of a key to within its private value, in PKCS#8 as in SEC1
 _INSIDE_KEY = 37
 #: bytes from the end of a certificate to within its signature
@@ -139,12 +144,14 @@ class ReplaceTrustAnchor(Attack):
 
     What lies there is replaced; where nothing lies, the certificate is planted as the device would expect it (file
     or record, checksum put right). Then the name is spoofed, the device started, and its first contact awaited.
+    ``configure``: as the owner would, the server also asks the device for another key, and certifies what it gets.
     """
 
     id, title, keyword = "A04", "replace the CA, run a rogue server", "Replace The Trust Anchor"
     needs = (Need.MEDIUM, Need.NETWORK)
     psa, emb3d, cwe = "T.DIRECT_WRITE", "TID-108 -> TID-316", (295, 296, 345)
     medium: MediumKind
+    configure: bool = False
 
     def applies(self, defence: Defence) -> Applies:
         return Applies(True, "anybody can write a CA certificate to a medium; what matters is whether it is believed")
@@ -153,6 +160,8 @@ class ReplaceTrustAnchor(Attack):
         switch_off(scene)
         evidence = [self._plant(scene, scene.authority.root.certificate_der)]
         rogue = scene.answer_as_server(scene.authority.issue_server([scene.host]))
+        if self.configure:
+            _ask_for_another_key(scene, rogue)
         complaint = start_and_await_reaction(scene)
         if complaint:
             told = self.note(scene, "start the device", scene.medium(self.medium).name, "it does not call",
@@ -160,6 +169,8 @@ class ReplaceTrustAnchor(Attack):
         else:
             told = self.note(scene, "answer for the server", scene.address, "the device called",
                              sent=rogue.identity.certificate_der, received=rogue.visits[0].received)
+            if self.configure and rogue.clients:
+                scene.board.run(_CONFIGURED_S)
         return [*evidence, told]
 
     def _plant(self, scene: Reach, anchor: bytes) -> Evidence:
@@ -192,6 +203,26 @@ class ReplaceTrustAnchor(Attack):
             raise AttackFailed(f"{medium.name}: the trust anchor cannot be replaced: {error}") from error
         return self.note(scene, "plant a trust anchor", f"{medium.name}:{held}", "the attacker's CA certificate",
                          before=before, after=after)
+
+
+def _ask_for_another_key(scene: Reach, rogue: RogueBroker) -> None:
+    """The owner's request (SPEC.md section 11), to whoever subscribes to it; a certificate for whatever key comes back.
+    """
+    topic = f"offchip/things/{scene.thing}/rotate"
+    ours: dict[str, str] = {}
+
+    def reply(where: str, payload: bytes) -> list[tuple[str, bytes]]:
+        if where == f"{topic}/done" and not ours:
+            return [(topic, payload)]  # asked about a certificate it does not have, it has told which it has
+        if where != f"{topic}/csr":
+            return []
+        certificate = scene.authority.sign_request(json.loads(payload)["certificateSigningRequest"].encode())
+        ours.update(certificateId=certificate.fingerprint(hashes.SHA256()).hex(),
+                    certificatePem=certificate.public_bytes(Encoding.PEM).decode())
+        return [(f"{topic}/accepted", json.dumps(ours).encode())]
+
+    rogue.replies = reply
+    rogue.pushes = [(topic, json.dumps({"certificateId": 64 * "0"}).encode())]
 
 
 class Damage(Enum):

@@ -64,6 +64,7 @@ class RogueBroker:
         asks: the authorities whose clients it asks for their certificate; none: it asks nobody.
         context: what it speaks TLS with, where that is not the usual.
         on_message: told (topic, payload) of everything published to it.
+        replies: what it sends, as (topic, payload), to whoever has published (topic, payload).
     """
 
     identity: Identity
@@ -75,6 +76,7 @@ class RogueBroker:
     asks: tuple[x509.Certificate, ...] = ()
     context: ssl.SSLContext | None = None
     on_message: Callable[[str, bytes], None] | None = field(default=None, repr=False)
+    replies: Callable[[str, bytes], list[tuple[str, bytes]]] = field(default=lambda topic, payload: [], repr=False)
 
     @property
     def clients(self) -> list[str]:
@@ -163,6 +165,8 @@ class RogueConnection:
                 self._rogue.on_message(packet.topic, packet.payload)
             if packet.qos:
                 self._send(Puback(packet.packet_id))
+            for topic, payload in self._rogue.replies(packet.topic, packet.payload):
+                self._send(Publish(topic, payload))
         elif isinstance(packet, Subscribe):
             self._send(Suback(packet.packet_id, tuple(each.qos for each in packet.subscriptions)))
             for each in packet.subscriptions:

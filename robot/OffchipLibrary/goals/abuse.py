@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from offchip.attacks.base import Attack
 from offchip.attacks.client import CloneIdentity, ExceedRights, ReturnAfterDeactivation, Who
 from offchip.attacks.medium import ReadMedium
 from offchip.broker import events
+from offchip.broker.reactions import HOSTILE, Rules
+from offchip.broker.registry import Status
 from offchip.broker.world import NARROW, WIDE
 from offchip.scene.defence import Defence
-from offchip.scene.scene import OTHER_THING
+from offchip.scene.scene import OTHER_THING, THING
 from offchip.vault import EEPROM, SD
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either
 from OffchipLibrary.lab import Lab
@@ -96,6 +100,53 @@ class PublishForOthers(WithWhatTheMediumGives):
                             "one stolen key speaks for the whole fleet"),
                       (lambda: see.loot.attacker_should_have_been_turned_away(publish=self.topic),
                        "the server ends the session at the first forbidden request, or lets none come about"))
+
+
+class SpeakFalsely(WithWhatTheMediumGives):
+    """False data where the device itself may speak: no policy forbids it."""
+
+    attack, variant = "A21", "false-data"
+    policies: ClassVar[tuple[str, ...]] = (NARROW, WIDE)
+    after = "to be believed with false data on the device's own topic, with the identity its medium gives away"
+    topic = f"offchip/things/{THING}"
+
+    def claim(self, who: Who) -> Attack:
+        return ExceedRights(who, publish=self.topic)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        return either(lab, (lambda: see.loot.attacker_should_have_been_granted(publish=self.topic),
+                            "the server takes it as the device's own"),
+                      (lambda: see.loot.attacker_should_have_been_turned_away(publish=self.topic),
+                       "without the private key nobody speaks in the device's name"))
+
+
+class HaveItBanned(SpeakFalsely):
+    """The owner's server takes a certificate out of use whose data is nonsense; the attacker sends nonsense."""
+
+    variant, policies = "banned", ()
+    after = "the genuine device banned, by nonsense in its name at a server that reacts to rogue data"
+
+    def prepare(self, lab: Lab) -> None:
+        lab.scene.world.reactions.rules = Rules(rogue=HOSTILE)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        lab.board.run(1.0)  # the owner looks as time passes
+        registry, own = lab.scene.registry, lab.device.identity.certificate_id
+
+        def banned() -> None:
+            found = [each for each in lab.scene.broker.events.of(events.Banned) if each.certificate_id == own]
+            if not found or registry.certificate(own).status is not Status.INACTIVE:
+                raise AssertionError(f"the device's certificate is {registry.certificate(own).status}, bans: {found}")
+            lab.saw(f"broker: {found[0]}; the device's certificate is INACTIVE")
+
+        def goes_on() -> None:
+            see.loot.attacker_should_have_been_turned_away(publish=self.topic)
+            if registry.certificate(own).status is not Status.ACTIVE:
+                raise AssertionError("the device's certificate is out of use")
+            lab.saw("the device's certificate is ACTIVE")
+
+        return either(lab, (banned, "the owner's own rule puts the genuine device out of service"),
+                      (goes_on, "nobody without the key can have the device banned"))
 
 
 class ListenToOthers(WithWhatTheMediumGives):

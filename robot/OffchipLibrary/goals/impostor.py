@@ -18,9 +18,11 @@ class Impostor(Goal):
 
     had = "the device publishes to the attacker's server"
     refused = "the device ends every call to the attacker's server, or does not call; it gets nothing"
+    #: so many attempts have to fail
+    failures = 1
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
-        settle(lab, lambda: bool(lab.rogue and lab.rogue.messages))
+        settle(lab, lambda: bool(lab.rogue and lab.rogue.messages), self.failures)
         return either(lab, (see.loot.rogue_should_have_received_device_data, self.had),
                       (lambda: kept_away(lab, see), self.refused))
 
@@ -52,14 +54,43 @@ class ReplaceTheAnchor(Impostor):
         return (ReplaceTrustAnchor(defence.medium if defence.off_chip else SD),)
 
 
+class Configure(Impostor):
+    """The rogue gives the device a certificate of his own making: the genuine server will not take it any more."""
+
+    attack, variant = "A04", "configuration"
+    after = "the device with a key and a certificate he has had it make, asked for by his own server"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (ReplaceTrustAnchor(defence.medium if defence.off_chip else SD, configure=True),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        def configured() -> None:
+            kept = lab.device.kept()
+            if kept is None or kept.certificate_id in lab.scene.registry.certificates:
+                raise AssertionError("the device keeps a certificate of its owner's, or none")
+            kept.certificate.verify_directly_issued_by(lab.reach.authority.root.certificate)
+            lab.saw(f"kept: certificate {kept.certificate_id[:8]}, issued by the attacker, unknown to the registry")
+
+        return either(lab, (configured, "the attacker's server has replaced the device's own key and certificate"),
+                      (lambda: kept_away(lab, see), self.refused))
+
+
 class ReplaceTheAnchorOnTheBus(Impostor):
     """The medium stays as it is; what the chip reads is replaced on the wire, checksums put right."""
 
     attack, variant = "A10", "on-the-bus"
     after = "the device's data, by a CA certificate of his own that exists on the bus only"
+    from_read = 1
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
-        return (ReplaceOnTheBus(),)
+        return (ReplaceOnTheBus(from_read=self.from_read, medium=defence.medium if defence.off_chip else SD),)
+
+
+class ReplaceTheAnchorAtTheSecondRead(ReplaceTheAnchorOnTheBus):
+    """What is read first is genuine and may be checked; what is read again is not."""
+
+    variant, from_read, failures = "second-read", 2, 2
+    after = "the device's data, by a CA certificate of his own that the bus shows from the second reading on"
 
 
 class AnotherAuthority(Impostor):

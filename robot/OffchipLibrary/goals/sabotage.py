@@ -27,7 +27,7 @@ class Sabotage(Goal):
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         board = lab.board
-        if self.how is not Damage.OPEN:  # a device at work notices when it next needs its medium
+        if self.how not in (Damage.OPEN, Damage.SHORT):  # a device at work notices when it next needs its medium
             board.power_cycle()
         settle(lab, failures=2)  # it lives on
         told = board.console.lines[lab.begun.lines:]
@@ -68,6 +68,12 @@ class Hold(Sabotage):
     """The medium's answers held open by a probe."""
 
     attack, variant, after, how = "A09", "open", "the device out of service: its medium's answers cut off", Damage.OPEN
+
+
+class Short(Sabotage):
+    """The card's output held low by a probe."""
+
+    attack, variant, after, how = "A09", "short", "the device out of service: its card's output held low", Damage.SHORT
 
 
 class Falsify(Goal):
