@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,17 @@ def test_every_cell_has_an_id_of_its_own_and_a_prediction() -> None:
 def test_where_there_is_no_cell_a_reason_stands() -> None:
     left = [each for each in survey() if not isinstance(each, Cell)]
     assert left and all(each.reason for each in left)
+
+
+def test_no_row_holds_everywhere_without_a_weaker_defence_that_falls() -> None:
+    """Who is kept out by everything may just be clumsy."""
+    listed = tomllib.loads((ROOT / "offchip/matrix/unbroken.toml").read_text(encoding="utf-8"))
+    mutants = {each["id"] for path in (ROOT / "tests/mutants").glob("*.toml")
+               for each in tomllib.loads(path.read_text(encoding="utf-8")).get("mutant", [])}
+    broken = {each.row for each in cells() if predict(each).verdict == "broken"}
+    assert set(listed) == set(GOALS) - broken
+    for row, line in listed.items():
+        assert len(line) == 1 and (line.get("reason") or line["mutant"] in mutants), row
 
 
 def test_who_acts_or_measures_cannot_look_the_answer_up() -> None:
