@@ -21,7 +21,7 @@ from offchip.vault import NONE, MediumKind
 
 _SPEAKS_S = 3.0
 #: two signatures with one nonce are enough
-_SESSIONS = 3
+SESSIONS = 3
 #: until a device has said what it made of a call
 _TELLS_S = 0.2
 _COMPLAINTS = ("storage: error", "credentials: error", "state: fault")
@@ -251,7 +251,7 @@ class DowngradeTls(Attack):
         evidence = plant(self, scene, self.medium)
         rogue = scene.answer_as_server(scene.authority.issue_server([scene.host]))
         rogue.asks = (scene.trusted,)
-        for _ in range(_SESSIONS):
+        for _ in range(SESSIONS):
             known = len(rogue.clients), len(rogue.failures)
             scene.start()
             said = len(scene.board.console.lines)

@@ -79,20 +79,24 @@ class LootOracleKeywords:
         self.lab.saw(f"device key neither among {len(self.lab.reach.loot.keys)} keys found nor in {size} bytes read")
 
     @keyword(tags=("oracle",))
-    def attacker_should_have_got_what_is_there(self) -> None:
+    def attacker_should_have_got_what_is_there(self, *places: str) -> None:
         """What the attack of this test says it has got is what lay there, or what the debug port's own log says.
 
         Without this, who reads nothing finds nothing, and a scheme would hold because its attacker was asleep.
+        ``places``: something of each of them; none: something of any place.
         """
         own = self.lab.evidence()
         real = [each for each in own if self._came_from_there(each)]
-        if not real:
-            raise AssertionError(f"nothing of the {len(own)} things the attacker says he got is what is there")
+        missing = [place for place in places if not any(each.place.startswith(place) for each in real)]
+        if not real or missing:
+            raise AssertionError(f"nothing of the {len(own)} things the attacker says he got is what is there"
+                                 + (f" at {missing[0]}" if missing else ""))
         self.lab.saw(f"{len(real)} of {len(own)} things the attacker got are what is there: {real[-1].place}, "
                      f"{len(real[-1].received)} bytes")
 
     def _came_from_there(self, evidence: Evidence) -> bool:
-        place, got = evidence.place, evidence.received
+        place = evidence.place
+        got = evidence.before if evidence.action == "open with the secret" else evidence.received
         for kind, bus, unit in ((SD, "spi1 block ", BLOCK), (EEPROM, "i2c1 byte ", 1)):
             medium = self.lab.medium(kind)
             if place == medium.name:
@@ -100,11 +104,25 @@ class LootOracleKeywords:
             if place.startswith(bus):
                 start = int(place.removeprefix(bus)) * unit
                 return bool(got) and medium.read(start, len(got)) == got
+        if place.startswith("flash"):
+            return self._was_in_a_flash(place, got)
         if place == "option bytes":
             return bool(self._requests("set-rdp"))
+        return self._said_the_debug_port(place, got)
+
+    def _said_the_debug_port(self, place: str, got: bytes) -> bool:
         digest = hashlib.sha256(got).hexdigest()
         return any(each.sha256 == digest if got else bool(each.refusal)
                    for each in self._requests("read") if f"0x{each.address:08X}" in place)
+
+    def _was_in_a_flash(self, place: str, got: bytes) -> bool:
+        """The data sectors of the device's chip, or the secret of another device whose chip was opened."""
+        if place == "flash, the data sectors":
+            return got == self.lab.board.engine.read_memory(chip_map.DATA.start, chip_map.DATA.size)
+        if place.startswith("flash of "):
+            return any(got in device.secrets() for device in self.lab.scene.devices
+                       if device.thing == place.removeprefix("flash of "))
+        return self._said_the_debug_port(place, got)
 
     @keyword(tags=("oracle",))
     def attacker_should_have_been_let_in(self, topic: str) -> None:

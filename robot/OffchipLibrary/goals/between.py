@@ -6,7 +6,7 @@ from __future__ import annotations
 from offchip import chip_map
 from offchip.attacks.base import Attack
 from offchip.attacks.fallback import PlantClearCredentials, Sealed
-from offchip.attacks.impostor import Downgrade, DowngradeTls, PushFirmware, StandBetween, Upstream
+from offchip.attacks.impostor import SESSIONS, Downgrade, DowngradeTls, PushFirmware, StandBetween, Upstream
 from offchip.attacks.medium import ReadMedium
 from offchip.attacks.reach import ADDRESS
 from offchip.broker import events
@@ -14,7 +14,7 @@ from offchip.scene.defence import Defence
 from offchip.vault import NONE
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either
 from OffchipLibrary.goals.dissection import has_the_key
-from OffchipLibrary.goals.impostor import Impostor
+from OffchipLibrary.goals.impostor import Impostor, met
 from OffchipLibrary.goals.moving import kept_on
 from OffchipLibrary.lab import Lab
 
@@ -62,6 +62,7 @@ class Firmware(Goal):
         def as_it_was() -> None:
             if self._code(lab) != self._before or starts > 1:
                 raise AssertionError(f"the code is not as it was, or the device started {starts} times")
+            met(lab)
             took = lab.board.console.find("^mqtt: message topic=")
             lab.saw(f"code in flash as it was; {len(took)} pushed messages arrived, {starts} start")
 
@@ -96,6 +97,7 @@ class Forward(Goal):
         def nothing() -> None:
             if self._taken(lab):
                 raise AssertionError(f"the server took {self._taken(lab)[0]}")
+            met(lab)
             lab.saw(f"server took nothing from the imposter; he heard {len(lab.rogue.messages) if lab.rogue else 0} "
                     "messages of the device")
 
@@ -188,5 +190,13 @@ class Signatures(Goal):
         return (DowngradeTls(Downgrade.SIGNATURES, defence.medium),)
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        def follows_not() -> None:
+            see.loot.attacker_should_not_have_the_device_key()
+            met(lab)
+            signed = [visit for visit in lab.rogue.visits if visit.client] if lab.rogue else []
+            if signed and len(signed) < SESSIONS:
+                raise AssertionError(f"{len(signed)} sessions in which the device signed, not {SESSIONS}")
+            lab.saw(f"{len(signed)} sessions in which the device signed")
+
         return either(lab, (lambda: has_the_key(lab), "the private key follows from the signatures"),
-                      (see.loot.attacker_should_not_have_the_device_key, "no private key follows from what is signed"))
+                      (follows_not, "no private key follows from what is signed"))

@@ -9,11 +9,10 @@ from offchip.attacks.dissection import DissectAnotherUnit, Gain, OpenTheChip
 from offchip.attacks.reach import ADDRESS
 from offchip.attacks.remains import SearchRemains
 from offchip.broker import events
-from offchip.report.record import Verdict
 from offchip.scene.defence import Defence
 from offchip.scene.renewal import renew
 from offchip.vault import SD
-from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either, settle
+from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either, passes, settle
 from OffchipLibrary.goals.impostor import Impostor
 from OffchipLibrary.goals.moving import kept_on
 from OffchipLibrary.lab import Lab
@@ -57,7 +56,16 @@ class Opening(Goal):
             has_the_key(lab)
             was_let_in(lab)
 
-        return either(lab, (had, self.found), (see.loot.attacker_should_not_have_the_device_key, self.missed))
+        def had_not() -> None:
+            see.loot.attacker_should_not_have_the_device_key()
+            see.loot.attacker_should_have_got_what_is_there("flash", *self._media(lab))
+
+        return either(lab, (had, self.found), (had_not, self.missed))
+
+    @staticmethod
+    def _media(lab: Lab) -> tuple[str, ...]:
+        defence = lab.device.defence
+        return (lab.medium(defence.medium).name,) if defence.off_chip else ()
 
 
 class AnotherUnit(Opening):
@@ -122,9 +130,17 @@ class Remains(Goal):
         renew(lab.scene, lab.device)
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        searched = passes(lab, lambda: see.loot.attacker_should_have_got_what_is_there(
+            "flash", lab.medium(lab.device.defence.medium).name))
         settle(lab)
+
+        def gone() -> None:
+            see.loot.attacker_should_not_have_the_device_key()
+            if searched:
+                raise AssertionError(searched)
+
         return either(lab, (lambda: has_the_key(lab), "what was replaced can still be had"),
-                      (see.loot.attacker_should_not_have_the_device_key, "nothing of it is left, nor of what opens it"))
+                      (gone, "nothing of it is left, nor of what opens it"))
 
 
 class Deleted(Remains):
@@ -144,8 +160,9 @@ class Deleted(Remains):
             card.delete_file(path)
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
-        outcome = either(lab, (lambda: has_the_key(lab), "a deleted file is all there"),
-                         (see.loot.attacker_should_not_have_the_device_key, "what lies on in free clusters is sealed, "
-                                                                            "or no key"))
-        assert outcome.verdict is not Verdict.NOT_RUN
-        return outcome
+        def gone() -> None:
+            see.loot.attacker_should_not_have_the_device_key()
+            see.loot.attacker_should_have_got_what_is_there(lab.medium(SD).name)
+
+        return either(lab, (lambda: has_the_key(lab), "a deleted file is all there"),
+                      (gone, "what lies on in free clusters is sealed, or no key"))

@@ -12,6 +12,24 @@ from offchip.vault import SD
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either, settle
 from OffchipLibrary.lab import Lab
 
+#: what the device says of what is stored
+_STORED = ("storage: error", "credentials: error", "credentials: ok")
+
+
+def met(lab: Lab) -> None:
+    """The device has called the attacker's server, or did not come so far because it refused what is stored; an oracle.
+
+    Who changes nothing and answers nowhere would be refused by every device.
+    """
+    rogue = lab.rogue
+    if rogue is not None and rogue.visits:
+        lab.saw(f"the device called the attacker's server {len(rogue.visits)} times")
+        return
+    words = [line.text for line in lab.board.console.lines[lab.begun.lines:] if line.text.startswith(_STORED)]
+    if not words or words[-1].startswith("credentials: ok"):
+        raise AssertionError(f"the device never called, and says of what is stored: {words or 'nothing'}")
+    lab.saw(f"console: {words[-1]}")
+
 
 class Impostor(Goal):
     """The device has been had when its telemetry arrives at the rogue; not when all its calls end in the handshake."""

@@ -21,8 +21,15 @@ class Console(Goal):
         return (ListenOnTheConsole(),)
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        def nothing() -> None:
+            see.secrets.console_should_have_shown_no_secret()
+            heard, said = lab.evidence()[-1].received, bytes(lab.board.console.raw)
+            if b"boot: " not in heard or not said.endswith(heard):
+                raise AssertionError(f"what was heard is no whole start of the device: {heard[:40]!r}")
+            lab.saw(f"{len(heard)} bytes of the console were heard, {heard.count(b'boot: ')} starts")
+
         return either(lab, (lambda: has_the_key(lab), "the console tells the private key"),
-                      (see.secrets.console_should_have_shown_no_secret, "the console tells no secret"))
+                      (nothing, "the console tells no secret"))
 
 
 class TagTiming(Goal):
