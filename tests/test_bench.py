@@ -23,7 +23,7 @@ def test_each_stage_has_a_figure_of_each_engine_and_their_ratio() -> None:
 @pytest.mark.parametrize("present", [True, False])
 def test_renode_is_compared_only_where_it_is(present: bool, monkeypatch: pytest.MonkeyPatch,
                                              capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("measure_core", "measure_device", "measure_boards"):
+    for name in ("measure_core", "measure_device", "measure_boards", "measure_cells"):
         monkeypatch.setattr(bench, name, lambda _: None)
     monkeypatch.setattr(bench, "resolve_engine", lambda name: "renode" if present else "embedded")
     monkeypatch.setattr(both, "compare", lambda elf: ["the rows"])
