@@ -11,12 +11,13 @@ import resource
 import socket
 import threading
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from offchip.broker import events
-from offchip.broker.connection import Connection
-from offchip.broker.server import Broker, Busy
+from offchip.broker.profile import Profile
+from offchip.broker.server import Busy
 from offchip.errors import BrokerError
+from offchip.network.internet import Endpoint
 
 _TICK_SECONDS = 0.5
 #: file descriptors the rest of the process may need
@@ -27,10 +28,35 @@ _BACKLOG = 64
 _PIECE = 16 * 1024
 
 
+class Link(Endpoint, Protocol):
+    """One connection, as whoever serves it has it. ``backlog``: bytes that wait to be taken."""
+
+    @property
+    def backlog(self) -> int: ...
+
+
+class Host(Protocol):
+    """Whoever serves: the broker, or something that behaves like one."""
+
+    profile: Profile
+
+    def connect(self, peer_name: str, real: bool = False) -> Link:
+        """Raises Busy."""
+
+    def evict(self, peer_name: str, most: int) -> bool:
+        """Make room."""
+
+    def tick(self) -> object:
+        """Time passes."""
+
+    def log(self, event: events.Event, connection: int = 0) -> None:
+        """Of the host's network."""
+
+
 class Listener:
     """``host`` and ``port``: where it listens (the real port when 0 was asked for). A context manager."""
 
-    def __init__(self, broker: Broker, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, broker: Host, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listens at once. Raises BrokerError when the address cannot be used."""
         self.broker = broker
         self.host = host
@@ -107,10 +133,10 @@ class _TcpConnection(asyncio.BufferedProtocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, broker: Broker, connections: set[_TcpConnection], most: int) -> None:
+    def __init__(self, broker: Host, connections: set[_TcpConnection], most: int) -> None:
         self._broker = broker
         self._connections, self._most = connections, most
-        self._connection: Connection | None = None
+        self._connection: Link | None = None
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._paused = False
         self._buffer = memoryview(bytearray(_PIECE))

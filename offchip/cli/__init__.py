@@ -9,11 +9,13 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
+from offchip.cli.advisor import advisor
 from offchip.cli.boot import boot
 from offchip.cli.campaign import campaign
 from offchip.cli.compare import compare
 from offchip.cli.cuts import cuts
 from offchip.cli.doctor import doctor
+from offchip.cli.fleet import fleet
 from offchip.cli.judge import judge
 from offchip.cli.lab import app as lab
 from offchip.cli.list import list_
@@ -28,7 +30,8 @@ from offchip.runner.processes import Stopped
 _INTERRUPTED = (130, 143)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-for _command in (run, matrix, attack, replay, compare, cuts, campaign, judge, boot, doctor, attend, monitor):
+for _command in (run, matrix, attack, replay, compare, cuts, campaign, judge, boot, doctor, attend, monitor, fleet,
+                 advisor):
     app.command()(_command)
 app.command("list")(list_)
 app.add_typer(lab, name="lab")

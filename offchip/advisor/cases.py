@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tests of AWS IoT Device Advisor: id, what the server does, and when a device passes (developer guide, "Device
+Advisor test cases", read in November 2026). Long duration tests are not here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from offchip.advisor.server import Moment, Record, Script
+from offchip.mqtt import Connect, Puback, Publish, Subscribe
+
+_BACKOFF = 5
+#: TLS 1.3 and the ECDHE-GCM suites AWS recommends, then what else AWS IoT Core supports (IANA numbers)
+RECOMMENDED = {0x1301, 0x1302, 0xC02B, 0xC02F}
+SUPPORTED = RECOMMENDED | {0x1303, 0xC02C, 0xC030, 0xC023, 0xC027, 0xC024, 0xC028, 0xC009, 0xC013, 0xC00A, 0xC014,
+                           0x009C, 0x009D, 0x003C, 0x003D, 0x002F, 0x0035}
+#: no suites: renegotiation (RFC 5746) and fallback (RFC 7507) signals, GREASE (RFC 8701)
+_SIGNALS = {0x00FF, 0x5600} | {0x0A0A + 0x1010 * number for number in range(16)}
+
+
+class Verdict(StrEnum):
+    """As AWS words them."""
+
+    PASS = "PASS"
+    WARNINGS = "PASS_WITH_WARNINGS"
+    FAIL = "FAIL"
+
+
+#: verdict and one sentence; None: not decided yet
+Judged = tuple[Verdict, str] | None
+Judge = Callable[[Record], Judged]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test.
+
+    Attributes:
+        server: ``good``, ``foreign`` (unknown CA), ``wrong-host``, ``expired`` or ``large``.
+        at_end: what to say when nothing was decided in time.
+        limit_s: of virtual or real time.
+        device: what our firmware's factory page says otherwise for it.
+    """
+
+    name: str
+    category: str
+    judge: Judge
+    at_end: str
+    script: Script = Script()
+    server: str = "good"
+    limit_s: float = 120.0
+    device: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _seen(kind: str, what: str) -> Judge:
+    def judge(record: Record) -> Judged:
+        return (Verdict.PASS, f"the device {what}") if record.has(kind) else None
+    return judge
+
+
+def _tls_connect(record: Record) -> Judged:
+    if not record.has("tls"):
+        return None
+    warnings = [each.detail for each in record.of("alert") if each.detail != "close_notify"]
+    return (Verdict.WARNINGS, f"handshake complete, but the device sent {', '.join(warnings)}") if warnings \
+        else (Verdict.PASS, f"handshake complete: {record.of('tls')[0].detail}")
+
+
+def _suites(record: Record) -> Judged:
+    if not record.suites:
+        return None
+    offered = set(record.suites) - _SIGNALS
+    others = sorted(offered - SUPPORTED)
+    if not offered & SUPPORTED:
+        return Verdict.FAIL, "the device offers no cipher suite AWS IoT Core supports"
+    if not offered & RECOMMENDED:
+        return Verdict.WARNINGS, "the device offers supported cipher suites, none of them recommended"
+    if others:
+        return Verdict.WARNINGS, f"beside recommended ones it offers {len(others)} AWS does not support: " \
+            + ", ".join(f"0x{each:04X}" for each in others[:6])
+    return Verdict.PASS, "every cipher suite it offers is supported, and recommended ones are among them"
+
+
+def _refuses(record: Record) -> Judged:
+    """The device must go away before it says anything in MQTT."""
+    if record.has("connect"):
+        return Verdict.FAIL, "the device sent CONNECT to a server it must not trust"
+    if record.has("hello") and record.has("failed", "closed"):
+        alerts = [each.detail for each in record.of("alert")]
+        return Verdict.PASS, f"the device ended the handshake: {', '.join(alerts) or 'hung up'}"
+    return None
+
+
+def _acknowledges(record: Record) -> Judged:
+    acks = [each for each in record.of("puback") if isinstance(each.packet, Puback)]
+    return (Verdict.PASS, "the device acknowledged the message") if acks else None
+
+
+def _backs_off(record: Record, jitter_wanted: bool, rounds: int) -> Judged:
+    times = [each.time_s for each in record.of("connect")]
+    if len(times) < rounds:
+        return None
+    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)][:_BACKOFF - 1]
+    shown = ", ".join(f"{each:.1f}" for each in gaps)
+    if gaps[-1] < 1.5 * gaps[0] or sum(gaps[len(gaps) // 2:]) <= sum(gaps[:len(gaps) // 2]):
+        return Verdict.FAIL, f"no back-off: {shown} s between its connections"
+    ratios = [later / earlier for earlier, later in zip(gaps, gaps[1:], strict=False) if earlier]
+    if jitter_wanted and max(ratios) - min(ratios) < 0.02:
+        return Verdict.WARNINGS, f"strictly exponential, without jitter: {shown} s between its connections"
+    return Verdict.PASS, f"{shown} s between its connections"
+
+
+def _back_off(jitter_wanted: bool, rounds: int) -> Judge:
+    return lambda record: _backs_off(record, jitter_wanted, rounds)
+
+
+def _publish_again(record: Record) -> Judged:
+    """The same message: marked so, under its packet id, or in a later connection; a constant value that is published
+    anew in one connection is another message."""
+    sent: dict[tuple[str, bytes], tuple[int, int]] = {}
+    for each in record.of("publish"):
+        packet = each.packet
+        if isinstance(packet, Publish) and packet.qos:
+            key, now = (packet.topic, packet.payload), (each.connection, packet.packet_id)
+            before = sent.setdefault(key, now)
+            if packet.duplicate or before is not now and (before == now or before[0] != now[0]):
+                return Verdict.PASS, f"it published to '{packet.topic}' again"
+    return None
+
+
+def _subscribe_again(record: Record) -> Judged:
+    filters: set[str] = set()
+    for each in record.of("subscribe"):
+        if isinstance(each.packet, Subscribe):
+            named = {one.filter for one in each.packet.subscriptions}
+            if named & filters:
+                return Verdict.PASS, f"it subscribed to '{min(named & filters)}' again"
+            filters |= named
+    return None
+
+
+def _leaves_without_pingresp(record: Record) -> Judged:
+    ping = next(iter(record.of("pingreq")), None)
+    ended = ping and [each for each in record.of("closed", "disconnect") if each.connection == ping.connection
+                      and each.time_s >= ping.time_s]
+    return (Verdict.PASS, f"it left {ended[0].time_s - ping.time_s:.1f} s after its PINGREQ") if ping and ended \
+        else None
+
+
+def _keeps_session(record: Record) -> Judged:
+    connects = _connects(record)
+    if connects and connects[0][1].clean:
+        return Verdict.FAIL, "the device asks for a clean session"
+    later = [each for each in record.of("puback") if len(connects) > 1
+             and each.connection == connects[-1][0].connection]
+    return (Verdict.PASS, "it came back to its session and acknowledged what had waited") if later else None
+
+
+def _renews_session(record: Record) -> Judged:
+    connects = _connects(record)
+    if connects and connects[0][1].clean:
+        return Verdict.FAIL, "the device asks for a clean session"
+    again = [each for each in record.of("subscribe") if len(connects) > 1
+             and each.connection == connects[-1][0].connection]
+    return (Verdict.PASS, "its session was gone, and it subscribed again") if again else None
+
+
+def _connects(record: Record) -> list[tuple[Moment, Connect]]:
+    return [(each, each.packet) for each in record.of("connect") if isinstance(each.packet, Connect)]
+
+
+def _published(record: Record, fits: Callable[[str, dict[str, Any]], bool]) -> bool:
+    for each in record.of("publish"):
+        if isinstance(each.packet, Publish):
+            try:
+                content = json.loads(each.packet.payload.decode("utf-8"))
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(content, dict) and fits(each.packet.topic, content):
+                return True
+    return False
+
+
+def _reported(content: dict[str, Any]) -> Any:
+    state = content.get("state")
+    return state.get("reported") if isinstance(state, dict) else None
+
+
+def _reports(record: Record) -> Judged:
+    done = _published(record, lambda topic, said: topic.endswith("/shadow/update") and _reported(said) is not None)
+    return (Verdict.PASS, "it reported its state to its shadow") if done else None
+
+
+def _follows_delta(record: Record) -> Judged:
+    def follows(topic: str, said: dict[str, Any]) -> bool:
+        reported = _reported(said)
+        return topic.endswith("/shadow/update") and isinstance(reported, dict) and reported.get("advisor") == "on"
+    return (Verdict.PASS, "it took over the desired state and reported it") if _published(record, follows) else None
+
+
+def _finishes_job(record: Record) -> Judged:
+    terminal = ("SUCCEEDED", "FAILED", "REJECTED")
+    done = _published(record, lambda topic, said: "/jobs/" in topic and topic.endswith("/update")
+                      and said.get("status") in terminal)
+    return (Verdict.PASS, "it brought the job to its end") if done else None
+
+
+_LISTENS = {"subscribe_filters": ("offchip/things/thing-1/commands",)}
+
+CASES = (
+    Case("TLS_Connect", "TLS", _tls_connect, "the handshake never came to its end"),
+    Case("TLS_Support_AWS_IoT_Cipher_Suites", "TLS", _suites, "no ClientHello came"),
+    Case("TLS_Receive_Maximum_Size_Fragments", "TLS", _acknowledges, "the device did not acknowledge a full record",
+         Script(payload=16 * 1024 - 64), device=_LISTENS),
+    Case("TLS_Large_Size_Server_Cert", "TLS", _seen("tls", "took a chain of more than 8 KiB"),
+         "the handshake never came to its end", server="large"),
+    Case("TLS_Unsecure_Server_Cert", "TLS", _refuses, "the device did not hang up", server="foreign"),
+    Case("TLS_Incorrect_Subject_Name_Server_Cert", "TLS", _refuses, "the device did not hang up", server="wrong-host"),
+    Case("TLS_Expired_Server_Cert", "TLS", _refuses, "the device did not hang up", server="expired"),
+    Case("MQTT_Connect", "MQTT", _seen("connect", "sent CONNECT"), "no CONNECT came"),
+    Case("MQTT_Connect_Jitter_Backoff_Retries", "MQTT", _back_off(True, 2 * (_BACKOFF + 1)),
+         "twelve CONNECTs did not come", Script(silent_connects=_BACKOFF, drops=99), limit_s=900),
+    Case("MQTT_Connect_Exponential_Backoff_Retries", "MQTT", _back_off(False, 2 * (_BACKOFF + 1)),
+         "twelve CONNECTs did not come", Script(silent_connects=_BACKOFF, drops=99), limit_s=900),
+    Case("MQTT_Reconnect_Backoff_Retries_On_Server_Disconnect", "MQTT", _back_off(True, _BACKOFF + 1),
+         "it did not come back five times", Script(drops=_BACKOFF), limit_s=600),
+    Case("MQTT_Reconnect_Backoff_Retries_On_Unstable_Connection", "MQTT", _back_off(True, _BACKOFF + 1),
+         "it did not come back five times", Script(drops=_BACKOFF, rudely=True), limit_s=600),
+    Case("MQTT_Publish", "MQTT", _seen("publish", "published"), "nothing was published"),
+    Case("MQTT_Publish_Retry_No_Puback", "MQTT", _publish_again, "no message came again after its PUBACK was withheld",
+         Script(puback=False), limit_s=300),
+    Case("MQTT_Subscribe", "MQTT", _seen("subscribe", "subscribed"), "no SUBSCRIBE came", device=_LISTENS),
+    Case("MQTT_Subscribe_Retry_No_Suback", "MQTT", _subscribe_again, "it did not subscribe again", Script(suback=False),
+         limit_s=300, device=_LISTENS),
+    Case("MQTT_Client_Puback_Qos1", "MQTT", _acknowledges, "the device did not acknowledge a message of QoS 1",
+         Script(payload=128), device=_LISTENS),
+    Case("MQTT_No_Ack_PingResp", "MQTT", _leaves_without_pingresp, "it stayed although PINGRESP never came",
+         Script(pingresp=False), limit_s=300, device={"publish_interval_ms": 3_600_000, "keep_alive_s": 30}),
+    Case("MQTT_Persistent_Session_Happy_Case", "MQTT", _keeps_session, "it did not come back to its session",
+         Script(end_after_subscribe=True), device=_LISTENS),
+    Case("MQTT_Expired_Persistent_Session", "MQTT", _renews_session, "it did not subscribe again",
+         Script(end_after_subscribe=True, forget=True), device=_LISTENS),
+    Case("Shadow_Publish_Reported_State", "Shadow", _reports, "no state was reported to a shadow"),
+    Case("Shadow_Update_Reported_State", "Shadow", _follows_delta, "the desired state was never reported back"),
+    Case("Job_Execution", "Job execution", _finishes_job, "no job came to its end"),
+)
+#: needs the registry, not a connection
+POLICY_CASE = "Security_Device_Policies"
+NAMES = (*(each.name for each in CASES), POLICY_CASE)

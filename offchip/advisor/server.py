@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The server of one test: good TLS and MQTT, but for what the test withholds; it notes everything, judges nothing."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from cryptography import x509
+
+from offchip.broker.profile import Profile
+from offchip.broker.tls import TlsStream, server_context
+from offchip.mqtt import (
+    V5,
+    Connack,
+    Connect,
+    Disconnect,
+    Malformed,
+    Packet,
+    PacketReader,
+    Pingreq,
+    Pingresp,
+    Puback,
+    Publish,
+    Suback,
+    Subscribe,
+    Unsuback,
+    Unsubscribe,
+    UnsupportedVersion,
+    encode,
+)
+from offchip.pki import Identity
+
+_LARGEST_PACKET = 256 * 1024
+_JOB = "advisor-job"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What the server does otherwise than a good one.
+
+    Attributes:
+        silent_connects: so many CONNECTs get no answer, then one is answered.
+        puback, suback, pingresp: whether those are sent at all.
+        drops: so many connections are ended right after CONNACK; ``rudely``: without a word of TLS.
+        payload: bytes of the message that follows a subscription, 0 for none.
+        forget: a persistent session is gone when the client comes back.
+        end_after_subscribe: the connection ends once after the first subscription, to see what a session keeps.
+    """
+
+    silent_connects: int = 0
+    puback: bool = True
+    suback: bool = True
+    pingresp: bool = True
+    drops: int = 0
+    rudely: bool = False
+    payload: int = 0
+    forget: bool = False
+    end_after_subscribe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """``kind``: tcp, hello, tls, failed, alert, closed, or a packet's name from the client; ``packet`` if it is one."""
+
+    time_s: float
+    connection: int
+    kind: str
+    detail: str = ""
+    packet: Packet | None = None
+
+
+@dataclass(slots=True)
+class Record:
+    """Everything that happened, in order. ``suites``: of the last ClientHello, by their numbers."""
+
+    moments: list[Moment] = field(default_factory=list)
+    suites: tuple[int, ...] = ()
+
+    def of(self, *kinds: str) -> list[Moment]:
+        return [each for each in self.moments if each.kind in kinds]
+
+    def has(self, *kinds: str) -> bool:
+        return bool(self.of(*kinds))
+
+
+class AdvisorServer:
+    """A service of the internet, and something a TCP listener can serve."""
+
+    def __init__(self, identity: Identity, authorities: Iterable[x509.Certificate], profile: Profile, script: Script,
+                 now_s: Callable[[], float]) -> None:
+        """Raises BrokerError for unusable certificates."""
+        self.profile, self.script, self.record = profile, script, Record()
+        self._context = server_context(identity, authorities, profile)
+        self._now_s = now_s
+        self._opened = 0
+        self.connects = 0
+        self.dropped = 0
+        self.sessions: set[str] = set()
+        self.parted = False
+
+    def connect(self, peer_name: str, real: bool = False) -> AdvisorLink:
+        """Accept a connection."""
+        self._opened += 1
+        self.note(self._opened, "tcp", peer_name)
+        return AdvisorLink(self, self._opened, self._context)
+
+    def note(self, connection: int, kind: str, detail: str = "", packet: Packet | None = None) -> None:
+        """Write it down."""
+        self.record.moments.append(Moment(self._now_s(), connection, kind, detail, packet))
+
+    # what a listener asks of a broker ------------------------------------------------------------------------------
+    def evict(self, peer_name: str, most: int) -> bool:
+        """There is always room."""
+        return True
+
+    def tick(self) -> None:
+        """Nothing happens by itself."""
+
+    def log(self, event: object, connection: int = 0) -> None:
+        """What the host's network says is not the client's."""
+
+
+class AdvisorLink:
+    """The server's end of one connection."""
+
+    def __init__(self, server: AdvisorServer, number: int, context: ssl.SSLContext) -> None:
+        self.closed = False
+        self.on_output: Callable[[], None] | None = None
+        self._server, self._number = server, number
+        self._tls = TlsStream(context, self._on_alert)
+        self._tls.on_handshake = self._on_handshake
+        self._reader = PacketReader(_LARGEST_PACKET)
+        self._client = ""
+        self._packet_id = 0
+        self._version = 4
+
+    def receive(self, data: bytes) -> None:
+        if self.closed:
+            return
+        self._tls.feed(data)
+        try:
+            self._advance()
+        except (ssl.SSLError, Malformed, UnsupportedVersion) as error:
+            self._note("failed", getattr(error, "reason", None) or str(error) or type(error).__name__)
+            self.closed = True
+
+    def take(self) -> bytes:
+        return self._tls.take()
+
+    @property
+    def backlog(self) -> int:
+        return self._tls.pending
+
+    def peer_closed(self) -> None:
+        if not self.closed:
+            self._note("closed")
+            self.closed = True
+
+    # inside --------------------------------------------------------------------------------------------------------
+    def _note(self, kind: str, detail: str = "", packet: Packet | None = None) -> None:
+        self._server.note(self._number, kind, detail, packet)
+
+    def _on_alert(self, direction: str, number: int, name: str) -> None:
+        if direction == "received":
+            self._note("alert", name)
+
+    def _on_handshake(self, direction: str, message: bytes) -> None:
+        if direction == "received" and message[:1] == b"\x01":
+            self._server.record.suites = suites_of(message)
+            self._note("hello")
+
+    def _advance(self) -> None:
+        if not self._tls.established:
+            if not self._tls.handshake():
+                return
+            self._note("tls", f"{self._tls.version} {self._tls.cipher}")
+        while not self.closed and (data := self._tls.read()) is not None:
+            if not data:
+                self.peer_closed()
+                return
+            self._reader.feed(data)
+            while not self.closed and (packet := self._reader.next()):
+                self._note(type(packet).__name__.lower(), "", packet)
+                self._handle(packet)
+
+    def _send(self, packet: Packet) -> None:
+        self._tls.write(encode(packet, self._version))
+
+    def _handle(self, packet: Packet) -> None:
+        script = self._server.script
+        match packet:
+            case Connect():
+                self._on_connect(packet)
+            case Publish():
+                if packet.qos and script.puback:
+                    self._send(Puback(packet.packet_id))
+                self._answer(packet)
+            case Subscribe():
+                self._on_subscribe(packet)
+            case Unsubscribe():
+                self._send(Unsuback(packet.packet_id, tuple(0 for _ in packet.filters) if self._version == V5 else ()))
+            case Pingreq() if script.pingresp:
+                self._send(Pingresp())
+            case Disconnect():
+                self.closed = True
+
+    def _on_connect(self, packet: Connect) -> None:
+        server, script = self._server, self._server.script
+        self._client, self._version = packet.client_id, packet.version
+        server.connects += 1
+        if server.connects % (script.silent_connects + 1) and script.silent_connects:
+            return
+        known = packet.client_id in server.sessions and not packet.clean and not script.forget
+        if not packet.clean:
+            server.sessions.add(packet.client_id)
+        self._send(Connack(0, known))
+        if server.dropped < script.drops:
+            server.dropped += 1
+            self._end(script.rudely)
+        elif known:
+            self._publish("advisor/stored", b"stored while you were away")
+
+    def _on_subscribe(self, packet: Subscribe) -> None:
+        server, script = self._server, self._server.script
+        if not script.suback:
+            return
+        self._send(Suback(packet.packet_id, tuple(min(each.qos, 1) for each in packet.subscriptions)))
+        for each in packet.subscriptions:
+            self._greet(each.filter)
+        if script.end_after_subscribe and not server.parted:
+            server.parted = True
+            self._end(rudely=False)
+
+    def _greet(self, topic_filter: str) -> None:
+        """What follows a subscription: a large message, a shadow's delta, a job."""
+        topic = topic_filter.replace("+", "advisor").replace("#", "advisor")
+        if topic.endswith("/shadow/update/delta"):
+            self._publish(topic, json.dumps({"version": 2, "state": {"advisor": "on"}}).encode())
+        elif topic.endswith(("/jobs/notify", "/jobs/notify-next")):
+            self._publish(topic, json.dumps({"execution": _execution()}).encode())
+        elif self._server.script.payload and not topic.startswith("$"):
+            self._publish(topic, b"x" * self._server.script.payload)
+
+    def _answer(self, packet: Publish) -> None:
+        """Jobs and shadows, as far as a test asks for them."""
+        topic = packet.topic
+        if topic.endswith(("/jobs/start-next", "/jobs/$next/get")) or topic.endswith(f"/jobs/{_JOB}/get"):
+            self._publish(f"{topic}/accepted", json.dumps({"execution": _execution()}).encode())
+        elif topic.endswith("/shadow/update") or "/jobs/" in topic and topic.endswith("/update"):
+            self._publish(f"{topic}/accepted", b"{}")
+
+    def _publish(self, topic: str, payload: bytes) -> None:
+        self._packet_id += 1
+        self._send(Publish(topic, payload, 1, False, False, self._packet_id))
+
+    def _end(self, rudely: bool) -> None:
+        if not rudely:
+            self._tls.close()
+        self.closed = True
+
+
+def _execution() -> dict[str, object]:
+    return {"jobId": _JOB, "status": "QUEUED", "versionNumber": 1, "executionNumber": 1,
+            "jobDocument": {"operation": "advisor"}}
+
+
+def suites_of(hello: bytes) -> tuple[int, ...]:
+    """The cipher suites a ClientHello offers (RFC 8446, 4.1.2); ``hello``: the handshake message with its header."""
+    at = 4 + 2 + 32
+    if len(hello) <= at:
+        return ()
+    at += 1 + hello[at]
+    size = int.from_bytes(hello[at:at + 2], "big")
+    offered = hello[at + 2:at + 2 + size]
+    return tuple(int.from_bytes(offered[place:place + 2], "big") for place in range(0, len(offered) - 1, 2))

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Device Advisor's tests: a good client passes each, a known-bad one fails it; the firmware; a client over TCP."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from advisor_clients import Device
+from offchip.advisor.cases import CASES, NAMES, Verdict, _suites
+from offchip.advisor.run import Firmware, OverTcp, page, record, run
+from offchip.advisor.server import Record
+from offchip.errors import OffchipError
+from offchip.interrupt import Interrupt
+from offchip.lab.flash import Flash
+from offchip.lab.live import Options, open_scene
+from offchip.scene.scene import THING
+
+BAD = {
+    "TLS_Connect": "never", "TLS_Support_AWS_IoT_Cipher_Suites": "never",
+    "TLS_Receive_Maximum_Size_Fragments": "no-puback", "TLS_Large_Size_Server_Cert": "never",
+    "TLS_Unsecure_Server_Cert": "trusts-anybody", "TLS_Incorrect_Subject_Name_Server_Cert": "any-host",
+    "TLS_Expired_Server_Cert": "ignores-dates", "MQTT_Connect": "never",
+    "MQTT_Connect_Jitter_Backoff_Retries": "no-backoff", "MQTT_Connect_Exponential_Backoff_Retries": "no-backoff",
+    "MQTT_Reconnect_Backoff_Retries_On_Server_Disconnect": "no-backoff",
+    "MQTT_Reconnect_Backoff_Retries_On_Unstable_Connection": "no-backoff", "MQTT_Publish": "mute",
+    "MQTT_Publish_Retry_No_Puback": "qos0", "MQTT_Subscribe": "mute", "MQTT_Subscribe_Retry_No_Suback": "mute",
+    "MQTT_Client_Puback_Qos1": "no-puback", "MQTT_No_Ack_PingResp": "patient",
+    "MQTT_Persistent_Session_Happy_Case": "clean", "MQTT_Expired_Persistent_Session": "clean",
+    "Shadow_Publish_Reported_State": "mute", "Shadow_Update_Reported_State": "mute", "Job_Execution": "mute",
+    "Security_Device_Policies": "wildcards"}
+
+
+def verdicts(bad: str, *names: str) -> dict[str, tuple[str, str]]:
+    return {each.name: (each.verdict, each.reason) for each in run(Device(bad), names or NAMES, lambda result: None)}
+
+
+def test_a_good_client_passes_and_a_known_bad_one_fails_each() -> None:
+    assert set(BAD) == set(NAMES)
+    good = verdicts("")
+    assert {name for name, (verdict, _) in good.items() if verdict == "FAIL"} == set(), good
+    for name, bad in BAD.items():
+        assert verdicts(bad, name)[name][0] == "FAIL", (name, bad)
+
+
+def test_what_passes_with_warnings() -> None:
+    name = "MQTT_Connect_Jitter_Backoff_Retries"
+    assert verdicts("no-jitter", name)[name][0] == "PASS_WITH_WARNINGS"
+    for suites, verdict in (((0x1301, 0xC02B), Verdict.PASS), ((0xC02B, 0x00FF, 0x1A1A), Verdict.PASS),
+                            ((0xC02B, 0xCCA8), Verdict.WARNINGS), ((0xC030,), Verdict.WARNINGS),
+                            ((0xCCA8,), Verdict.FAIL)):
+        judged = _suites(Record(suites=suites))
+        assert judged is not None and judged[0] is verdict, suites
+
+
+def test_a_test_there_is_not_and_a_page_of_hostile_names() -> None:
+    with pytest.raises(OffchipError, match="TLS_Conect"):
+        run(Device(), ["TLS_Conect"])
+    content = record("<script>", run(Device("never"), ["TLS_Connect"], lambda result: None))
+    assert content["counts"] == {"PASS": 0, "PASS_WITH_WARNINGS": 0, "FAIL": 1} and json.dumps(content)
+    assert "<script>" not in page(content) and "nobody connected" in page(content)
+
+
+def test_the_firmware_refuses_whom_it_must_not_trust() -> None:
+    names = ("TLS_Connect", "TLS_Expired_Server_Cert", "MQTT_Subscribe", "Security_Device_Policies")
+    said = {each.name: each.verdict for each in run(Firmware(), names, lambda result: None)}
+    assert said == dict.fromkeys(names, Verdict.PASS)
+
+
+@pytest.mark.skipif(shutil.which("mosquitto_pub") is None, reason="mosquitto_pub is not installed")
+def test_what_connects_over_tcp(tmp_path: Path) -> None:
+    scene, files = open_scene(Options(tmp_path))
+    clients: list[threading.Thread] = []
+
+    def start(case: object, port: int) -> None:
+        line = Flash(tmp_path, files.ca, "127.0.0.1", port).text(THING, scene.world.devices[THING]).splitlines()[-1]
+        clients.append(threading.Thread(target=subprocess.run, args=(line,), kwargs={
+            "shell": True, "capture_output": True, "timeout": 60}))
+        clients[-1].start()
+
+    said = run(OverTcp(scene, 0, Interrupt(), start, 5.0), ["TLS_Connect", "TLS_Unsecure_Server_Cert", "MQTT_Publish",
+                                                            "MQTT_Subscribe"], lambda result: None)
+    for each in clients:
+        each.join()
+    scene.close()
+    assert [each.verdict for each in said] == [Verdict.PASS, Verdict.PASS, Verdict.PASS, Verdict.FAIL]
+
+
+def test_each_test_has_a_known_bad_client() -> None:
+    assert len(CASES) == 23 and all(each.name in BAD for each in CASES)
