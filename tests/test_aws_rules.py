@@ -125,7 +125,6 @@ def test_in_2018_the_will_was_withheld_when_it_was_due() -> None:
 
 # reserved topics ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("topic", [
-    "$aws/things/thing-1/jobs/get", "$aws/things/thing-1/jobs/j1/update", "$aws/things/thing-1/jobs/start-next",
     "$aws/things/thing-1/defender/metrics/json", "$aws/things/thing-1/streams/s/get/json",
 ])
 def test_what_is_not_modelled_says_so_and_stays_connected(wide: Lab, topic: str) -> None:

@@ -223,11 +223,13 @@ def test_alpn_protocols() -> None:
 
 
 def test_services_can_be_off() -> None:
-    lab = Lab(policy=WIDE, profile=changed(shadows=False, fleet_provisioning=False, basic_ingest=False))
+    lab = Lab(policy=WIDE, profile=changed(shadows=False, fleet_provisioning=False, basic_ingest=False,
+                                                jobs=False))
     device = lab.client()
-    for topic in ("$aws/things/thing-1/shadow/get", "$aws/certificates/create/json", "$aws/rules/r/t"):
+    for topic in ("$aws/things/thing-1/shadow/get", "$aws/certificates/create/json", "$aws/rules/r/t",
+                  "$aws/things/thing-1/jobs/get"):
         assert device.publish(topic, b"{}"), topic
-    assert len(lab.new(events.NotModelled)) == 3 and not lab.new(events.RuleInvoked)
+    assert len(lab.new(events.NotModelled)) == 4 and not lab.new(events.RuleInvoked)
 
 
 def test_session_expiry_seconds() -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from offchip.broker.jobs import Jobs
 from offchip.broker.processor import FEED_TOPIC, THING_TOPIC, Processor
 from offchip.broker.profile import DEFAULT_PROFILE, Profile, load_profile
 from offchip.broker.provisioning import FleetProvisioning, OwnersList
@@ -33,8 +34,8 @@ _THING = "${iot:Connection.Thing.ThingName}"
 
 @dataclass(slots=True)
 class World:
-    """``devices``: thing name -> what the factory gives it. ``processor`` is connected. ``provisioning`` and
-    ``shadows`` answer on reserved topics, ``rotation`` on the things'; ``reactions``: what the owner does himself."""
+    """``devices``: thing name -> what the factory gives it. ``processor`` is connected. ``provisioning``, ``shadows``
+    and ``jobs`` answer on reserved topics, ``rotation`` on the things'; ``reactions``: what the owner does himself."""
 
     authority: Authority
     server: Identity
@@ -45,6 +46,7 @@ class World:
     provisioning: FleetProvisioning
     claims: OwnersList
     shadows: Shadows
+    jobs: Jobs
     rotation: Rotation
     reactions: Reactions
 
@@ -89,16 +91,16 @@ def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequ
     broker = Broker(server, authority.certificates, clock, chosen, registry, keylog_file, seed)
     claims = OwnersList()
     provisioning = FleetProvisioning(registry, authority, clock, broker.log, seed, claims)
-    shadows = Shadows(clock)
-    broker.hub.services |= {Family.FLEET_PROVISIONING: provisioning, Family.SHADOWS: shadows}
+    shadows, jobs = Shadows(clock), Jobs(clock, lambda told: broker.publish(told.topic, told.payload, told.qos))
+    broker.hub.services |= {Family.FLEET_PROVISIONING: provisioning, Family.SHADOWS: shadows, Family.JOBS: jobs}
     trusted = (*authority.certificates, server.certificate)
     rotation = Rotation(registry, authority, broker.hub.route, broker.log)
     broker.hub.rules += [Rule(CSR_FILTER, rotation.on_request), Rule(DONE_FILTER, rotation.on_done)]
     processor = Processor(PROCESSOR, identity, trusted, HOST, devices, clock, interval_s, seed=seed)
     processor.connect(broker)
     reactions = Reactions(broker, processor, rules or Rules(), authority.certificates)
-    return World(authority, server, registry, broker, devices, processor, provisioning, claims, shadows, rotation,
-                 reactions)
+    return World(authority, server, registry, broker, devices, processor, provisioning, claims, shadows, jobs,
+                 rotation, reactions)
 
 
 def enrol(authority: Authority, registry: Registry, thing: str, policy: str) -> Identity:

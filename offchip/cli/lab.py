@@ -135,6 +135,13 @@ def publish(context: typer.Context, topic: str, payload: str, folder: _Folder = 
 
 
 @app.command()
+def job(context: typer.Context, name: str, thing: str, document: Annotated[str, typer.Argument(help="JSON")] = "{}",
+        folder: _Folder = None) -> None:
+    """CreateJob for one thing."""
+    print(f"{name}: {_remote(context, folder).do('job', job=name, thing=thing, document=document)['status']}")
+
+
+@app.command()
 def shadow(context: typer.Context, thing: str, folder: _Folder = None) -> None:
     """Desired and reported state."""
     print(json.dumps(_remote(context, folder).do("shadow", thing=thing)["state"], indent=2))

@@ -33,7 +33,7 @@ class Desk:
             "deactivate": self._status(Status.INACTIVE), "activate": self._status(Status.ACTIVE),
             "revoke": self._status(Status.REVOKED), "add": self._add, "policy-edit": self._edit,
             "policy-create": self._create, "policy-attach": self._attach, "policy-detach": self._detach,
-            "publish": self._publish, "rotate": self._rotate}
+            "job": self._job, "publish": self._publish, "rotate": self._rotate}
 
     @property
     def acts(self) -> list[str]:
@@ -134,6 +134,18 @@ class Desk:
 
     def _publish(self, topic: str, payload: str = "") -> Answer:
         return {"receivers": self._world.broker.publish(topic, payload.encode(), 1)}
+
+    def _job(self, job: str, thing: str, document: str) -> Answer:
+        try:
+            content = json.loads(document)
+        except (ValueError, RecursionError):
+            content = None
+        if not isinstance(content, dict):
+            raise BrokerError(f"job '{job}': its document is no JSON object")
+        if thing not in self._world.registry.things:
+            raise BrokerError(f"there is no thing '{thing}'; there are {', '.join(self._world.registry.things)}")
+        self._world.jobs.create(job, content, [thing])
+        return {"job": job, "status": self._world.jobs.status(job, thing)}
 
     def _rotate(self, thing: str) -> Answer:
         self._world.rotation.ask(thing)
