@@ -22,6 +22,7 @@ from offchip.cli.list import list_
 from offchip.cli.matrix import attack, matrix, replay
 from offchip.cli.monitor import attend, monitor
 from offchip.cli.run import run
+from offchip.cli.scenario import check, init
 from offchip.cli.terminal import forgive_encodings
 from offchip.errors import OffchipError
 from offchip.paths import PACKAGES
@@ -30,8 +31,8 @@ from offchip.runner.processes import Stopped
 _INTERRUPTED = (130, 143)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-for _command in (run, matrix, attack, replay, compare, cuts, campaign, judge, boot, doctor, attend, monitor, fleet,
-                 advisor):
+for _command in (run, init, check, matrix, attack, replay, compare, cuts, campaign, judge, boot, doctor, attend,
+                 monitor, fleet, advisor):
     app.command()(_command)
 app.command("list")(list_)
 app.add_typer(lab, name="lab")

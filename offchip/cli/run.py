@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from offchip.captures.keep import Wanted
+from offchip.cli.scenario import fire
 from offchip.cli.terminal import console, mark
 from offchip.errors import OffchipError
 from offchip.paths import FIRMWARE, IN_CHECKOUT, ROOT, SUITES
@@ -22,6 +23,10 @@ HANG_LIMIT_S = 900.0
 
 
 def run(
+    scenario: Annotated[Path | None, typer.Argument(
+        help="a scenario file of your own firmware, from `offchip init`: the attacks that need no knowledge of its "
+             "formats, instead of the suites")] = None,
+    *,
     engine: Annotated[str, typer.Option(help="embedded, renode or auto (renode when it is installed)")] = "embedded",
     elf: Annotated[Path, typer.Option(help="the firmware")] = FIRMWARE,
     suites: Annotated[Path, typer.Option(help="folder of the suites")] = SUITES,
@@ -52,6 +57,8 @@ def run(
     """Run the suites and write the report; exit code 1 when a claim is refuted or was not run."""
     from offchip.runner.judge import Options, judge
 
+    if scenario is not None:
+        fire(scenario, engine)
     options = Options(engine, elf.resolve(), suites.resolve(), suite or [], test or [], include or [], exclude or [],
                       results, jobs, seed, limit, own_credentials.resolve() if own_credentials else None, captures,
                       against)
