@@ -519,3 +519,27 @@ def test_rules_with_impossible_arguments_are_refused(board: Board) -> None:
 def test_data_bytes_of_short_form() -> None:
     assert data_bytes("S A0+ 00+ 10+ Sr A1+ 5A+ 00- P") == (b"\x00\x10", b"\x5A\x00")
     assert data_bytes("S A0- P") == (b"", b"")
+
+
+@pytest.mark.parametrize(("size", "page", "place"), [
+    (128, 8, 0x7F), (256, 8, 0x90), (1024, 16, 0x312), (2048, 16, 0x7F0)])
+def test_small_parts_have_one_address_byte_and_block_bits(size: int, page: int, place: int) -> None:
+    """24C01 to 24C16: what does not fit the byte stands in the device address (DS20001703, section 5)."""
+    board = Board(size=size, page_size=page)
+    bus, control = board.i2c._bus, (CHIP | place >> 8) << 1
+
+    def open_at(address: int) -> None:
+        bus.start(False)
+        assert bus.address((CHIP | address >> 8) << 1) and bus.write(address & 0xFF)
+
+    open_at(place)
+    assert bus.write(0xC3)
+    bus.stop()
+    assert board.chip.read_raw(place, 1) == b"\xC3" and board.chip.write_cycles == 1
+    assert not bus.address(control), "busy"
+    board.machine.clock.advance(168 * 6000)
+    open_at(place)
+    bus.start(True)
+    assert bus.address(control | 1) and bus.read(False) == 0xC3
+    bus.stop()
+    assert bus.address((CHIP + board.chip.addresses) << 1) is False, "nobody there"

@@ -21,6 +21,8 @@ from offchip.errors import MediumError
 
 ERASED = 0xFF
 WP_PIN = 0
+#: the largest part with one address byte, in bytes
+_LARGEST_NARROW = 2048
 _FOREVER = 1 << 63
 
 
@@ -83,7 +85,9 @@ class Eeprom24xx256(I2cDevice):
     """The memory chip.
 
     Args:
-        size, page_size: bytes, powers of two.
+        size, page_size: bytes, powers of two. Up to 2048 (24C01 to 24C16) there is one address byte, and what does
+            not fit it stands in the lowest bits of the device address: the chip answers at as many addresses as it has
+            blocks of 256 bytes (24LC16B data sheet DS20001703, section 5).
         write_cycle_us: length of the internal write cycle in microseconds.
         image_file: keeps the content; None = only in memory.
         wp_nacks_data: with WP high, data bytes are not acknowledged (ST); False acknowledges and ignores (Microchip).
@@ -105,12 +109,15 @@ class Eeprom24xx256(I2cDevice):
     def __init__(self, machine: Machine, size: int = EEPROM_SIZE, page_size: int = EEPROM_PAGE,
                  write_cycle_us: int = 5000, image_file: str | None = None, wp_nacks_data: bool = True) -> None:
         super().__init__(machine)
-        fits = _is_power_of_two(size) and _is_power_of_two(page_size) and size >= 256 and page_size <= size
+        fits = _is_power_of_two(size) and _is_power_of_two(page_size) and size >= 128 and page_size <= size
         if not fits or write_cycle_us < 0:
-            raise ValueError("size (256 or more) and pageSize must be powers of two, pageSize at most size, "
+            raise ValueError("size (128 or more) and pageSize must be powers of two, pageSize at most size, "
                              "writeCycleUs 0 or more")
         self.size = size
         self.page_size = page_size
+        self._address_width = 1 if size <= _LARGEST_NARROW else 2
+        self.addresses = max(1, size // 256) if self._address_width == 1 else 1
+        self._block = 0
         self.write_cycle_us = write_cycle_us
         self.write_protect_nacks_data = wp_nacks_data
         self.write_protect = False
@@ -174,6 +181,9 @@ class Eeprom24xx256(I2cDevice):
             self.write_protect = level
 
     # I2C -------------------------------------------------------------------------------------------------------
+    def bus_block(self, block: int) -> None:
+        self._block = block
+
     def bus_start(self, read: bool) -> bool:
         self._forget()
         if not self._alive:
@@ -181,18 +191,20 @@ class Eeprom24xx256(I2cDevice):
         if self.busy:
             self.busy_nacks += 1
             return False
-        self._address_bytes = [0, 0] if read else []
+        self._address_bytes = [0] * self._address_width if read else []
+        if self.addresses > 1:
+            self.pointer = self._block << 8 | self.pointer & 0xFF
         self._selected = True
         return True
 
     def bus_write(self, value: int) -> bool:
         if not (self._selected and self._alive):
             return False
-        if len(self._address_bytes) < 2:
+        if len(self._address_bytes) < self._address_width:
             self._address_bytes.append(value)
-            if len(self._address_bytes) == 2:
-                high, low = self._address_bytes
-                self.pointer = (high << 8 | low) & (self.size - 1)
+            if len(self._address_bytes) == self._address_width:
+                high = self._block if self._address_width == 1 else self._address_bytes[0]
+                self.pointer = (high << 8 | value) & (self.size - 1)
             return True
         if self.write_protect:
             return not self.write_protect_nacks_data

@@ -77,6 +77,12 @@ class I2cDevice(Peripheral):
     def power_cut(self) -> None:
         """The supply fails for a moment."""
 
+    #: 7-bit addresses it answers at, a power of two
+    addresses = 1
+
+    def bus_block(self, block: int) -> None:
+        """Which of its own addresses is called, counted from its first."""
+
 
 class I2cProbe(Peripheral):
     """Somebody who sits on the wires (:class:`~offchip.engines.embedded.peripherals.i2c_tap.I2cTap`)."""
@@ -123,7 +129,10 @@ class I2cBus:
         self.bytes_on_bus += 1
         passed = self.probe is None or self.probe.passes_address(value)
         device = self.devices.get(self._address) if passed else None
-        ack = device is not None and device.bus_start(bool(value & 1))
+        ack = False
+        if device is not None:
+            device.bus_block(self._address & (device.addresses - 1))
+            ack = device.bus_start(bool(value & 1))
         self._tell("A", value, ack)
         if ack:
             self._selected = device
@@ -224,9 +233,13 @@ class Stm32F4I2c(Peripheral):
         if isinstance(child, I2cDevice):
             if not isinstance(point, int) or not 0 <= point <= 0x7F:
                 raise ValueError(f"{child.model_name} needs a 7-bit I2C address (0x00 to 0x7F), not {point}")
-            if point in self._bus.devices:
-                raise ValueError(f"address 0x{point:02X} is taken by {self._bus.devices[point].name}")
-            self._bus.devices[point] = child
+            if point % child.addresses:
+                raise ValueError(f"{child.model_name} answers at {child.addresses} addresses, of which the first is a "
+                                 f"multiple of that; 0x{point:02X} is not")
+            for each in range(point, point + child.addresses):
+                if each in self._bus.devices:
+                    raise ValueError(f"address 0x{each:02X} is taken by {self._bus.devices[each].name}")
+                self._bus.devices[each] = child
         elif isinstance(child, I2cProbe):
             if point is not None:
                 raise ValueError(f"{child.model_name} sits on the wires and takes no address")
@@ -249,7 +262,7 @@ class Stm32F4I2c(Peripheral):
 
     def power_cut_devices(self) -> None:
         """The supply of everything on this bus fails for a moment."""
-        for device in self._bus.devices.values():
+        for device in dict.fromkeys(self._bus.devices.values()):
             device.power_cut()
 
     # life ------------------------------------------------------------------------------------------------------
