@@ -65,7 +65,7 @@ MISSING: list[tuple[Attack, str]] = [
     (TransplantMedium(SD), "no other device of this make"), (RestoreOlderImage(SD), "the owner does nothing"),
     (CutTheUpdate(SD), "the owner does nothing"), (ReuseNonces(SD), "the owner does nothing"),
     (LiftTheLock(), "no lock to lift"), (SpoilTheNoise(SD, Noise.PREDICTABLE), "no other device"),
-    (SkipTheCheck(SD), "there is no record to forge"), (SearchRemains(SD), "the owner does nothing"),
+    (SkipTheCheck(SD), "no record is found"), (SearchRemains(SD), "the owner does nothing"),
     (DissectAnotherUnit(SD), "no other device of this make"),
 ]
 EVERY_KEYWORD = [each.keyword for each in ATTACKS.values()]
