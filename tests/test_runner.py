@@ -353,3 +353,37 @@ def test_the_script_names_every_option_of_the_command() -> None:
     command = get_command(app).commands["run"]  # type: ignore[attr-defined]
     options = {name for parameter in command.params for name in parameter.opts}
     assert not [name for name in options - {"--help"} if name.replace("--summary", "--no-summary") not in said]
+
+
+def test_an_interrupted_run_keeps_what_it_decided_and_goes_on(tmp_path: Path) -> None:
+    """The first claim is not run a second time; what was interrupted never replaces a whole report."""
+    started = tmp_path / "started"
+    folder = suites(tmp_path / "suites", one=f"""*** Settings ***
+Library    OperatingSystem
+*** Test Cases ***
+First
+    Append To File    {tmp_path}/first    x
+Second
+    Append To File    {started}    x
+    ${{times}} =    Get File    {started}
+    IF    '${{times}}' == 'x'    Sleep    300 s
+""")
+    command = ("run", "--suites", folder, "--results", tmp_path / "results", "--jobs", "1")
+    run = subprocess.Popen([sys.executable, "-m", "offchip", *map(str, command)], cwd=ROOT, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not started.exists():
+        assert run.poll() is None
+        os.sched_yield()
+    run.send_signal(signal.SIGTERM)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 143 and "interrupted; 1 of 2 claims are kept" in said.splitlines()[-1], said
+    assert results_of(tmp_path / "results") == {"First": "proven", "Second": "not run"}
+    seed = offchip(*command, "--seed", "2", "--resume")
+    assert seed.returncode == 2 and "another seed" in seed.stderr
+    again = offchip(*command, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert results_of(tmp_path / "results") == {"First": "proven", "Second": "proven"}
+    assert (tmp_path / "first").read_text() == "x"
+    assert offchip(*command, "--resume").returncode == 0
+    none = offchip(*command[:-4], "--results", tmp_path / "none", "--resume")
+    assert none.returncode == 2 and "no interrupted run" in none.stderr

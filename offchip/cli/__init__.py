@@ -55,7 +55,7 @@ def _exit_code() -> int:
     try:
         code = app(standalone_mode=False)
     except Stopped as stopped:
-        print("interrupted; nothing was changed.", file=sys.stderr)
+        print(f"interrupted; {stopped.left}", file=sys.stderr)
         return stopped.exit_code
     except OffchipError as error:
         print(f"error: {error}", file=sys.stderr)

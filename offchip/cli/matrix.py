@@ -29,15 +29,16 @@ def matrix(
     jobs: Annotated[int, typer.Option(help="columns at a time", min=1)] = os.cpu_count() or 1,
     captures: Annotated[Wanted, typer.Option(help="of which cells buses, network and media are kept")] = Wanted.FAILED,
     against: Annotated[Path | None, typer.Option(help="another report to compare with, cell by cell")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was interrupted")] = False,
 ) -> None:
     """Run the cells of the matrix and write their page; exit code 1 when one comes out otherwise than predicted."""
     from offchip.runner.judge import Options, judge
 
     chosen = [f"matrix AND {each}" for each in include or []] or ["matrix"]
     options = Options(engine, elf.resolve(), SUITES, [], [], chosen, exclude or [], results, jobs, seed, HANG_LIMIT_S,
-                      captures=captures, against=against)
-    place, outcome = judge(options, lambda line: console.print(escape(line)))
-    finish(place, outcome, summary=True)
+                      captures=captures, against=against, resume=resume)
+    place, outcome, stopped = judge(options, lambda line: console.print(escape(line)))
+    finish(place, outcome, True, stopped)
 
 
 def attack(

@@ -17,6 +17,7 @@ from offchip.cli.scenario import fire
 from offchip.cli.terminal import console, mark
 from offchip.errors import OffchipError
 from offchip.paths import FIRMWARE, IN_CHECKOUT, ROOT, SUITES
+from offchip.runner.processes import Stopped
 
 _DEFAULT_SEED = 1
 HANG_LIMIT_S = 900.0
@@ -52,6 +53,7 @@ def run(
     against: Annotated[Path | None, typer.Option(
         help="folder of another report, of another engine for instance: the page says cell by cell whether they agree",
         )] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was interrupted")] = False,
     summary: Annotated[bool, typer.Option(help="print the table of claims")] = True,
 ) -> None:
     """Run the suites and write the report; exit code 1 when a claim is refuted or was not run."""
@@ -61,19 +63,19 @@ def run(
         fire(scenario, engine)
     options = Options(engine, elf.resolve(), suites.resolve(), suite or [], test or [], include or [], exclude or [],
                       results, jobs, seed, limit, own_credentials.resolve() if own_credentials else None, captures,
-                      against)
-    place, outcome = judge(options, lambda line: console.print(escape(line)))
+                      against, resume)
+    place, outcome, stopped = judge(options, lambda line: console.print(escape(line)))
     if xunit is not None:
         try:
             shutil.copyfile(place / "xunit.xml", xunit)
         except OSError as error:
             raise OffchipError(f"{xunit}: the JUnit file cannot be written ({error.strerror}); it is also at "
                                f"{place / 'xunit.xml'}.") from None
-    finish(place, outcome, summary)
+    finish(place, outcome, summary, stopped)
 
 
-def finish(place: Path, outcome: dict[str, Any], summary: bool) -> None:
-    """Print what came out and the report's path, and end with the exit code that says so."""
+def finish(place: Path, outcome: dict[str, Any], summary: bool, stopped: Stopped | None = None) -> None:
+    """Print what came out and the report's path, and end with the exit code that says so, or as the signal has it."""
     if summary:
         _print(outcome)
     wrong = outcome.get("answer_wrong", 0)
@@ -89,6 +91,8 @@ def finish(place: Path, outcome: dict[str, Any], summary: bool) -> None:
         console.print(f"ANSWER.md is of another run; cp {escape(shlex.quote(str(place / 'ANSWER.md')))} "
                       f"{escape(shlex.quote(str(ROOT / 'ANSWER.md')))}")
     print(place / "index.html")
+    if stopped is not None:
+        raise stopped
     raise typer.Exit(1 if failed else 0)
 
 

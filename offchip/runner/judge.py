@@ -24,8 +24,9 @@ from offchip.report.matrix import NoCells, load_matrix
 from offchip.runner.host import describe
 from offchip.runner.inventory import Claim, Suite, read_inventory
 from offchip.runner.preflight import preflight
-from offchip.runner.processes import StopSignals, end_children
+from offchip.runner.processes import Stopped, StopSignals, end_children
 from offchip.runner.results import ResultsFolder
+from offchip.runner.resume import Earlier, earlier
 from offchip.runner.robot_log import merge_logs
 from offchip.runner.run import Outcomes, Run
 from offchip.runner.suite_process import Order, Outcome
@@ -47,6 +48,7 @@ class Options:
         captures: of which cells buses, network and media are kept: ``failed`` (and those the answer shows), ``all``,
             ``none``.
         against: the report of another run, to compare cell by cell.
+        resume: go on with a run that was interrupted.
     """
 
     engine: str
@@ -63,17 +65,19 @@ class Options:
     own_credentials: Path | None = None
     captures: Wanted = Wanted.FAILED
     against: Path | None = None
+    resume: bool = False
 
 
-def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
+def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str, Any], Stopped | None]:
     """Run the claims and publish their report.
 
     Returns:
-        The report's folder and its summary.
+        The report's folder, its summary, and the signal that ended the run before its time: the report is then of the
+        claims that were decided by then.
 
     Raises:
         OffchipError: nothing could be judged, or the report cannot be written; the old one is untouched.
-        Stopped: a signal came; every process is gone and the old report untouched.
+        Stopped: a signal came before anything was decided; every process is gone and the old report untouched.
     """
     engine = resolve_engine(options.engine)
     if engine == "renode":
@@ -88,6 +92,7 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
     scope = _scope(options, own)
     whole = not scope
     place = options.results or OUTPUT / (WHOLE_RESULTS if whole else PARTIAL_RESULTS)
+    part = place.with_name(f"{place.name}-partial") if whole else place  # where what is left of a run is kept
     with StopSignals(), ResultsFolder(place, whole) as folder:
         for each in folder.left_over():
             say(f"{each}: left over from a run that was killed; delete it when you like")
@@ -96,17 +101,27 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
         shutil.copyfile(options.elf, elf)
         if read_elf(elf).sha256 != firmware.sha256:
             raise OffchipError(f"{options.elf}: it changed while it was read; start again.")
-        outcomes = _outcomes(options, engine, elf, folder.fresh, inventory, say)
+        before = earlier(part, engine, firmware.sha256, options.seed, host.commit) if options.resume else Earlier()
+        carried = before.carry(folder.fresh)
+        outcomes = _outcomes(options, engine, elf, folder.fresh, before.left(inventory), say)
+        outcomes.claims = before.outcomes | outcomes.claims
         claims = [_judged(claim, outcomes.claims[claim.key], own or suite.recorded)
                   for suite in inventory for claim in suite.claims]
         if all(claim.status == "LOST" for claim in claims) and not outcomes.refused:
-            raise OffchipError(f"no claim was run: {claims[0].message}")
-        log_ids = merge_logs(outcomes.outputs, folder.fresh)
+            raise outcomes.stopped or OffchipError(f"no claim was run: {claims[0].message}")
+        if outcomes.stopped:
+            folder.turn_to(part)
+            scope = (*scope, "interrupted")
+        log_ids = merge_logs([*carried, *outcomes.outputs], folder.fresh)
+        (folder.fresh / "earlier.xml").unlink(missing_ok=True)
         shutil.rmtree(folder.fresh / "suites", ignore_errors=True)
         host.finish({key: each.seconds for key, each in outcomes.claims.items()})
         facts = RunFacts(engine, firmware.sha256, options.seed, scope, _no_cells(), vault_objects(options.elf))
         summary = build_report(folder.fresh, facts, claims, asdict(host), log_ids, options.against)
-        return folder.publish(), summary
+        if outcomes.stopped:
+            outcomes.stopped.left = (f"{summary['total'] - summary['not_run']} of {summary['total']} claims are kept, "
+                                     "the same command with --resume goes on.")
+        return folder.publish(), summary, outcomes.stopped
 
 
 def _no_cells() -> tuple[NoCells, ...]:
@@ -127,7 +142,7 @@ def _judged(claim: Claim, outcome: Outcome, recorded: bool) -> Judged:
 def _outcomes(options: Options, engine: str, elf: Path, fresh: Path, inventory: tuple[Suite, ...],
               say: Callable[[str], None]) -> Outcomes:
     temporary = Path(tempfile.mkdtemp(prefix="offchip-"))
-    standbys = [standby(engine) for _ in range(min(options.jobs, len(inventory)))]
+    standbys = [standby(engine) for _ in range(min(options.jobs, len(inventory) or 1))]
     try:
         if reason := preflight(engine, elf, options.seed, options.limit_s, standbys[0]):
             say(f"no claim is run: {reason}")

@@ -17,11 +17,16 @@ _END_S = 10.0
 
 
 class Stopped(BaseException):
-    """SIGINT, SIGTERM or SIGHUP came; not an Exception, so that nothing swallows it."""
+    """SIGINT, SIGTERM or SIGHUP came; not an Exception, so that nothing swallows it.
+
+    Attributes:
+        exit_code: 128 + the signal's number, as a shell has it.
+        left: what has become of the work.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
+        self.exit_code, self.left = 128 + number, "nothing was changed."
 
 
 class StopSignals:

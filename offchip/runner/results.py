@@ -105,6 +105,13 @@ class ResultsFolder:
                 except OSError:
                     break
 
+    def turn_to(self, path: Path) -> None:
+        """The report is of a part of the claims after all; it goes elsewhere. Raises OffchipError."""
+        fresh, self.given, self.whole, self.path = self.fresh, path, False, path.resolve()
+        with _locked(self.path.parent):
+            self._check()
+        self.fresh = fresh
+
     def left_over(self) -> list[Path]:
         """Unfinished reports of runs that were killed; whoever wants them gone deletes them himself."""
         return [each for each in sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}.new-*"))

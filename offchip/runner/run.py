@@ -12,6 +12,7 @@ from pathlib import Path
 
 from offchip.engines.select import Standby
 from offchip.runner.inventory import Claim, Suite
+from offchip.runner.processes import Stopped
 from offchip.runner.suite_process import Order, Outcome, SuiteProcess
 
 #: host seconds between two signs of life
@@ -27,11 +28,13 @@ class Outcomes:
         claims: one outcome per claim of the inventory.
         outputs: Robot's own output of each process that lived to write one.
         refused: nothing was tried, on purpose.
+        stopped: the signal that ended the run before its time.
     """
 
     claims: dict[str, Outcome] = field(default_factory=dict)
     outputs: list[Path] = field(default_factory=list)
     refused: bool = False
+    stopped: Stopped | None = None
 
 
 class Run:
@@ -46,6 +49,7 @@ class Run:
                  say: Callable[[str], None]) -> None:
         self._order, self._free, self._say = order, [*standbys], say
         # the long ones first, so that none is left to run alone at the end
+        self._inventory = inventory
         longest = sorted(inventory, key=lambda suite: -len(suite.claims))
         self._waiting: deque[tuple[Suite, tuple[Claim, ...], int]] = deque((s, s.claims, 1) for s in longest)
         self._total = sum(len(suite.claims) for suite in inventory)
@@ -54,7 +58,15 @@ class Run:
         self._began = self._said = time.monotonic()
 
     def finish(self) -> Outcomes:
-        """Run everything; returns when every claim has its outcome."""
+        """Run everything; returns when every claim has its outcome, or a signal has ended the run."""
+        try:
+            self._run()
+        except Stopped as stopped:
+            self._outcomes.stopped = stopped
+            self._give_up()
+        return self._outcomes
+
+    def _run(self) -> None:
         with selectors.DefaultSelector() as selector:
             while self._waiting or self._running:
                 self._start(selector)
@@ -65,7 +77,15 @@ class Run:
                         selector.unregister(each.pipe)
                         self._settle(each)
                 self._heartbeat()
-        return self._outcomes
+
+    def _give_up(self) -> None:
+        """What was decided counts; what was not is lost."""
+        for process in self._running:
+            process.abandon()
+            self._outcomes.claims.update(process.outcomes)
+        for suite in self._inventory:
+            for claim in suite.claims:
+                self._outcomes.claims.setdefault(claim.key, Outcome("LOST", "the run was interrupted"))
 
     def _start(self, selector: selectors.BaseSelector) -> None:
         while self._waiting and self._free:
