@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from offchip.attacks.base import Attack
+from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.client import CloneIdentity, ExceedRights, Who
 from offchip.attacks.medium import Change, ChangeRecord, ReadMedium
 from offchip.attacks.reach import Reach
@@ -110,17 +111,26 @@ def test_a_reader_who_says_he_read(world: Make) -> None:
 
 
 # cells ---------------------------------------------------------------------------------------------------------------
+def rows(medium: str) -> dict[str, str]:
+    """The cells of the strongest scheme on one medium, by row and further defences."""
+    return {each.id.replace(f"/fresh/{medium}", ""): each.id for each in cells() if f"/fresh/{medium}" in each.id}
+
+
 #: every row of the catalogue where the defence holds most, and so a sleeper would pass for beaten; and where all falls
-IDLE = [each.id for each in cells() if "/fresh/sd" in each.id] + [
+IDLE = [*(rows("eeprom") | rows("sd")).values()] + [
     f"{row}/plain/sd" for row in ("A01/read", "A04/redirect", "A08/clone", "A10/on-the-bus", "A21/publish")]
 
 
 @pytest.fixture(scope="module")
 def benches() -> Iterator[dict[str, Bench]]:
-    made = {column: Bench("embedded", FIRMWARE, 1) for column in ("fresh sd", "plain sd")}
+    made = {column: Bench("embedded", FIRMWARE, 1) for column in ("fresh sd", "fresh eeprom", "plain sd")}
     yield made
     for each in made.values():
         each.close()
+
+
+def test_every_attack_has_a_world_in_which_it_does_nothing() -> None:
+    assert {each.split("/")[0] for each in IDLE} == set(ATTACKS)
 
 
 def idle(attack: Attack, scene: Reach) -> list[Evidence]:
