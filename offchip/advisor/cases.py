@@ -102,17 +102,29 @@ def _acknowledges(record: Record) -> Judged:
 
 
 def _backs_off(record: Record, jitter_wanted: bool, rounds: int) -> Judged:
-    times = [each.time_s for each in record.of("connect")]
-    if len(times) < rounds:
+    connects = record.of("connect")
+    if len(connects) < rounds:
         return None
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)][:_BACKOFF - 1]
+    gaps = _waits(record, connects[:_BACKOFF])
     shown = ", ".join(f"{each:.1f}" for each in gaps)
     if gaps[-1] < 1.5 * gaps[0] or sum(gaps[len(gaps) // 2:]) <= sum(gaps[:len(gaps) // 2]):
-        return Verdict.FAIL, f"no back-off: {shown} s between its connections"
+        return Verdict.FAIL, f"no back-off: {shown} s before its connections"
     ratios = [later / earlier for earlier, later in zip(gaps, gaps[1:], strict=False) if earlier]
     if jitter_wanted and max(ratios) - min(ratios) < 0.02:
-        return Verdict.WARNINGS, f"strictly exponential, without jitter: {shown} s between its connections"
-    return Verdict.PASS, f"{shown} s between its connections"
+        return Verdict.WARNINGS, f"strictly exponential, without jitter: {shown} s before its connections"
+    return Verdict.PASS, f"{shown} s before its connections"
+
+
+def _waits(record: Record, connects: list[Moment]) -> list[float]:
+    """How long it waited before each connection but the first, since the one before was over: how long it had waited
+    for an answer is not part of a back-off."""
+    waits = []
+    for before, after in zip(connects, connects[1:], strict=False):
+        over = [each.time_s for each in record.of("closed", "failed", "disconnect", "ended")
+                if each.connection == before.connection]
+        opened = next(each.time_s for each in record.of("tcp") if each.connection == after.connection)
+        waits.append(opened - (over[0] if over else before.time_s))
+    return waits
 
 
 def _back_off(jitter_wanted: bool, rounds: int) -> Judge:

@@ -63,7 +63,8 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """``kind``: tcp, hello, tls, failed, alert, closed, or a packet's name from the client; ``packet`` if it is one."""
+    """``kind``: tcp, hello, tls, failed, alert, closed (by the client), ended (by the server), or a
+    packet's name from the client; ``packet`` if it is one."""
 
     time_s: float
     connection: int
@@ -259,6 +260,7 @@ class AdvisorLink:
     def _end(self, rudely: bool) -> None:
         if not rudely:
             self._tls.close()
+        self._note("ended")
         self.closed = True
 
 

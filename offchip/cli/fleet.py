@@ -15,7 +15,7 @@ from offchip.paths import FIRMWARE
 
 def fleet(
     devices: Annotated[int, typer.Option(help="how many in all")] = 50,
-    real: Annotated[int, typer.Option(help="how many of them are firmware on boards, the others peers")] = 12,
+    real: Annotated[int, typer.Option(help="how many of them are firmware on boards, the others peers")] = 3,
     seed: Annotated[int, typer.Option(help="of everything random")] = 1,
     engine: Annotated[str, typer.Option(help="embedded, renode or auto")] = "embedded",
     elf: Annotated[Path, typer.Option(help="the firmware")] = FIRMWARE,

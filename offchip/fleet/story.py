@@ -39,7 +39,7 @@ CLONED, ROLLED_BACK, STOLEN = "cloned", "rolled back", "stolen"
 _KEY_FILE = "/CREDS/DEVICE.KEY"
 _INTERVAL_S = 2.0
 _STEP_S = 0.05
-_START_S, _LIMIT_S, _AFTER_S = 30.0, 60.0, 5.0
+_START_S, _LIMIT_S, _KNOCKS_S, _AFTER_S = 30.0, 60.0, 1.0, 5.0
 _VICTIMS = {CLONED: vault.scheme("plain"), ROLLED_BACK: vault.scheme("labelled"), STOLEN: vault.scheme("plain")}
 
 
@@ -140,6 +140,7 @@ class _Fleet:
         for attack, act in zip(self.attacks, (self._clone, self._roll_back, self._steal), strict=True):
             act(attack)
             self._await_ban(attack)
+            self._retire(attack)
         self._for(_AFTER_S)
         return self._outcome()
 
@@ -206,6 +207,18 @@ class _Fleet:
             attack.banned_s = (ban.time - start).total_seconds()
             attack.rule, attack.reason = ban.rule, ban.reason
             self.say(f"{attack.banned_s:8.3f} s  {attack.thing} is out: {ban.rule}: {ban.reason}")
+
+    def _retire(self, attack: Attack) -> None:
+        """Who is out knocks for a while in vain; then its boards are switched off, as nobody waits for them."""
+        if attack.banned_s is None:
+            return
+        self._for(_KNOCKS_S)
+        refused = [each for each in self.scene.broker.events.of(events.CertificateRefused)
+                   if each.certificate_id in self.scene.registry.principals_of(attack.thing)]
+        attack.evidence.append(f"refused {len(refused)} times by the end")
+        for device in self.scene.devices:
+            if device.thing == attack.thing and device.board.powered:
+                device.board.power_off()
 
     # time ----------------------------------------------------------------------------------------------------------
     def _now(self) -> float:
