@@ -11,6 +11,7 @@ from offchip.fleet import Outcome, Plan, play
 from offchip.fleet.story import RULES, _Fleet
 
 
+@pytest.mark.timeout(1800)  # a minute of CPU; how long that takes is the host's affair
 def test_exactly_the_three_are_out_and_nobody_else_lost_a_thing() -> None:
     outcome = play(Plan(devices=6, real=3))
     assert outcome.held and outcome.out == ["thing-01", "thing-02", "thing-03"] and outcome.lost == {}
