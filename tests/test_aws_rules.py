@@ -245,7 +245,7 @@ def test_a_client_that_asks_and_does_not_read_is_closed(wide: Lab) -> None:
     raw = Raw(wide)
     raw.send(SESSION)
     for _ in range(20):
-        raw.write(b"\xc0\x00" * 10_000)
+        raw.write(b"\xc0\x00" * 100_000)
         raw.endpoint.receive(raw.tls.take())
     assert raw.endpoint.closed and wide.reasons() == [DisconnectReason.THROTTLED]
 

@@ -334,7 +334,7 @@ def test_the_registry_goes_on_where_it_was(tmp_path: Path) -> None:
     again = store.load(path)
     for (table, rows), saved in zip(store._rows(again).items(), store._rows(registry).values(), strict=True):
         assert sorted(rows, key=repr) == sorted(saved, key=repr), table
-    assert again.policies_of(lab.world.devices[THING].certificate_id, THING)[0].name == NARROW
+    assert again.policies_of(lab.world.devices[THING].certificate_id, again.things[THING])[0].name == NARROW
     assert again.certificate(lab.world.devices["thing-2"].certificate_id).status is Status.REVOKED
     assert list(tmp_path.iterdir()) == [path]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from offchip.broker.policy import Decision, Policy, Request, Value, decide
 from offchip.broker.profile import Profile
-from offchip.broker.registry import Registry
+from offchip.broker.registry import Registry, Thing
 
 #: certificates whose policies are remembered
 _MOST = 4096
@@ -39,11 +39,11 @@ class Authoriser:
 
     def _decide(self, certificate_id: str, client_id: str, peer_name: str, action: str, kind: str, name: str,
                 extra: dict[str, Value] | None) -> Decision:
-        policies = tuple(self._policies_of(certificate_id, client_id))
+        thing = self._registry.thing_of(certificate_id, client_id)
+        policies = self._policies_of(certificate_id, client_id, thing)
         if extra is not None:
             return self._judge(policies, certificate_id, client_id, peer_name, action, kind, name, extra)
-        thing = self._registry.thing_of(certificate_id, client_id)
-        ground = (policies, (thing.name, thing.type_name, tuple(thing.attributes.items())) if thing else None)
+        ground = (policies, (thing.name, thing.type_name, tuple(thing.attributes.items()))) if thing else (policies,)
         question = certificate_id, client_id, peer_name, action, kind, name
         known = self._decisions.get(question)
         if known and known[0] == ground:
@@ -60,15 +60,15 @@ class Authoriser:
                                      **extra}
         return decide(policies, Request(action, self._registry.arn(kind, name), context))
 
-    def _policies_of(self, certificate_id: str, client_id: str) -> list[Policy]:
+    def _policies_of(self, certificate_id: str, client_id: str, thing: Thing | None) -> list[Policy]:
         keep = self._profile.policy_cache_seconds
         if not keep:
-            return self._registry.policies_of(certificate_id, client_id)
+            return self._registry.policies_of(certificate_id, thing)
         now = self._now()
         key = certificate_id, client_id
         read, policies = self._policies.get(key, (None, []))
         if read is None or (now - read).total_seconds() >= keep:
-            policies = self._registry.policies_of(certificate_id, client_id)
+            policies = self._registry.policies_of(certificate_id, thing)
             if len(self._policies) >= _MOST:
                 self._policies.clear()
             self._policies[key] = (now, policies)

@@ -39,6 +39,8 @@ class Connection:
         self._tls = TlsStream(context, lambda *alert: self._log(events.TlsAlert(*alert)), entropy=entropy,
                               require_sni=hub.profile.require_sni)
         self._mqtt = Conversation(hub, self)
+        #: packets that go into the next records together: one record a packet costs more than the packet
+        self._plain = bytearray()
         self._until = hub.now() + timedelta(seconds=hub.profile.connect_timeout_seconds)
 
     # the stream ----------------------------------------------------------------------------------------------------
@@ -52,6 +54,7 @@ class Connection:
     def take(self) -> bytes:
         """Everything to send."""
         with self._turns.step(self):
+            self._encrypt()
             data = self._tls.take()
             if data and not self.closed:
                 self._mqtt.drained()
@@ -71,19 +74,16 @@ class Connection:
     @property
     def backlog(self) -> int:
         """Bytes that wait to be taken."""
-        return self._tls.pending
+        return self._tls.pending + len(self._plain)
 
     def send(self, data: bytes) -> None:
-        """Encrypt; the connection's owner is woken when the step ends."""
-        try:
-            self._tls.write(data)
-        except ssl.SSLError:
-            self._mqtt.close(DisconnectReason.CONNECTION_LOST)
-        else:
-            self._turns.wake(self)
+        """Queue; encrypted when it is taken. The connection's owner is woken when the step ends."""
+        self._plain += data
+        self._turns.wake(self)
 
     def hang_up(self) -> None:
         """Say close_notify."""
+        self._encrypt()
         self._tls.close()
         self._over()
 
@@ -116,6 +116,14 @@ class Connection:
             self._mqtt.close(reason)
         elif not self.closed:
             self._fail(f"hung up: {reason}")
+
+    def _encrypt(self) -> None:
+        data, self._plain = self._plain, bytearray()
+        if data:
+            try:
+                self._tls.write(data)
+            except ssl.SSLError:
+                self._mqtt.close(DisconnectReason.CONNECTION_LOST)
 
     # TLS -----------------------------------------------------------------------------------------------------------
     def _advance(self) -> None:

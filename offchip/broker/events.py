@@ -353,8 +353,7 @@ class EventLog:
         if len(payload) > PAYLOAD_KEPT:
             event = replace(event, payload=payload[:PAYLOAD_KEPT])  # type: ignore[call-arg]
         # an event is frozen for everybody else; a copy of each would cost more than the rest of a publish
-        object.__setattr__(event, "time", time)
-        object.__setattr__(event, "connection", connection)
+        event.__dict__.update(time=time, connection=connection)
         self._events.append(event)
         self._payload += min(len(payload), PAYLOAD_KEPT)
         while len(self._events) > self._most or self._payload > self._most_payload:

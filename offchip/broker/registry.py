@@ -313,13 +313,15 @@ class Registry:
         if policy in record.policies:
             record.policies.remove(policy)
 
-    def policies_of(self, identifier: str, client_id: str = "") -> list[Policy]:
-        """The policies that decide for a certificate, those of its thing's groups included; none for an unknown one."""
+    def policies_of(self, identifier: str, thing: Thing | None = None) -> list[Policy]:
+        """The policies that decide for a certificate as ``thing``, those of its groups included; none for an unknown
+        one."""
         record = self.certificates.get(identifier)
         if record is None:
             return []
-        thing = self.thing_of(identifier, client_id)
-        names = [*record.policies, *(self._group_policies(thing) if thing else ())]
+        if not (thing and thing.groups):
+            return [self.versions[name].versions[self.versions[name].default] for name in record.policies]
+        names = [*record.policies, *self._group_policies(thing)]
         return [self.versions[name].versions[self.versions[name].default] for name in dict.fromkeys(names)]
 
     def _group_policies(self, thing: Thing) -> Iterator[str]:

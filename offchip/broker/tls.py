@@ -186,7 +186,7 @@ class TlsStream:
         except ssl.SSLZeroReturnError:
             return b""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Encrypt. Raises ssl.SSLError on a stream that is over."""
         with self._seeded():
             self._tls.write(data)

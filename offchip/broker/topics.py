@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from offchip.broker.profile import Profile
 
 _SHARE = "$share/"
@@ -43,6 +45,7 @@ def has_wildcard(text: str) -> bool:
     return "+" in text or "#" in text
 
 
+@lru_cache(maxsize=4096)
 def matches(text: str, topic: str, with_parent: bool) -> bool:
     """Whether filter ``text`` matches ``topic``. ``with_parent``: ``a/#`` matches ``a`` too, as in MQTT 3.1.1."""
     wanted, levels = text.split("/"), topic.split("/")

@@ -65,7 +65,10 @@ class PacketReader:
         size, length = header
         first, body = self._buffer[0], bytes(self._buffer[size:size + length])
         del self._buffer[:size + length]
-        packet = decode(first, body, self.version)
+        packet: Packet | None = None
+        if first >> 4 == 3 and self.version < V5:
+            packet = _usual_publish(first, body)
+        packet = packet or decode(first, body, self.version)
         if isinstance(packet, Connect):
             self.version = packet.version
         return packet
@@ -149,6 +152,23 @@ def _publish(cursor: Cursor, flags: int, version: int) -> Publish:
     packet_id = cursor.packet_id() if qos else 0
     properties = _properties(cursor, version, "PUBLISH")
     return Publish(topic, cursor.rest(), qos, bool(flags & 1), duplicate, packet_id, properties)
+
+
+def _usual_publish(first: int, body: bytes) -> Publish | None:
+    """The commonest packet, read without a cursor; None: the general reader shall say what is wrong with it."""
+    qos = first >> 1 & 3
+    end = 2 + int.from_bytes(body[:2], "big")
+    at = end + 2 if qos else end
+    if len(body) < at or qos == 3 or first & 8 and not qos:
+        return None
+    try:
+        topic = body[2:end].decode()
+    except UnicodeDecodeError:
+        return None
+    packet_id = int.from_bytes(body[end:at], "big")
+    if "\0" in topic or qos and not packet_id:
+        return None
+    return Publish(topic, body[at:], qos, bool(first & 1), bool(first & 8), packet_id)
 
 
 def _code_and_properties(cursor: Cursor, version: int, name: str) -> tuple[int, Properties]:
