@@ -6,9 +6,11 @@ from __future__ import annotations
 import pytest
 
 from offchip import vault
-from offchip.campaign.cuts import Cuts, ToolFailed, Trace
+from offchip.campaign.crowd import Trace
+from offchip.campaign.cuts import Cuts, ToolFailed
 from offchip.campaign.nonvolatile import Base, State, capture, differing
-from offchip.campaign.operations import NEW, Provision
+from offchip.campaign.operations import NEW, Provision, Reset, Rotation
+from offchip.campaign.operations import Operation as Operation_
 from offchip.engines.protocol import Operation, StorageEvent, Tear
 from offchip.paths import FIRMWARE
 from offchip.scene.defence import Defence
@@ -60,3 +62,14 @@ def test_states_are_equal_exactly_when_their_bytes_are() -> None:
         assert len({state.key for _, state in trace.cuts()}) == 5
     finally:
         device.board.close()
+
+
+@pytest.mark.parametrize("operation", [Rotation, Reset])
+def test_every_commit_of_what_a_device_does_with_its_owner(operation: type[Operation_]) -> None:
+    """Each step complete: no device is lost, the new one is there from one step on, and one of each class publishes."""
+    cut = operation(Defence(vault.scheme("fresh"), vault.EEPROM), FIRMWARE, 1)
+    report = Cuts(cut, check_every=1000, second="none", shapes=("complete",)).run()
+    assert report.failures == [] and report.lost == []
+    assert {case.verdict for case in report.first} == {*operation.good}
+    assert report.checked >= len(operation.good) and report.connected >= len(operation.good)
+    assert report.runs <= report.distinct <= report.points

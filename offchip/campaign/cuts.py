@@ -7,8 +7,8 @@ met before is put into a copy of the board, which is powered and judged. Nothing
 sample of the points, pruned ones among them, is really cut in a copy of the running board, and must agree byte for byte
 in what the cut left, in the end of the recovery and in its verdict; otherwise the tool has failed, not the firmware.
 
-A recovery begins in a copy of a board that boots from the state before the operation, at its first access to anything
-in which the two states differ: until there both behave alike.
+All recoveries begin as one, which parts where the device first looks at something in which the states differ
+(:mod:`offchip.campaign.crowd`).
 
 Torn shapes are models: half-programmed block, page partly erased, erased and not yet written, flash erase that stopped
 half-way or after its preprogramming. None was measured on these parts.
@@ -19,36 +19,20 @@ from __future__ import annotations
 import resource
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from offchip.board.board import Board
-from offchip.campaign.nonvolatile import BACKUP, UNIT, Base, State, backup_content, capture, differing
+from offchip.campaign.crowd import SHAPES, Crowd, Point, Recovery, Trace, engine_of, retraced
+from offchip.campaign.nonvolatile import BACKUP, Base, State, backup_content, capture
 from offchip.campaign.operations import NEW, OLD, Operation, connects
-from offchip.engines.embedded.engine import EmbeddedEngine
 from offchip.engines.fork import Branches, forked, forked_all
 from offchip.engines.protocol import Operation as Step
-from offchip.engines.protocol import StorageEvent, Tear
+from offchip.engines.protocol import Tear
 from offchip.errors import EngineError, OffchipError
 from offchip.scene.scene import Device
 
-#: what a cut leaves of a step, by name; the first is "nothing of it"
-SHAPES: dict[StorageEvent, dict[str, Tear]] = {
-    StorageEvent.SD_BLOCK: {
-        "not begun": Tear(0), "half programmed, old behind": Tear(-1), "half programmed, erased behind":
-        Tear(-1, "erased"), "half programmed, zeros behind": Tear(-1, "zero"), "erased, not written": Tear(0, "erased"),
-        "complete": Tear(512)},
-    StorageEvent.EEPROM_BYTE: {"in the latch": Tear(0)},
-    StorageEvent.EEPROM_PAGE: {
-        "not begun": Tear(0), "partly erased": Tear(0, "erasing"), "erased, not written": Tear(0, "erased"),
-        "half written": Tear(-1, "erased"), "half written, old behind": Tear(-1), "complete": Tear(1 << 20)},
-    StorageEvent.FLASH_WORD: {
-        "not begun": Tear(0), "one byte": Tear(1), "half": Tear(2), "three bytes": Tear(3), "complete": Tear(8)},
-    StorageEvent.FLASH_ERASE: {
-        "not begun": Tear(0), "preprogrammed": Tear(0, "zero"), "half erased, old behind": Tear(-1),
-        "half erased, zeros behind": Tear(-1, "zero"), "complete": Tear(1 << 30)},
-}
 COMPLETE = "complete"
 #: the random generator's stream from the moment the supply is back, the same in every copy
 _RECOVERY_SEED = 0x0FF
@@ -59,48 +43,6 @@ class ToolFailed(OffchipError):
     """What was computed is not what really happens: nothing this tool says may be believed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One cut: in which step of the operation (from 0), and what it leaves."""
-
-    number: int
-    event: StorageEvent
-    place: str
-    shape: str
-
-    def __str__(self) -> str:
-        return f"step {self.number} ({self.event} at {self.place}), {self.shape}"
-
-
-@dataclass(slots=True)
-class Trace:
-    """The steps of writing of a run, each with the state before it."""
-
-    steps: list[Step] = field(default_factory=list)
-    before: list[State] = field(default_factory=list)
-
-    def cuts(self, shapes: Collection[str] = ()) -> Iterator[tuple[Point, State]]:
-        """Every cut, with the state it leaves; ``shapes``: of these torn shapes only."""
-        for number, (step, state) in enumerate(zip(self.steps, self.before, strict=True)):
-            for shape, tear in SHAPES[step.event].items():
-                if not shapes or shape in shapes:
-                    yield _point(number, step, shape), state.after(step, tear)
-
-    @property
-    def path(self) -> tuple[tuple[StorageEvent, str, int], ...]:
-        """Where was written, in order: recoveries of one path do the same."""
-        return tuple((step.event, step.memory, step.offset) for step in self.steps)
-
-
-@dataclass(slots=True)
-class Recovery:
-    """What became of a device. ``units``: its state at the decision; ``trace``: what it wrote on the way."""
-
-    verdict: str
-    units: dict[tuple[str, int], bytes]
-    steps: list[Step]
-
-
 @dataclass(slots=True)
 class Case:
     """One distinct state a cut may leave."""
@@ -108,6 +50,7 @@ class Case:
     state: State
     points: list[Point]
     recovery: Recovery | None = None
+    again: list[Point] = field(default_factory=list)  # second cuts that leave it, too
     first: Case | None = None  # for a second cut: the one it recovered from
 
     @property
@@ -130,14 +73,21 @@ class Report:
     second: list[Case] = field(default_factory=list)
     paths: int = 0
     second_from: int = 0  # first cuts whose recoveries were cut again
+    runs: int = 0  # recoveries that were run for all these states
     checked: int = 0
     connected: int = 0
     failures: list[str] = field(default_factory=list)
     cpu_s: float = 0.0
+    check_s: float = 0.0  # of these, for the tool's own proof
 
     @property
     def points(self) -> int:
-        return sum(len(case.points) for case in (*self.first, *self.second))
+        return sum(len(case.points) + len(case.again) for case in (*self.first, *self.second))
+
+    @property
+    def distinct(self) -> int:
+        """Different contents of flash and media a cut may leave."""
+        return len(self.first) + len(self.second)
 
     @property
     def rate(self) -> float:
@@ -161,19 +111,21 @@ class Cuts:
         operation: what is cut.
         workers: processes at a time.
         check_every: each so-manieth point is really cut (1: all).
-        second: ``paths``: second cuts in one recovery of each path; ``all``: in every one; ``none``.
+        second: ``all``: second cuts in every recovery; ``paths``: in one of each path; ``none``.
         connect: ``classes``: one device of each verdict and shape of step goes on to its next publish; ``all``: one of
             each distinct final state; ``none``.
         say: told what is being done.
+        most_checked: but no more than so many, evenly spread, of first and of second cuts.
         shapes: only these torn shapes (:data:`SHAPES`); none: all.
     """
 
-    def __init__(self, operation: Operation, workers: int = 1, check_every: int = 10, second: str = "paths",
+    def __init__(self, operation: Operation, workers: int = 1, check_every: int = 10, second: str = "all",
                  connect: str = "classes", say: Callable[[str], None] = lambda text: None,
-                 shapes: Collection[str] = ()) -> None:
+                 shapes: Collection[str] = (), most_checked: int = 20) -> None:
         self._operation = operation
         self._workers = workers
         self._check_every = max(1, check_every)
+        self._most_checked = most_checked
         self._second, self._connect = second, connect
         self._say = say
         self._shapes = shapes
@@ -189,9 +141,11 @@ class Cuts:
             report = Report(self._operation.name, self._operation.good, steps)
             report.first = _distinct(trace.cuts(self._shapes))
             self._say(f"{report.points} cuts, {len(report.first)} distinct states")
-            self._recover(device, base, report.first)
+            self._recover(device, base, report.first, report)
             self._second_cuts(device, base, report)
-            self._check(device, base, report, trace)
+            judged = _cpu_s()
+            self._check(device, base, report)
+            report.check_s = _cpu_s() - judged
             _judge_order(report, trace)
         finally:
             device.board.close()
@@ -205,58 +159,38 @@ class Cuts:
             self._operation.perform(device)
             if tracker.state.key != capture(device.board, base).key:
                 raise ToolFailed("the steps of writing do not add up to what flash and media hold after them.")
-            return [(step, dict(state.units)) for step, state in tracker.seen]
+            return [(step, dict(state.units)) for step, state in tracker.trace]
 
         self._say("the operation, uncut")
         seen = forked(run, _CHILD_LIMIT_S)
         return Trace([step for step, _ in seen], [State(base, units) for _, units in seen])
 
     # recoveries ------------------------------------------------------------------------------------------------------
-    def _recover(self, device: Device, base: Base, cases: Sequence[Case]) -> None:
-        """Run the recovery of each case, from a warm board."""
+    def _recover(self, device: Device, base: Base, cases: Sequence[Case], report: Report) -> None:
+        """What becomes of each case."""
         if any(memory == BACKUP for case in cases for memory, _ in case.state.units):
             raise EngineError("the operation writes to the backup domain; cuts of such a one are not implemented.")
-        parts = [cases[start::self._workers] for start in range(min(self._workers, len(cases)))]
+        # neighbours differ little: they stay together longest
+        size = -(-len(cases) // self._workers)
+        parts = [cases[start:start + size] for start in range(0, len(cases), max(1, size))]
         tasks = [partial(self._serve, device, base, [case.state for case in part]) for part in parts]
-        for part, recoveries in zip(parts, forked_all(tasks, self._workers, _CHILD_LIMIT_S), strict=True):
-            for case, recovery in zip(part, recoveries, strict=True):
-                case.recovery = recovery
+        for part, (runs, recoveries) in zip(parts, forked_all(tasks, self._workers, _CHILD_LIMIT_S), strict=True):
+            report.runs += runs
+            for case in part:
+                case.recovery = recoveries[case.state.key]
 
-    def _serve(self, device: Device, base: Base, states: Sequence[State]) -> list[Recovery]:
-        """In a process of its own: boot to where the states begin to matter, and let a copy go on from each."""
-        engine = engine_of(device.board)
+    def _serve(self, device: Device, base: Base, states: Sequence[State]) -> tuple[int, dict[bytes, Recovery]]:
+        """In a process of its own: boot, and part wherever the states begin to matter. Runs, and what they came to."""
         branches = Branches()
-        done: dict[bytes, Recovery] = {}
-        waiting = {state.key: state for state in states}
-        mine: list[_Tracker] = []
-
-        def begins_to_matter(memory: str, cells: range) -> None:
-            """Whatever differs there went the way of the base until now."""
-            for state in [each for each in waiting.values() if (memory, cells.start // UNIT) in each.units]:
-                child, answer = branches.split()
-                if child:
-                    engine.before_touch({}, begins_to_matter)
-                    state.apply(device.board)
-                    mine.append(_Tracker(device.board, base, state))
-                    return
-                assert isinstance(answer, Recovery)
-                done[state.key] = answer
-                del waiting[state.key]
-
         with branches.kept_apart():
             self._warm_up(device, base)
             self._power_cycle(device)
-            engine.before_touch(differing(states), begins_to_matter)
-            tracker = _Tracker(device.board, base)
-            verdict = self._operation.recover(device)
-            tracker = mine[0] if mine else tracker
-            recovery = Recovery(verdict, dict(tracker.state.units), [step for step, _ in tracker.seen])
-            if mine:
-                branches.answer(recovery)
-        # whatever nobody looked at changed nothing on the way; it is there at the end
-        for state in waiting.values():
-            done[state.key] = Recovery(verdict, {**state.units, **recovery.units}, recovery.steps)
-        return [done[state.key] for state in states]
+            crowd = Crowd(device.board, base, states, branches)
+            decision = self._operation.decide(device)
+            found = crowd.end(decision, lambda: self._operation.examine(device, decision))
+            if branches.in_child:
+                branches.answer(found)
+        return found
 
     def _power_cycle(self, device: Device) -> None:
         """Supply off, if it is on, and on again; the random generator begins as in every recovery."""
@@ -269,55 +203,59 @@ class Cuts:
         """Recover once and take it back: the copies find the code translated."""
         self._power_cycle(device)
         tracker = _Tracker(device.board, base)
-        self._operation.recover(device)
+        self._operation.decide(device)
         tracker.state.take_back(device.board)
 
     # second cuts -----------------------------------------------------------------------------------------------------
     def _second_cuts(self, device: Device, base: Base, report: Report) -> None:
-        known = {case.state.key for case in report.first}
-        paths: dict[object, Case] = {}
+        known = {case.state.key: case for case in report.first}
+        chosen: dict[object, Case] = {}
+        paths = set()
         for case in report.first:
             assert case.recovery is not None
             path = tuple((step.event, step.memory, step.offset) for step in case.recovery.steps)
-            paths.setdefault(path if self._second == "paths" else case.state.key, case)
-        report.paths = len({tuple((s.event, s.memory, s.offset) for s in case.recovery.steps)
-                            for case in report.first if case.recovery})
+            paths.add(path)
+            chosen.setdefault(path if self._second == "paths" else case.state.key, case)
+        report.paths = len(paths)
         if self._second == "none":
             return
-        for case in paths.values():
+        for case in chosen.values():
             assert case.recovery is not None
-            if not case.recovery.steps:
-                continue
-            report.second_from += 1
-            trace = _replay(case.state, case.recovery.steps)
-            for found in _distinct(trace.cuts(self._shapes)):
-                if found.state.key not in known:
-                    known.add(found.state.key)
-                    found.first = case
+            report.second_from += bool(case.recovery.steps)
+            for point, state in retraced(case.state, case.recovery.steps).cuts(self._shapes):
+                found = known.get(state.key)
+                if found is None:
+                    found = known[state.key] = Case(state, [], first=case)
                     report.second.append(found)
-        self._say(f"{len(report.second)} states of second cuts")
-        self._recover(device, base, report.second)
+                (found.points if found.first is case else found.again).append(point)
+        self._say(f"{report.points} cuts with the second ones, {len(report.second)} more distinct states")
+        self._recover(device, base, report.second, report)
 
     # the tool's own proof ------------------------------------------------------------------------------------------
-    def _check(self, device: Device, base: Base, report: Report, trace: Trace) -> None:
+    def _check(self, device: Device, base: Base, report: Report) -> None:
         """Really cut a sample of the points, and compare; some of the devices go on to their next publish."""
         by_point = {(point.number, point.shape): case for case in report.first for point in case.points}
         chosen = [key for count, key in enumerate(by_point) if count % self._check_every == 0]
         to_connect = self._to_connect(report)
-        keys = sorted({*chosen, *to_connect})
-        self._say(f"{len(keys)} real cuts, {len(to_connect)} of them on to the next publish")
+        keys = sorted({*chosen[:: max(1, -(-len(chosen) // self._most_checked))], *to_connect})
+        seconds = report.second[self._check_every // 2::self._check_every]
+        seconds = seconds[:: max(1, -(-len(seconds) // self._most_checked))]
+        self._say(f"{len(keys) + len(seconds)} real cuts, {len(to_connect)} of them on to the next publish")
         parts = [keys[start::self._workers] for start in range(min(self._workers, len(keys)))]
         tasks = [partial(self._cut_really, device, base, part, to_connect) for part in parts]
         for part, outcomes in zip(parts, forked_all(tasks, self._workers, _CHILD_LIMIT_S), strict=True):
             for key, outcome in zip(part, outcomes, strict=True):
-                case = by_point[key]
-                assert case.recovery is not None
-                _compare(case, outcome)
+                _compare(by_point[key], outcome)
                 report.checked += 1
                 if outcome.connected is not None:
                     report.connected += 1
                     if not outcome.connected:
+                        case = by_point[key]
                         report.failures.append(f"{case.story()}: ends in {case.verdict}, but does not connect again")
+        again = [partial(self._cut_recovery_really, device, base, case) for case in seconds]
+        for case, outcome in zip(seconds, forked_all(again, self._workers, _CHILD_LIMIT_S), strict=True):
+            _compare(case, outcome)
+            report.checked += 1
 
     def _to_connect(self, report: Report) -> set[tuple[int, str]]:
         if self._connect == "none" or not self._operation.connects_again:
@@ -359,11 +297,34 @@ class Cuts:
                 injector.watch_storage(None)
                 left = capture(device.board, base)
                 self._power_cycle(device)
-                verdict = self._operation.recover(device)
-                final = capture(device.board, base)
-                connected = connects(device) if mine[0] in to_connect else None
-                branches.answer(_Outcome(left.key, verdict, final.key, connected))
+                branches.answer(self._outcome(device, base, left, mine[0] in to_connect))
         return outcomes
+
+    def _cut_recovery_really(self, device: Device, base: Base, case: Case) -> _Outcome:
+        """The second cut, in a recovery that begins with what the first has left."""
+        assert case.first is not None
+        point, count = case.points[0], [-1]
+
+        def step_begins(step: Step) -> Tear | None:
+            count[0] += 1
+            return SHAPES[step.event][point.shape] if count[0] == point.number else None
+
+        if device.board.powered:
+            device.board.power_off()
+        case.first.state.apply(device.board)
+        injector = engine_of(device.board).fault_injector()
+        injector.watch_storage(step_begins)
+        self._power_cycle(device)
+        self._operation.decide(device)
+        injector.watch_storage(None)
+        left = capture(device.board, base)
+        self._power_cycle(device)
+        return self._outcome(device, base, left, False)
+
+    def _outcome(self, device: Device, base: Base, left: State, connect: bool) -> _Outcome:
+        verdict = self._operation.examine(device, self._operation.decide(device))
+        final = capture(device.board, base)
+        return _Outcome(left.key, verdict, final.key, connects(device) if connect else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,28 +340,16 @@ class _Outcome:
 class _Tracker:
     """Told each step of writing; keeps the state before each and the one now."""
 
-    def __init__(self, board: Board, base: Base, state: State | None = None) -> None:
+    def __init__(self, board: Board, base: Base) -> None:
         self._board = board
-        self.state = state or State(base, {})
-        self.seen: list[tuple[Step, State]] = []
+        self.state = State(base, {})
+        self.trace = Trace()
         engine_of(board).fault_injector().watch_storage(self)
 
     def __call__(self, step: Step) -> None:
         now = self.state.put(BACKUP, 0, backup_content(self._board))
-        self.seen.append((step, now))
+        self.trace.add(step, now)
         self.state = now.after(step)
-
-
-def engine_of(board: Board) -> EmbeddedEngine:
-    """The engine, if its board can be forked. Raises EngineError."""
-    if not isinstance(board.engine, EmbeddedEngine):
-        raise EngineError(f"campaigns need an engine that can be forked (--engine embedded), not "
-                          f"{board.engine.capabilities.name}")
-    return board.engine
-
-
-def _point(number: int, step: Step, shape: str) -> Point:
-    return Point(number, step.event, f"{step.memory}+0x{step.offset:X}", shape)
 
 
 def _distinct(cuts: Iterable[tuple[Point, State]]) -> list[Case]:
@@ -408,15 +357,6 @@ def _distinct(cuts: Iterable[tuple[Point, State]]) -> list[Case]:
     for point, state in cuts:
         cases.setdefault(state.key, Case(state, [])).points.append(point)
     return list(cases.values())
-
-
-def _replay(state: State, steps: Sequence[Step]) -> Trace:
-    trace = Trace()
-    for step in steps:
-        trace.steps.append(step)
-        trace.before.append(state)
-        state = state.after(step)
-    return trace
 
 
 def _compare(case: Case, outcome: _Outcome) -> None:

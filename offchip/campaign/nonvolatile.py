@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from offchip import chip_map
 from offchip.board.board import Board
@@ -41,16 +42,34 @@ class Base:
 class State:
     """Content of flash, media and backup domain at one moment; immutable."""
 
-    __slots__ = ("base", "key", "units")
+    __slots__ = ("_key", "base", "units")
 
     def __init__(self, base: Base, units: Units) -> None:
         self.base = base
         self.units = units
-        digest = hashlib.sha256()
-        for (memory, number), content in sorted(units.items()):
-            digest.update(f"{memory} {number}:".encode() + content)
-        #: equal for equal content (SHA-256)
-        self.key = digest.digest()
+        self._key = b""
+
+    @property
+    def key(self) -> bytes:
+        """Equal for equal content (SHA-256)."""
+        if not self._key:
+            digest = hashlib.sha256()
+            for (memory, number), content in sorted(self.units.items()):
+                digest.update(f"{memory} {number}:".encode() + content)
+            self._key = digest.digest()
+        return self._key
+
+    def read(self, memory: str, offset: int, length: int) -> bytes:
+        """``length`` bytes from ``offset`` of a memory."""
+        first, last = offset // UNIT, (offset + length - 1) // UNIT
+        content = b"".join(self.units[unit] if unit in self.units else self.base.unit(*unit)
+                           for unit in ((memory, number) for number in range(first, last + 1)))
+        return content[offset - first * UNIT:][:length]
+
+    def meeting(self, operation: Operation) -> Operation:
+        """The same step of writing as it finds this state."""
+        before = self.read(operation.memory, operation.offset, len(operation.before))
+        return operation if before == operation.before else replace(operation, before=before)
 
     def put(self, memory: str, offset: int, data: bytes) -> State:
         """This state with ``data`` at ``offset`` (bytes) of a memory."""

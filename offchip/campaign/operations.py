@@ -7,25 +7,33 @@ by its console and by what :mod:`offchip.vault` finds in flash and medium.
 
 from __future__ import annotations
 
+import base64
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from offchip import chip_map
 from offchip.board.media import RemovableMedium
+from offchip.engines.fork import forked
+from offchip.engines.protocol import StorageEvent
 from offchip.errors import OffchipError, VaultError
 from offchip.scene import Defence, Scene
 from offchip.scene.scene import THING, Device
 from offchip.vault import SD, Chip, Credentials
-from offchip.vault.chunk import content
+from offchip.vault.chunk import CREDENTIAL_CHUNKS, SLOTS, Chunk, content
 from offchip.vault.counters import SIZE, Counters
+from offchip.vault.records import Tag
+from offchip.vault.scheme import Place
 from offchip.vault.vaulted import Vaulted
 
 #: virtual seconds within which a device has come to a decision after the supply is back
 DECISION_S = 20.0
+_STEP_S = 0.002
 PUBLISHED = "mqtt: published"
 OLD, NEW, RESET, ERASED = "old", "new", "reset", "erased"
 SECRET = bytes(range(100, 132))
@@ -63,15 +71,24 @@ class Operation(ABC):
         """The supply is back, and the world is as it was when it went."""
         device.board.power_on()
 
+    @classmethod
+    def goes_with(cls, defence: Defence) -> bool:
+        """Whether a device with this defence ever does it."""
+        return True
+
     @abstractmethod
     def judge(self, device: Device, lines: list[str]) -> str | None:
-        """What the device that runs again has become, from the console ``lines`` since then; None: not known yet.
+        """What the device that runs again says it has become, by the console ``lines`` since then; None: nothing yet.
 
         One of ``good``, or a sentence.
         """
 
-    def recover(self, device: Device) -> str:
-        """Let a device with its supply back run until it is decided what became of it."""
+    def examine(self, device: Device, decision: str) -> str:
+        """Whether that is true of what flash and medium hold: the decision, or a sentence."""
+        return decision
+
+    def decide(self, device: Device) -> str:
+        """Let a device with its supply back run until it says what became of it."""
         start = len(device.board.console.lines)
         verdict: list[str] = []
 
@@ -112,6 +129,73 @@ def key_forms(credentials: Credentials) -> list[bytes]:
     return [each.to_bytes(key.key_size // 16, "big") for each in (numbers.p, numbers.q)]
 
 
+def lines_since(device: Device, start: int) -> list[str]:
+    """Of the console."""
+    return [line.text for line in device.board.console.lines[start:]]
+
+
+def run_to(device: Device, *wanted: str, limit_s: float = DECISION_S) -> None:
+    """Run until a new line begins with one of these, or the supply is lost.
+
+    Raises:
+        OffchipError: none came.
+    """
+    start = len(device.board.console.lines)
+    run_while_powered(device, lambda: any(line.startswith(wanted) for line in lines_since(device, start)), limit_s)
+    lines = lines_since(device, start)
+    if device.board.powered and not any(line.startswith(wanted) for line in lines):
+        raise OffchipError(f"the device said none of {', '.join(wanted)} within {limit_s:g} s; its last lines: "
+                           f"{' | '.join(lines[-5:])}")
+
+
+def run_to_first_write(device: Device, limit_s: float = 60.0) -> None:
+    """Let time pass up to the moment at which the device begins to write to flash or a medium.
+
+    Raises:
+        OffchipError: it writes nothing.
+    """
+    board = device.board
+
+    def written() -> int:
+        return sum(board.faults.events(event) for event in StorageEvent)
+
+    def steps() -> int:
+        before = written()
+        for count in range(round(limit_s / _STEP_S)):
+            board.run(_STEP_S)
+            if written() != before:
+                return count
+        raise OffchipError(f"the device wrote nothing within {limit_s:g} s; its last lines: "
+                           f"{' | '.join(lines_since(device, 0)[-5:])}")
+
+    for _ in range(forked(steps)):
+        board.run(_STEP_S)
+
+
+def _blanked(content: bytes, place: Place) -> bytes:
+    """The file without what lies at a place: a part of it blank, or a text without a line."""
+    if not place.length:
+        return b"\n" * len(content)
+    return content[:place.offset] + b"\xFF" * place.length + content[place.offset + place.length:]
+
+
+def remains(device: Device, chip: Chip, versions: Mapping[Chunk, int]) -> list[str]:
+    """The records on the medium that open with the secret of ``chip`` though they are of none of these versions."""
+    scheme = device.defence.scheme
+    if not isinstance(scheme, Vaulted):
+        return []
+    sealer, found, image = scheme.sealer(chip), [], storage_of(device).image
+    at = image.find(scheme.format.magic)
+    while at >= 0:
+        for chunk, slot in ((chunk, slot) for chunk in CREDENTIAL_CHUNKS for slot in range(SLOTS)):
+            with suppress(VaultError):
+                version, _ = sealer.open(chunk, slot, image[at:at + chunk.slot_size])
+                if versions.get(chunk) != version:
+                    found.append(f"{chunk.value} version {version} at 0x{at:X}")
+        at = image.find(scheme.format.magic, at + 1)
+    return found
+
+
 class Provision(Operation):
     """The first boot: the device makes its secret and seals what the factory left in clear."""
 
@@ -129,14 +213,14 @@ class Provision(Operation):
             if line.startswith(("state: waiting", "state: fault")):
                 return f"lost: {line}; {'; '.join(each for each in lines if 'error' in each)}"
             if line.startswith("credentials: ok"):
-                return self._provisioned(device)
+                return NEW
         return None
 
-    def _provisioned(self, device: Device) -> str:
+    def examine(self, device: Device, decision: str) -> str:
         """Every chunk opens on the host, and no clear copy is left: the whole provisioning came to its end."""
         scheme, credentials = self.defence.scheme, device.provisioning.credentials
-        if not isinstance(scheme, Vaulted):
-            return NEW
+        if not isinstance(scheme, Vaulted) or decision != NEW:
+            return decision
         flash = device.board.engine.read_memory(chip_map.DATA.start, chip_map.DATA.size)
         try:
             chip = chip_of(device)
@@ -150,6 +234,159 @@ class Provision(Operation):
         if left and not scheme.on_chip:
             return "lost: the key in clear is left in flash"
         return NEW
+
+
+class _Renewal(Operation):
+    """A device of a scene whose server is there for it, up to its first write."""
+
+    def __init__(self, defence: Defence, elf: Path, seed: int) -> None:
+        super().__init__(defence, elf, seed)
+        self._chip: Chip | None = None  # what its records opened with before
+
+    def _power_on(self, **provisioning: Any) -> tuple[Scene, Device]:
+        scene = Scene(self.seed, things=(THING,))
+        device = scene.build(THING, self.defence, elf=self.elf, publish_interval_ms=2000, **provisioning)
+        device.board.power_on()
+        return scene, device
+
+    def _keep_chip(self, device: Device) -> None:
+        if isinstance(self.defence.scheme, Vaulted):
+            with suppress(VaultError):  # it makes its secret only when something is stored
+                self._chip = chip_of(device)
+
+    def _stale(self, device: Device) -> list[str]:
+        """What of an old version is left: records that still open, the factory's key in clear."""
+        left = []
+        if isinstance(self.defence.scheme, Vaulted):
+            sectors = device.board.engine.read_memory(chip_map.sector(chip_map.VAULT_SECTORS[0]).start, SIZE)
+            left = remains(device, chip_of(device), Counters.parse(sectors).versions)
+        forms = key_forms(device.provisioning.credentials) if device.provisioning.credentials.private_key else []
+        places = {"flash": device.board.engine.read_memory(chip_map.DATA.start, chip_map.DATA.size)}
+        if self.defence.off_chip:
+            places["the medium"] = storage_of(device).image
+        return left + [f"the key in clear in {place}" for place, content in places.items()
+                       if any(form in content or base64.b64encode(form)[4:-4] in content for form in forms)]
+
+
+class Update(_Renewal):
+    """Key, certificate and anchors a newcomer was issued are kept: every chunk in one update."""
+
+    name, shows = "update", "a newcomer keeps what it was issued: all chunks in one update"
+    good = (OLD, NEW)
+
+    def build(self) -> Device:
+        _, device = self._power_on(newcomer=True)
+        run_to(device, "enrolment: issued", limit_s=60)
+        run_to_first_write(device)
+        return device
+
+    def perform(self, device: Device) -> None:
+        run_to(device, "enrolment: complete", "storage: error", "state: waiting")
+
+    def judge(self, device: Device, lines: list[str]) -> str | None:
+        for line in lines:
+            if line.startswith("credentials: ok"):
+                return OLD if "source=claim" in line else NEW
+            if line.startswith(("state: waiting", "state: fault")):
+                return f"lost: {line}; {'; '.join(each for each in lines if 'error' in each)}"
+        return None
+
+    def examine(self, device: Device, decision: str) -> str:
+        if decision == NEW:
+            left = self._stale(device)
+            return f"lost: left over: {', '.join(left)}" if left else NEW if device.kept() else "lost: not what is kept"
+        return decision
+
+
+class Rotation(_Renewal):
+    """Key and certificate are replaced because the owner asked for it over MQTT."""
+
+    name, shows = "rotation", "the owner asks for another key over MQTT: key and certificate replaced"
+    good = (OLD, NEW)
+
+    def build(self) -> Device:
+        scene, device = self._power_on(rotation=True)
+        run_to(device, PUBLISHED, limit_s=60)
+        scene.rotate(device)
+        run_to(device, "credentials: ok source=issued", limit_s=60)
+        run_to_first_write(device)
+        return device
+
+    def perform(self, device: Device) -> None:
+        run_to(device, "rotation: complete", "storage: error", "state: waiting")
+
+    def judge(self, device: Device, lines: list[str]) -> str | None:
+        for line in lines:
+            if line.startswith("credentials: ok"):
+                return OLD if f"certificate={device.identity.certificate_id[:8]}" in line else NEW
+            if line.startswith(("state: waiting", "state: fault")):
+                return f"lost: {line}; {'; '.join(each for each in lines if 'error' in each)}"
+        return None
+
+    def examine(self, device: Device, decision: str) -> str:
+        identity = device.kept()
+        old = identity is not None and identity.certificate_id == device.identity.certificate_id
+        if decision == NEW:
+            left = self._stale(device)
+            return f"lost: left over: {', '.join(left)}" if left else NEW if identity and not old else "lost: not kept"
+        return "lost: the old one is not what is kept" if decision == OLD and not old else decision
+
+
+class Reset(_Renewal):
+    """Credentials that are lost are given up: secret, keys and records erased, then the claim identity is used."""
+
+    name, shows = "reset", "lost credentials given up: secret and records erased, the claim identity used"
+    good = (RESET,)
+
+    @classmethod
+    def goes_with(cls, defence: Defence) -> bool:
+        return defence.off_chip
+
+    def build(self) -> Device:
+        _, device = self._power_on(enrol_lost=True)
+        run_to(device, "credentials: ok", limit_s=60)
+        self._keep_chip(device)
+        device.board.power_off()
+        self._damage(device)
+        device.board.power_on()
+        run_to_first_write(device)
+        return device
+
+    def _damage(self, device: Device) -> None:
+        """The device's certificate is not on the medium any more."""
+        scheme, medium, storage = self.defence.scheme, self.defence.medium, storage_of(device)
+        place = scheme.place(medium, Tag.DEVICE_CERTIFICATE)
+        if not isinstance(scheme, Vaulted) and medium is not SD:
+            storage.write(0, b"\xFF" * 4)  # the record's magic; what was in it lies there still
+        elif medium is SD:
+            device.board.sd.write_file(place.path, _blanked(device.board.sd.read_file(place.path), place))
+        else:
+            storage.write(place.offset, b"\xFF" * place.length)
+
+    def perform(self, device: Device) -> None:
+        run_to(device, "vault: reset")
+
+    def judge(self, device: Device, lines: list[str]) -> str | None:
+        for line in lines:
+            if line.startswith("credentials: ok"):
+                return RESET if "source=claim" in line else f"lost: {line}"
+            if line.startswith("state: fault"):
+                return f"lost: {line}"
+        return None
+
+    def examine(self, device: Device, decision: str) -> str:
+        """Nothing on the medium opens with the secret it had; no key in clear is left."""
+        if decision != RESET:
+            return decision
+        left = remains(device, self._chip, {}) if self._chip else []
+        if isinstance(self.defence.scheme, Vaulted):
+            flash = device.board.engine.read_memory(chip_map.DATA.start, chip_map.DATA.size)
+            keeps = self.defence.scheme.fleet_secret is not None
+            left += ["the secret"] if self._chip and self._chip.secret in flash and not keeps else []
+        forms = key_forms(device.provisioning.credentials)
+        image = storage_of(device).image
+        left += ["the key in clear"] if any(f in image or base64.b64encode(f)[4:-4] in image for f in forms) else []
+        return f"lost: left over: {', '.join(left)}" if left else RESET
 
 
 class Tamper(Operation):
@@ -182,11 +419,13 @@ class Tamper(Operation):
             if line.startswith("credentials: ok"):
                 return "lost: the lid is open, and the device goes on with its credentials"
             if line.startswith("state: fault"):
-                return self._left_over(device)
+                return ERASED
         return None
 
-    def _left_over(self, device: Device) -> str:
+    def examine(self, device: Device, decision: str) -> str:
         """Neither the secret nor a key in clear is found in flash, medium, SRAM or CCM."""
+        if decision != ERASED:
+            return decision
         engine, defence = device.board.engine, self.defence
         forms = [SECRET, *key_forms(device.provisioning.credentials)]
         places = {region: engine.read_memory(start.start, start.size) for region, start in (
@@ -210,4 +449,4 @@ def storage_of(device: Device) -> RemovableMedium:
     return device.board.sd if device.defence.medium is SD else device.board.eeprom
 
 
-OPERATIONS: dict[str, type[Operation]] = {each.name: each for each in (Provision, Tamper)}
+OPERATIONS: dict[str, type[Operation]] = {each.name: each for each in (Provision, Update, Rotation, Reset, Tamper)}

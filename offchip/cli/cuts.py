@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ from offchip.errors import OffchipError
 from offchip.paths import FIRMWARE
 
 if TYPE_CHECKING:
+    from offchip.campaign.crowd import Point
     from offchip.campaign.cuts import Case, Report
 
 #: the firmware held; it lost a device; the tool failed its own check
@@ -49,13 +51,14 @@ def cuts(
     elf: Annotated[Path, typer.Option(help="the firmware")] = FIRMWARE,
     seed: Annotated[int, typer.Option(help="of the scene", min=0)] = 1,
     jobs: Annotated[int, typer.Option(help="processes at a time", min=1)] = os.cpu_count() or 1,
-    second: Annotated[Second, typer.Option(help="cut recoveries again: one of each path, all, or none")] = Second.PATHS,
+    second: Annotated[Second, typer.Option(help="cut recoveries again: all, one of each path, or none")] = Second.ALL,
     connect: Annotated[Connect, typer.Option(help="go on to the next publish: one device of each class, one of each "
                                                   "distinct final state, or none")] = Connect.CLASSES,
     shape: Annotated[list[str] | None, typer.Option(help="only these torn shapes, e.g. complete [default: all]",
                                                     show_default=False)] = None,
     check_every: Annotated[int, typer.Option(help="really cut each so-manieth point and compare byte for byte",
                                              min=1)] = 10,
+    check_most: Annotated[int, typer.Option(help="but no more of first, and of second, cuts", min=1)] = 20,
     json_file: Annotated[Path | None, typer.Option("--json", help="write every distinct state and its result")] = None,
 ) -> None:
     """Lose the supply at every step of writing, in every torn shape, and again while the device recovers.
@@ -75,12 +78,16 @@ def cuts(
     unknown = [name for name in operation or () if name not in OPERATIONS]
     if unknown:
         raise OffchipError(f"there is no operation '{unknown[0]}'; there are {', '.join(OPERATIONS)}")
-    reports = []
+    defence, reports = Defence(*chosen), []
+    wanted = [name for name in operation or OPERATIONS if OPERATIONS[name].goes_with(defence)]
+    if left_out := sorted({*(operation or OPERATIONS)} - {*wanted}):
+        console.print(f"[dim]scheme {scheme} on {medium} knows no {', '.join(left_out)}[/]")
     try:
-        for name in operation or OPERATIONS:
+        for name in wanted:
             console.print(f"[bold]{name}[/], scheme {scheme}, medium {medium}")
-            campaign = Cuts(OPERATIONS[name](Defence(*chosen), elf.resolve(), seed), jobs, check_every, second.value,
-                            connect.value, lambda text: console.print(f"  [dim]{escape(text)}[/]"), shape or ())
+            campaign = Cuts(OPERATIONS[name](defence, elf.resolve(), seed), jobs, check_every, second.value,
+                            connect.value, lambda text: console.print(f"  [dim]{escape(text)}[/]"), shape or (),
+                            check_most)
             reports.append(campaign.run())
             _print(reports[-1])
     except ToolFailed as error:
@@ -101,40 +108,42 @@ def _print(report: Report) -> None:
     verdicts = sorted({case.verdict.split(":")[0] for case in (*report.first, *report.second)})
     for title in ("what is cut", "what it leaves", "cuts", "distinct", *verdicts):
         table.add_column(title, justify="left" if title.startswith("what") else "right")
-    for group, cases in (("", report.first), ("second: ", report.second)):
-        for (event, shape), row in _classes(cases).items():
+    firsts, seconds = _classes(report.first, lambda case: case.points), _classes(
+        [*report.first, *report.second], lambda case: [*(case.points if case.first else []), *case.again])
+    for group, rows in (("", firsts), ("second: ", seconds)):
+        for (event, shape), row in rows.items():
             table.add_row(group + event, shape, str(row["cuts"]), str(row["distinct"]),
                           *(str(row.get(verdict, 0)) for verdict in verdicts))
     console.print(table)
     steps = ", ".join(f"{count} {name}" for name, count in report.steps.items()) or "nothing is written"
     console.print(f"  steps of writing: {steps}")
-    console.print(f"  N = {report.points} cuts, D = {len(report.first) + len(report.second)} distinct states; "
-                  f"second cuts in {report.second_from} recoveries ({report.paths} paths)")
+    console.print(f"  N = {report.points} cuts, D = {report.distinct} distinct states, judged in {report.runs} "
+                  f"recoveries; second cuts in {report.second_from} of those from first cuts ({report.paths} paths)")
     console.print(f"  self-check: {report.checked} points really cut, each byte for byte as computed; "
                   f"{report.connected} devices connected again")
-    console.print(f"  {report.rate:.0f} cuts/s/core ({report.cpu_s:.1f} s of CPU)")
+    console.print(f"  {report.rate:.0f} cuts/s/core ({report.cpu_s:.1f} s of CPU, "
+                  f"{report.check_s:.1f} s of it for the self-check)")
     for case in report.lost:
         console.print(f"  [red]{escape(case.story())}: {escape(case.verdict)}[/]")
     for failure in report.failures:
         console.print(f"  [red]{escape(failure)}[/]")
 
 
-def _classes(cases: list[Case]) -> dict[tuple[str, str], Counter[str]]:
-    """A distinct state counts for the point it was met at first."""
+def _classes(cases: list[Case], points: Callable[[Case], list[Point]]) -> dict[tuple[str, str], Counter[str]]:
+    """These points of each case. A distinct state counts for the point it was met at first."""
     rows: dict[tuple[str, str], Counter[str]] = {}
     for case in cases:
-        for number, point in enumerate(case.points):
+        for number, point in enumerate(points(case)):
             row = rows.setdefault((str(point.event), point.shape), Counter())
             row["cuts"] += 1
-            if number == 0:
-                row["distinct"] += 1
+            row["distinct"] += number == 0 and point is case.points[0]
             row[case.verdict.split(":")[0]] += 1
     return rows
 
 
 def _record(report: Report) -> dict[str, Any]:
     return {"operation": report.operation, "steps": dict(report.steps), "cuts": report.points,
-            "distinct": len(report.first) + len(report.second), "checked": report.checked,
+            "distinct": report.distinct, "recoveries": report.runs, "checked": report.checked,
             "connected": report.connected, "paths": report.paths, "second_from": report.second_from,
             "failures": report.failures, "good": report.good,
             "states": [{"sha256": case.state.key.hex(), "points": [str(point) for point in case.points],
