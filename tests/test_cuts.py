@@ -64,11 +64,15 @@ def test_states_are_equal_exactly_when_their_bytes_are() -> None:
         device.board.close()
 
 
-@pytest.mark.parametrize("operation", [Rotation, Reset])
-def test_every_commit_of_what_a_device_does_with_its_owner(operation: type[Operation_]) -> None:
-    """Each step complete: no device is lost, the new one is there from one step on, and one of each class publishes."""
+@pytest.mark.parametrize(("operation", "events"), [(Rotation, (StorageEvent.FLASH_WORD, StorageEvent.FLASH_ERASE)),
+                                                   (Reset, (StorageEvent.FLASH_ERASE,))])
+def test_every_commit_of_what_a_device_does_with_its_owner(operation: type[Operation_],
+                                                           events: tuple[StorageEvent, ...]) -> None:
+    """Cut behind each word of a rotation's flash, and each erase of a reset's: no device is lost, and one of each class
+    publishes again."""
     cut = operation(Defence(vault.scheme("fresh"), vault.EEPROM), FIRMWARE, 1)
-    report = Cuts(cut, check_every=1000, second="none", shapes=("complete",)).run()
+    report = Cuts(cut, check_every=1000, second="none", shapes=("complete",),
+                  events=events).run()
     assert report.failures == [] and report.lost == []
     assert {case.verdict for case in report.first} == {*operation.good}
     assert report.checked >= len(operation.good) and report.connected >= len(operation.good)

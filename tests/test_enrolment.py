@@ -284,20 +284,6 @@ def test_power_lost_while_the_first_key_is_kept(scene: Scene, scheme: str, mediu
     assert len(found) > CUTS and ("claim", None) in found and set(found) <= {("claim", None), (medium, Status.ACTIVE)}
 
 
-@pytest.mark.parametrize(("scheme", "medium"), [("fresh", "eeprom")])
-def test_power_lost_while_a_key_is_replaced(scene: Scene, scheme: str, medium: str) -> None:
-    device = build(scene, scheme, medium, rotation=True)
-    device.board.power_on()
-    until(device, FEED)
-    scene.rotate(device)
-    until(device, "credentials: ok source=issued")
-    ends = ("rotation: complete",)
-    steps = forked(lambda: counts(device, *ends))
-    found = [forked(partial(outcome, scene, device, event, nth, ends))
-             for event in STEPS[medium] for nth in sample(steps[event])]
-    assert len(found) > CUTS and set(found) == {(medium, Status.ACTIVE)}
-
-
 def test_a_cut_right_behind_the_commit_is_made_up_for_at_the_next_connection(scene: Scene) -> None:
     device = build(scene, "internal", "none", rotation=True)
     device.board.power_on()

@@ -64,11 +64,12 @@ class Trace:
     def __iter__(self) -> Iterator[tuple[Step, State]]:
         return zip(self.steps, self.before, strict=True)
 
-    def cuts(self, shapes: Collection[str] = ()) -> Iterator[tuple[Point, State]]:
-        """Every cut, with the state it leaves; ``shapes``: of these torn shapes only."""
+    def cuts(self, shapes: Collection[str] = (),
+             events: Collection[StorageEvent] = ()) -> Iterator[tuple[Point, State]]:
+        """Every cut, with the state it leaves; ``shapes``, ``events``: of these torn shapes and kinds of step only."""
         for number, (step, state) in enumerate(self):
             for shape, tear in SHAPES[step.event].items():
-                if not shapes or shape in shapes:
+                if (not shapes or shape in shapes) and (not events or step.event in events):
                     yield Point(number, step.event, f"{step.memory}+0x{step.offset:X}", shape), state.after(step, tear)
 
 

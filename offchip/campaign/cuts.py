@@ -29,7 +29,7 @@ from offchip.campaign.nonvolatile import BACKUP, Base, State, backup_content, ca
 from offchip.campaign.operations import NEW, OLD, Operation, connects
 from offchip.engines.fork import Branches, forked, forked_all
 from offchip.engines.protocol import Operation as Step
-from offchip.engines.protocol import Tear
+from offchip.engines.protocol import StorageEvent, Tear
 from offchip.errors import EngineError, OffchipError
 from offchip.scene.scene import Device
 
@@ -116,19 +116,20 @@ class Cuts:
             each distinct final state; ``none``.
         say: told what is being done.
         most_checked: but no more than so many, evenly spread, of first and of second cuts.
-        shapes: only these torn shapes (:data:`SHAPES`); none: all.
+        shapes, events: only these torn shapes (:data:`SHAPES`) and steps of these kinds; none: all.
     """
 
     def __init__(self, operation: Operation, workers: int = 1, check_every: int = 10, second: str = "all",
                  connect: str = "classes", say: Callable[[str], None] = lambda text: None,
-                 shapes: Collection[str] = (), most_checked: int = 20) -> None:
+                 shapes: Collection[str] = (), most_checked: int = 20,
+                 events: Collection[StorageEvent] = ()) -> None:
         self._operation = operation
         self._workers = workers
         self._check_every = max(1, check_every)
         self._most_checked = most_checked
         self._second, self._connect = second, connect
         self._say = say
-        self._shapes = shapes
+        self._shapes, self._events = shapes, events
 
     def run(self) -> Report:
         """Raises ToolFailed when a computed state is not what really happens; OffchipError."""
@@ -139,7 +140,7 @@ class Cuts:
             trace = self._golden(device, base)
             steps = Counter(str(step.event) for step in trace.steps)
             report = Report(self._operation.name, self._operation.good, steps)
-            report.first = _distinct(trace.cuts(self._shapes))
+            report.first = _distinct(trace.cuts(self._shapes, self._events))
             self._say(f"{report.points} cuts, {len(report.first)} distinct states")
             self._recover(device, base, report.first, report)
             self._second_cuts(device, base, report)
@@ -222,7 +223,7 @@ class Cuts:
         for case in chosen.values():
             assert case.recovery is not None
             report.second_from += bool(case.recovery.steps)
-            for point, state in retraced(case.state, case.recovery.steps).cuts(self._shapes):
+            for point, state in retraced(case.state, case.recovery.steps).cuts(self._shapes, self._events):
                 found = known.get(state.key)
                 if found is None:
                     found = known[state.key] = Case(state, [], first=case)

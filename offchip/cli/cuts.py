@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from offchip.cli.terminal import console
+from offchip.engines.protocol import StorageEvent
 from offchip.errors import OffchipError
 from offchip.paths import FIRMWARE
 
@@ -56,6 +57,8 @@ def cuts(
                                                   "distinct final state, or none")] = Connect.CLASSES,
     shape: Annotated[list[str] | None, typer.Option(help="only these torn shapes, e.g. complete [default: all]",
                                                     show_default=False)] = None,
+    event: Annotated[list[StorageEvent] | None, typer.Option(help="only steps of these kinds [default: all]",
+                                                             show_default=False)] = None,
     check_every: Annotated[int, typer.Option(help="really cut each so-manieth point and compare byte for byte",
                                              min=1)] = 10,
     check_most: Annotated[int, typer.Option(help="but no more of first, and of second, cuts", min=1)] = 20,
@@ -87,7 +90,7 @@ def cuts(
             console.print(f"[bold]{name}[/], scheme {scheme}, medium {medium}")
             campaign = Cuts(OPERATIONS[name](defence, elf.resolve(), seed), jobs, check_every, second.value,
                             connect.value, lambda text: console.print(f"  [dim]{escape(text)}[/]"), shape or (),
-                            check_most)
+                            check_most, event or ())
             reports.append(campaign.run())
             _print(reports[-1])
     except ToolFailed as error:
