@@ -157,6 +157,8 @@ class Fuzz:
         """Inputs number ``first`` to ``last`` - 1. Raises RuntimeError naming the one that broke something."""
         hub = self.world.broker.hub
         for number in range(first, last):
+            if number % 1000 == 0:
+                self.forget()
             chance = random.Random(f"{self.seed} {number}")
             self.now += timedelta(seconds=1)
             try:
@@ -172,8 +174,6 @@ class Fuzz:
                 hub.tick(self.now)
             except Exception as error:
                 raise RuntimeError(f"input {number} of seed {self.seed}: {type(error).__name__}: {error}") from error
-            if number % 1000 == 999:
-                self.forget()
 
     def forget(self) -> None:
         """Count the kinds of events, then empty the log."""
