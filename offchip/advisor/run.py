@@ -103,7 +103,7 @@ def _run(candidate: Candidate, case: Case) -> Result:
 def _policies(candidate: Candidate) -> Result:
     """No attached policy may hold a wildcard."""
     verdict, reason = Verdict.PASS, "no policy attached to its certificate holds a wildcard"
-    for policy in candidate.registry.policies_of(candidate.certificate, THING):
+    for policy in candidate.registry.policies_of(candidate.certificate, candidate.registry.things.get(THING)):
         for statement in policy.statements:
             loose = [each for each in (*statement.actions, *statement.resources) if "*" in each or "?" in each]
             if loose:
