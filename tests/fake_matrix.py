@@ -18,17 +18,20 @@ HOST = {"started": "2026-11-27T02:30:00+00:00", "offchip": "0.1.0", "command": "
 CODE = {"config": 2048, "internal": 45, "medium": 70, "medium_eeprom": 130, "medium_sd": 513, "plain": 3480,
         "vault": 9000}
 CLEAR, TRUSTING = {"plain"}, {"plain", "split-plain"}
+STALE = CLEAR | {"encrypted", "sealed", "labelled"}
 #: attack/variant -> schemes that lose
 LOSERS: dict[str, set[str]] = {
     "A01/read": CLEAR, "A02/boot": CLEAR, "A03/flip-anchor": TRUSTING | {"encrypted"}, "A04/redirect": TRUSTING,
     "A04/firmware": TRUSTING, "A05/swap": TRUSTING | {"sealed"}, "A06/transplant": CLEAR | {"fleet-key"},
-    "A07/whole": CLEAR | {"encrypted", "sealed", "labelled"}, "A08/clone": CLEAR, "A09/wipe": set(),
+    **dict.fromkeys(("A07/whole", "A07/rotated", "A07/retired-ca", "A11/older"), STALE),
+    **dict.fromkeys(("A11/torn", "A11/torn-late", "A12/forged", "A12/stale", "A16/cut"), set()),
+    **dict.fromkeys(("A21/false-data", "A21/banned"), CLEAR), "A08/clone": CLEAR, "A09/wipe": set(),
     "A19/device": set(), "A20/another-unit": {"fleet-key"}, "A27/mutual": CLEAR, "A27/server-only": TRUSTING,
     "A30/read": set(SCHEMES), "A30/forge": set(SCHEMES), "A30/deactivated": set(),
 }
 #: rows in which a device that does not lose is out of service
 OUT_OF_SERVICE = {"A03/flip-anchor", "A09/wipe"}
-ONLY_OUTSIDE = {"A01", "A02", "A03", "A04", "A05", "A06", "A07", "A09"}
+ONLY_OUTSIDE = {"A01", "A02", "A03", "A04", "A05", "A06", "A07", "A09", "A11", "A12", "A16"}
 
 
 def cells() -> Iterator[tuple[str, str]]:
@@ -43,8 +46,10 @@ def cells() -> Iterator[tuple[str, str]]:
             for level in (0, 1, 2):
                 place = f"{scheme.name}/{medium.name}" + (f"/rdp{level}" if level != 1 else "")
                 yield f"A13/dump/{place}", "held" if level == 2 else "broken"
-            yield f"A21/publish/{scheme.name}/{medium.name}", "held"
-            yield f"A21/publish/{scheme.name}/{medium.name}/wide", "broken" if scheme.name in CLEAR else "held"
+            for wish in ("publish", "subscribe"):
+                yield f"A21/{wish}/{scheme.name}/{medium.name}", "held"
+                wide = "broken" if scheme.name in CLEAR else "held"
+                yield f"A21/{wish}/{scheme.name}/{medium.name}/wide", wide
 
 
 def record(cell: str, verdict: str) -> dict[str, Any]:

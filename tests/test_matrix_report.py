@@ -59,7 +59,7 @@ def test_a_cited_cell_that_changes_its_verdict_fails_the_run(tmp_path: Path, mon
     assert f"`{CITED}` \N{BALLOT X} broken (needed: held)" in told and told.count("No longer true") == 3
     assert "No longer true" in (tmp_path / "index.html").read_text()
     assert "No longer true" in (tmp_path / "summary.md").read_text()
-    monkeypatch.setattr(judge, "judge", lambda options, say: (tmp_path, summary))
+    monkeypatch.setattr(judge, "judge", lambda options, say: (tmp_path, summary, None))
     done = CliRunner().invoke(app, ["run", "--no-summary"])
     assert done.exit_code == 1 and "3 sentences of the answer no longer hold" in done.output
 
@@ -71,7 +71,7 @@ def test_a_cell_against_its_prediction_is_told_everywhere(tmp_path: Path) -> Non
     (cell,) = [each for each in found["cells"] if each["id"] == CITED]
     assert (cell["verdict"], cell["predicted"], found["run"]["counts"]["unexpected"]) == ("broken", "held", 1)
     assert "came out otherwise than predicted" in (tmp_path / "index.html").read_text()
-    assert "| **\N{BALLOT X}** |" in (tmp_path / "summary.md").read_text()
+    assert "| **\N{BALLOT X}\N{CHECK MARK}** |" in (tmp_path / "summary.md").read_text()
     failed = [case.get("name") for case in ElementTree.parse(tmp_path / "xunit.xml").iter("testcase") if len(case)]
     assert failed == [CITED]
     levels = {result["properties"]["cells"][0]: result["level"]

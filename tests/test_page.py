@@ -22,7 +22,7 @@ CLAIMS = [Judged("06 Plain", f"Claim {number} {NAME}", "", status, message) for 
     ("PASS", ""), ("FAIL", "<script>document.title = 'x'</script> was seen | twice"), ("LOST", "it hung"),
     ("PASS", "")])]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-ODD = "A07/whole/fresh/sd"
+ODD = "A02/boot/fresh/sd"
 HOSTILE = "</script><img src=x onerror=\"document.title='x'\"> & \u2028 'quoted'"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; scripts/setup --test gets it on Debian")
@@ -77,7 +77,7 @@ def test_the_answer_comes_first_and_cites_cells_that_open(page: Page) -> None:
 def test_each_filter_leaves_what_it_names(page: Page) -> None:
     everything = chips(page)
     for name, value, fits in (("medium", "eeprom", "EEPROM"), ("verdict", "held", ": held"), ("verdict", "unexpected",
-                              "A07"), ("rdp", "2", "A13"), ("family", "client", "A")):
+                              "A02"), ("rdp", "2", "A13"), ("family", "client", "A")):
         page.locator(f"[name={name}]").select_option(value)
         labels = [chip.get_attribute("aria-label") or "" for chip in page.locator(".matrix button.chip:visible").all()]
         assert labels and len(labels) < everything and all(fits in label for label in labels), (name, value)
@@ -85,9 +85,9 @@ def test_each_filter_leaves_what_it_names(page: Page) -> None:
         page.locator("button[type=reset]").click()
         page.wait_for_function("wanted => document.querySelectorAll('.matrix button.chip:not([hidden])').length === "
                                "wanted", arg=everything)
-    page.locator("[name=search]").fill("A07/whole fresh")
+    page.locator("[name=search]").fill("A02/boot fresh")
     assert {chip.get_attribute("data-open") for chip in page.locator(".matrix button.chip:visible").all()} == {
-        "A07/whole/fresh/sd", "A07/whole/fresh/eeprom"}
+        "A02/boot/fresh/sd", "A02/boot/fresh/eeprom"}
     page.locator("[name=search]").fill("CWE-312")
     assert 0 < chips(page) < everything
     page.locator("[name=search]").fill("nothing has this in it")
@@ -98,7 +98,7 @@ def test_a_cell_is_one_click_from_its_story(page: Page) -> None:
     page.locator(f"button.chip[data-open='{ODD}']").click()
     story = page.locator("dialog .story")
     text = story.inner_text()
-    for part in ("A07", "fresh on SD", "broken", "predicted: held, because so theory says", "otherwise than predicted",
+    for part in ("A02", "fresh on SD", "broken", "predicted: held, because so theory says", "otherwise than predicted",
                  "What the attacker does", "What it means", "What stops it", "Evidence that the attack fired",
                  f"offchip replay {ODD}", "61,704,479 instructions", HOSTILE.split("\u2028")[0].strip()):
         assert part in text, part

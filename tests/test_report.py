@@ -86,7 +86,7 @@ def test_only_a_run_without_a_doubt_ends_with_0(tmp_path: Path, monkeypatch: pyt
                                                 not_run: int, code: int) -> None:
     outcome: dict[str, Any] = {"proven": 4, "refuted": refuted, "not_run": not_run, "total": 4 + refuted + not_run,
                                "claims": [], "scope": []}
-    monkeypatch.setattr(judge, "judge", lambda options, say: (tmp_path, outcome))
+    monkeypatch.setattr(judge, "judge", lambda options, say: (tmp_path, outcome, None))
     done = CliRunner().invoke(app, ["run"])
     assert done.exit_code == code, done.output
     assert f"4 of {4 + refuted + not_run} claims proven, {refuted} refuted, {not_run} not run" in done.output

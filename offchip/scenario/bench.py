@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,7 +40,8 @@ def chip_lines() -> list[str]:
         lines += [f"{name}: Offchip.Stm32F4I2c @ sysbus 0x{address:08X}", f"    EventInterrupt -> nvic@{event}",
                   f"    ErrorInterrupt -> nvic@{error}"]
         if name == "i2c1":  # Renode compiles the models once, with the first that needs them
-            lines += ["    preinit:", *(f"        include @{BOARD.parent}/peripherals/{each}.cs" for each in _MODELS)]
+            folder = re.sub(r"(\s)", r"\\\1", f"{BOARD.parent}")  # as the monitor reads a path with spaces
+            lines += ["    preinit:", *(f"        include @{folder}/peripherals/{each}.cs" for each in _MODELS)]
         lines.append("")
     return lines
 

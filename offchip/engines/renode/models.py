@@ -25,7 +25,7 @@ from offchip.paths import CACHE
 STEPPER = Path(__file__).with_name("Stepper.cs")
 _FOLDER = "renode-models"
 _USING = re.compile(r'^using "([^"]+)"', re.MULTILINE)
-_INCLUDE = re.compile(r"^\s*include @(\S+\.cs)\s*$", re.MULTILINE)
+_INCLUDE = re.compile(r"^\s*include @((?:\\\s|\S)+\.cs)\s*$", re.MULTILINE)
 #: what this process has loaded
 _loaded: set[str] = set()
 
@@ -40,7 +40,7 @@ def check_includes(platform: Path) -> None:
     for description in _files(platform)[0]:
         for number, line in enumerate(_text(description).splitlines(), 1):
             for named in (_USING.match(line), _INCLUDE.match(line)):
-                if named and not (description.parent / named[1]).is_file():
+                if named and not (description.parent / _plain(named[1])).is_file():
                     raise PlatformError(f"{description}:{number}: there is no file {named[1]}")
 
 
@@ -60,8 +60,13 @@ def _files(platform: Path) -> tuple[list[Path], list[Path]]:
         descriptions.append(file)
         text = _text(file)
         pending += [file.parent / name for name in _USING.findall(text)]
-        sources |= dict.fromkeys((file.parent / name).resolve() for name in _INCLUDE.findall(text))
+        sources |= dict.fromkeys((file.parent / _plain(name)).resolve() for name in _INCLUDE.findall(text))
     return descriptions, list(sources)
+
+
+def _plain(name: str) -> str:
+    """A file's name without the monitor's escapes."""
+    return re.sub(r"\\(\s)", r"\1", name)
 
 
 def _text(file: Path) -> str:
