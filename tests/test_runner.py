@@ -80,9 +80,10 @@ def test_what_is_not_ours_is_refused_and_left(tmp_path: Path, place: str, monkey
 
 def test_the_command_refuses_before_it_runs_anything(tmp_path: Path) -> None:
     (tmp_path / "letter").write_text("mine")
-    done = offchip("run", "--results", tmp_path)
-    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
-    assert "--results" in done.stderr and tree(tmp_path) == {"letter": b"mine"}
+    for place in (tmp_path, "/", "."):
+        done = offchip("run", "--results", place)
+        assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, done.stderr
+        assert "--results" in done.stderr and tree(tmp_path) == {"letter": b"mine"}
 
 
 def test_new_empty_and_own_folders_are_taken(tmp_path: Path) -> None:
@@ -356,7 +357,7 @@ def test_the_script_names_every_option_of_the_command() -> None:
 
 
 def test_an_interrupted_run_keeps_what_it_decided_and_goes_on(tmp_path: Path) -> None:
-    """The first claim is not run a second time; what was interrupted never replaces a whole report."""
+    """The first claim is not run a second time."""
     started = tmp_path / "started"
     folder = suites(tmp_path / "suites", one=f"""*** Settings ***
 Library    OperatingSystem
@@ -380,6 +381,8 @@ Second
     assert results_of(tmp_path / "results") == {"First": "proven", "Second": "not run"}
     seed = offchip(*command, "--seed", "2", "--resume")
     assert seed.returncode == 2 and "another seed" in seed.stderr
+    other = offchip(*command, "--test", "Second", "--resume")
+    assert other.returncode == 2 and "another choice of claims" in other.stderr
     again = offchip(*command, "--resume")
     assert again.returncode == 0, again.stderr
     assert results_of(tmp_path / "results") == {"First": "proven", "Second": "proven"}
@@ -387,3 +390,17 @@ Second
     assert offchip(*command, "--resume").returncode == 0
     none = offchip(*command[:-4], "--results", tmp_path / "none", "--resume")
     assert none.returncode == 2 and "no interrupted run" in none.stderr
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["free", "somebody's"])
+def test_what_is_left_of_a_whole_run_takes_no_other_place(tmp_path: Path, taken: bool) -> None:
+    results, part = publish(tmp_path / "results", text="old"), tmp_path / "results-partial"
+    if taken:
+        part.mkdir()
+        (part / "letter").write_text("mine")
+    with ResultsFolder(results, whole=True) as folder:
+        (folder.fresh / "index.html").write_text("half")
+        folder.turn_to(part)
+        place = folder.publish()
+    assert (place / "index.html").read_text() == "half" and (place == part) is not taken
+    assert (results / "index.html").read_text() == "old" and (not taken or tree(part) == {"letter": b"mine"})

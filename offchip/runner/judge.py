@@ -26,7 +26,7 @@ from offchip.runner.inventory import Claim, Suite, read_inventory
 from offchip.runner.preflight import preflight
 from offchip.runner.processes import Stopped, StopSignals, end_children
 from offchip.runner.results import ResultsFolder
-from offchip.runner.resume import Earlier, earlier
+from offchip.runner.resume import INTERRUPTED, Earlier, earlier
 from offchip.runner.robot_log import merge_logs
 from offchip.runner.run import Outcomes, Run
 from offchip.runner.suite_process import Order, Outcome
@@ -92,7 +92,6 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
     scope = _scope(options, own)
     whole = not scope
     place = options.results or OUTPUT / (WHOLE_RESULTS if whole else PARTIAL_RESULTS)
-    part = place.with_name(f"{place.name}-partial") if whole else place  # where what is left of a run is kept
     with StopSignals(), ResultsFolder(place, whole) as folder:
         for each in folder.left_over():
             say(f"{each}: left over from a run that was killed; delete it when you like")
@@ -101,7 +100,10 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
         shutil.copyfile(options.elf, elf)
         if read_elf(elf).sha256 != firmware.sha256:
             raise OffchipError(f"{options.elf}: it changed while it was read; start again.")
-        before = earlier(part, engine, firmware.sha256, options.seed, host.commit) if options.resume else Earlier()
+        # what is left of an interrupted run never takes the place of a whole report
+        part = folder.path.with_name(f"{folder.path.name}-partial") if whole else folder.path
+        before = earlier(part, engine, firmware.sha256, options.seed, host.commit, scope) if options.resume \
+            else Earlier()
         carried = before.carry(folder.fresh)
         outcomes = _outcomes(options, engine, elf, folder.fresh, before.left(inventory), say)
         outcomes.claims = before.outcomes | outcomes.claims
@@ -111,7 +113,7 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
             raise outcomes.stopped or OffchipError(f"no claim was run: {claims[0].message}")
         if outcomes.stopped:
             folder.turn_to(part)
-            scope = (*scope, "interrupted")
+            scope = (*scope, INTERRUPTED)
         log_ids = merge_logs([*carried, *outcomes.outputs], folder.fresh)
         (folder.fresh / "earlier.xml").unlink(missing_ok=True)
         shutil.rmtree(folder.fresh / "suites", ignore_errors=True)

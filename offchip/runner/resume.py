@@ -15,6 +15,8 @@ from offchip.report.record import load_records
 from offchip.runner.inventory import Suite
 from offchip.runner.suite_process import Outcome
 
+#: in the scope of a report that is of the claims decided until a signal came
+INTERRUPTED = "interrupted"
 _STATUS = {"proven": "PASS", "refuted": "FAIL"}
 
 
@@ -53,12 +55,13 @@ class Earlier:
         return [output]
 
 
-def earlier(folder: Path, engine: str, elf_sha256: str, seed: int, commit: str) -> Earlier:
+def earlier(folder: Path, engine: str, elf_sha256: str, seed: int, commit: str,
+            scope: tuple[str, ...]) -> Earlier:
     """The outcomes in the report of an interrupted run.
 
     Args:
         folder: of the report.
-        engine, elf_sha256, seed, commit: of the run that is to go on.
+        engine, elf_sha256, seed, commit, scope: of the run that is to go on.
 
     Raises:
         OffchipError: there is no such report, or it is of something else.
@@ -66,7 +69,8 @@ def earlier(folder: Path, engine: str, elf_sha256: str, seed: int, commit: str) 
     results, host = _read(folder / "results.json"), _read(folder / "host.json")
     for what, was, now in (("engine", str(results.get("engine")).partition(" ")[0], engine),
                            ("firmware", results.get("elf_sha256"), elf_sha256), ("seed", results.get("seed"), seed),
-                           ("commit", host.get("commit"), commit)):
+                           ("commit", host.get("commit"), commit),
+                           ("choice of claims", _shown(results.get("scope")), _shown(scope))):
         if was != now:
             raise OffchipError(f"{folder}: this run cannot go on, it is of another {what} ({was}, now {now}); start "
                                "without --resume.")
@@ -77,6 +81,11 @@ def earlier(folder: Path, engine: str, elf_sha256: str, seed: int, commit: str) 
         if row["status"] in _STATUS and (not row["record"] or key in records):
             outcomes[key] = Outcome(_STATUS[row["status"]], row["message"], seconds.get(key, 0.0))
     return Earlier(outcomes, folder)
+
+
+def _shown(scope: Any) -> str:
+    """The choice of claims in words, whether its run was interrupted or not."""
+    return ", ".join(str(each) for each in scope or () if each != INTERRUPTED) or "all"
 
 
 def _read(path: Path) -> dict[str, Any]:

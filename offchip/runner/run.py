@@ -48,8 +48,8 @@ class Run:
     def __init__(self, order: Order, inventory: tuple[Suite, ...], standbys: Sequence[Standby],
                  say: Callable[[str], None]) -> None:
         self._order, self._free, self._say = order, [*standbys], say
-        # the long ones first, so that none is left to run alone at the end
         self._inventory = inventory
+        # the long ones first, so that none is left to run alone at the end
         longest = sorted(inventory, key=lambda suite: -len(suite.claims))
         self._waiting: deque[tuple[Suite, tuple[Claim, ...], int]] = deque((s, s.claims, 1) for s in longest)
         self._total = sum(len(suite.claims) for suite in inventory)
