@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from offchip import chip_map
-from offchip.board.media import RemovableMedium
 from offchip.engines.fork import forked
 from offchip.engines.protocol import StorageEvent
 from offchip.errors import OffchipError, VaultError
 from offchip.scene import Defence, Scene
+from offchip.scene.renewal import storage
 from offchip.scene.scene import THING, Device
 from offchip.vault import SD, Chip, Credentials
 from offchip.vault.chunk import CREDENTIAL_CHUNKS, SLOTS, Chunk, content
@@ -93,7 +93,7 @@ class Operation(ABC):
         verdict: list[str] = []
 
         def decided() -> bool:
-            found = self.judge(device, [line.text for line in device.board.console.lines[start:]])
+            found = self.judge(device, lines_since(device, start))
             verdict.extend([found] if found is not None else [])
             return bool(verdict)
 
@@ -113,9 +113,12 @@ def run_while_powered(device: Device, done: Callable[[], bool], limit_s: float) 
 def connects(device: Device, limit_s: float = 60.0) -> bool:
     """Whether the device publishes from now on."""
     start = len(device.board.console.lines)
-    run_while_powered(device, lambda: any(line.text.startswith(PUBLISHED)
-                                          for line in device.board.console.lines[start:]), limit_s)
-    return any(line.text.startswith(PUBLISHED) for line in device.board.console.lines[start:])
+
+    def published() -> bool:
+        return any(line.startswith(PUBLISHED) for line in lines_since(device, start))
+
+    run_while_powered(device, published, limit_s)
+    return published()
 
 
 def key_forms(credentials: Credentials) -> list[bytes]:
@@ -129,9 +132,24 @@ def key_forms(credentials: Credentials) -> list[bytes]:
     return [each.to_bytes(key.key_size // 16, "big") for each in (numbers.p, numbers.q)]
 
 
+def in_clear(forms: list[bytes], content: bytes) -> bool:
+    """Whether one of these numbers lies there, as bytes or in the base64 of a PEM file."""
+    return any(form in content or base64.b64encode(form)[4:-4] in content for form in forms)
+
+
 def lines_since(device: Device, start: int) -> list[str]:
     """Of the console."""
     return [line.text for line in device.board.console.lines[start:]]
+
+
+def by_credentials(lines: list[str], verdict: Callable[[str], str]) -> str | None:
+    """What the line says in which the device has taken credentials; a sentence when it waits or stops before."""
+    for line in lines:
+        if line.startswith("credentials: ok"):
+            return verdict(line)
+        if line.startswith(("state: waiting", "state: fault")):
+            return f"lost: {line}; {'; '.join(each for each in lines if 'error' in each)}"
+    return None
 
 
 def run_to(device: Device, *wanted: str, limit_s: float = DECISION_S) -> None:
@@ -184,7 +202,7 @@ def remains(device: Device, chip: Chip, versions: Mapping[Chunk, int]) -> list[s
     scheme = device.defence.scheme
     if not isinstance(scheme, Vaulted):
         return []
-    sealer, found, image = scheme.sealer(chip), [], storage_of(device).image
+    sealer, found, image = scheme.sealer(chip), [], storage(device).image
     at = image.find(scheme.format.magic)
     while at >= 0:
         for chunk, slot in ((chunk, slot) for chunk in CREDENTIAL_CHUNKS for slot in range(SLOTS)):
@@ -209,12 +227,7 @@ class Provision(Operation):
                                               for line in board.console.lines), DECISION_S)
 
     def judge(self, device: Device, lines: list[str]) -> str | None:
-        for line in lines:
-            if line.startswith(("state: waiting", "state: fault")):
-                return f"lost: {line}; {'; '.join(each for each in lines if 'error' in each)}"
-            if line.startswith("credentials: ok"):
-                return NEW
-        return None
+        return by_credentials(lines, lambda line: NEW)
 
     def examine(self, device: Device, decision: str) -> str:
         """Every chunk opens on the host, and no clear copy is left: the whole provisioning came to its end."""
@@ -225,7 +238,7 @@ class Provision(Operation):
         try:
             chip = chip_of(device)
             for chunk in scheme.kept:
-                _, held = scheme.open_chunk(self.defence.medium, storage_of(device), chip, chunk)
+                _, held = scheme.open_chunk(self.defence.medium, storage(device), chip, chunk)
                 if held != content(chunk, credentials.entries()):
                     return f"lost: another {chunk.value} is sealed"
         except (VaultError, OffchipError) as error:
@@ -239,33 +252,22 @@ class Provision(Operation):
 class _Renewal(Operation):
     """A device of a scene whose server is there for it, up to its first write."""
 
-    def __init__(self, defence: Defence, elf: Path, seed: int) -> None:
-        super().__init__(defence, elf, seed)
-        self._chip: Chip | None = None  # what its records opened with before
-
     def _power_on(self, **provisioning: Any) -> tuple[Scene, Device]:
         scene = Scene(self.seed, things=(THING,))
         device = scene.build(THING, self.defence, elf=self.elf, publish_interval_ms=2000, **provisioning)
         device.board.power_on()
         return scene, device
 
-    def _keep_chip(self, device: Device) -> None:
-        if isinstance(self.defence.scheme, Vaulted):
-            with suppress(VaultError):  # it makes its secret only when something is stored
-                self._chip = chip_of(device)
-
     def _stale(self, device: Device) -> list[str]:
         """What of an old version is left: records that still open, the factory's key in clear."""
         left = []
         if isinstance(self.defence.scheme, Vaulted):
-            sectors = device.board.engine.read_memory(chip_map.sector(chip_map.VAULT_SECTORS[0]).start, SIZE)
-            left = remains(device, chip_of(device), Counters.parse(sectors).versions)
+            left = remains(device, chip_of(device), counters_of(device).versions)
         forms = key_forms(device.provisioning.credentials) if device.provisioning.credentials.private_key else []
         places = {"flash": device.board.engine.read_memory(chip_map.DATA.start, chip_map.DATA.size)}
         if self.defence.off_chip:
-            places["the medium"] = storage_of(device).image
-        return left + [f"the key in clear in {place}" for place, content in places.items()
-                       if any(form in content or base64.b64encode(form)[4:-4] in content for form in forms)]
+            places["the medium"] = storage(device).image
+        return left + [f"the key in clear in {place}" for place, content in places.items() if in_clear(forms, content)]
 
 
 class Update(_Renewal):
@@ -284,12 +286,7 @@ class Update(_Renewal):
         run_to(device, "enrolment: complete", "storage: error", "state: waiting")
 
     def judge(self, device: Device, lines: list[str]) -> str | None:
-        for line in lines:
-            if line.startswith("credentials: ok"):
-                return OLD if "source=claim" in line else NEW
-            if line.startswith(("state: waiting", "state: fault")):
-                return f"lost: {line}; {'; '.join(each for each in lines if 'error' in each)}"
-        return None
+        return by_credentials(lines, lambda line: OLD if "source=claim" in line else NEW)
 
     def examine(self, device: Device, decision: str) -> str:
         if decision == NEW:
@@ -316,12 +313,8 @@ class Rotation(_Renewal):
         run_to(device, "rotation: complete", "storage: error", "state: waiting")
 
     def judge(self, device: Device, lines: list[str]) -> str | None:
-        for line in lines:
-            if line.startswith("credentials: ok"):
-                return OLD if f"certificate={device.identity.certificate_id[:8]}" in line else NEW
-            if line.startswith(("state: waiting", "state: fault")):
-                return f"lost: {line}; {'; '.join(each for each in lines if 'error' in each)}"
-        return None
+        old = f"certificate={device.identity.certificate_id[:8]}"
+        return by_credentials(lines, lambda line: OLD if old in line else NEW)
 
     def examine(self, device: Device, decision: str) -> str:
         identity = device.kept()
@@ -338,6 +331,10 @@ class Reset(_Renewal):
     name, shows = "reset", "lost credentials given up: secret and records erased, the claim identity used"
     good = (RESET,)
 
+    def __init__(self, defence: Defence, elf: Path, seed: int) -> None:
+        super().__init__(defence, elf, seed)
+        self._chip: Chip | None = None  # what its records opened with before
+
     @classmethod
     def goes_with(cls, defence: Defence) -> bool:
         return defence.off_chip
@@ -345,7 +342,9 @@ class Reset(_Renewal):
     def build(self) -> Device:
         _, device = self._power_on(enrol_lost=True)
         run_to(device, "credentials: ok", limit_s=60)
-        self._keep_chip(device)
+        if isinstance(self.defence.scheme, Vaulted):
+            with suppress(VaultError):  # it makes its secret only when something is stored
+                self._chip = chip_of(device)
         device.board.power_off()
         self._damage(device)
         device.board.power_on()
@@ -354,14 +353,14 @@ class Reset(_Renewal):
 
     def _damage(self, device: Device) -> None:
         """The device's certificate is not on the medium any more."""
-        scheme, medium, storage = self.defence.scheme, self.defence.medium, storage_of(device)
+        scheme, medium = self.defence.scheme, self.defence.medium
         place = scheme.place(medium, Tag.DEVICE_CERTIFICATE)
         if not isinstance(scheme, Vaulted) and medium is not SD:
-            storage.write(0, b"\xFF" * 4)  # the record's magic; what was in it lies there still
+            storage(device).write(0, b"\xFF" * 4)  # the record's magic; what was in it lies there still
         elif medium is SD:
             device.board.sd.write_file(place.path, _blanked(device.board.sd.read_file(place.path), place))
         else:
-            storage.write(place.offset, b"\xFF" * place.length)
+            storage(device).write(place.offset, b"\xFF" * place.length)
 
     def perform(self, device: Device) -> None:
         run_to(device, "vault: reset")
@@ -384,8 +383,8 @@ class Reset(_Renewal):
             keeps = self.defence.scheme.fleet_secret is not None
             left += ["the secret"] if self._chip and self._chip.secret in flash and not keeps else []
         forms = key_forms(device.provisioning.credentials)
-        image = storage_of(device).image
-        left += ["the key in clear"] if any(f in image or base64.b64encode(f)[4:-4] in image for f in forms) else []
+        image = storage(device).image
+        left += ["the key in clear"] if in_clear(forms, image) else []
         return f"lost: left over: {', '.join(left)}" if left else RESET
 
 
@@ -407,8 +406,7 @@ class Tamper(Operation):
     def perform(self, device: Device) -> None:
         start = len(device.board.console.lines)
         device.board.hall.open_case()
-        run_while_powered(device, lambda: self.judge(device, [line.text for line in device.board.console.lines[start:]])
-                          is not None, DECISION_S)
+        run_while_powered(device, lambda: self.judge(device, lines_since(device, start)) is not None, DECISION_S)
 
     def power_up(self, device: Device) -> None:
         device.board.hall.open_case()
@@ -432,21 +430,21 @@ class Tamper(Operation):
             ("flash", chip_map.DATA), ("SRAM", chip_map.SRAM), ("CCM", chip_map.CCM),
             ("backup SRAM", chip_map.BACKUP_SRAM))}
         if defence.off_chip:
-            places["the medium"] = storage_of(device).image
+            places["the medium"] = storage(device).image
         left = [name for name, content in places.items() if any(form in content for form in forms)]
         return f"lost: secret or key left in {', '.join(left)}" if left else ERASED
 
 
 def chip_of(device: Device) -> Chip:
     """Secret and identity, as the factory's tool would read them. Raises VaultError when there is no secret."""
-    engine = device.board.engine
-    sectors = engine.read_memory(chip_map.sector(chip_map.VAULT_SECTORS[0]).start, SIZE)
-    return Chip(Counters.parse(sectors).secret, engine.read_memory(chip_map.UID.start, chip_map.UID.size))
+    identity = device.board.engine.read_memory(chip_map.UID.start, chip_map.UID.size)
+    return Chip(counters_of(device).secret, identity)
 
 
-def storage_of(device: Device) -> RemovableMedium:
-    """The medium of the device's defence."""
-    return device.board.sd if device.defence.medium is SD else device.board.eeprom
+def counters_of(device: Device) -> Counters:
+    """What the chip has counted. Raises VaultError when there is no secret."""
+    start = chip_map.sector(chip_map.VAULT_SECTORS[0]).start
+    return Counters.parse(device.board.engine.read_memory(start, SIZE))
 
 
 OPERATIONS: dict[str, type[Operation]] = {each.name: each for each in (Provision, Update, Rotation, Reset, Tamper)}

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from offchip.board.board import Board
+from offchip.campaign.crowd import engine_of
 from offchip.campaign.injections import Fault, Kind, Outcome, Result, Stretch, arrive
 from offchip.campaign.sources import Line, Sources
-from offchip.engines.embedded.engine import EmbeddedEngine
-from offchip.errors import EngineError
 
 #: virtual seconds within which the path is reached
 _REACHED_S = 5.0
@@ -49,9 +48,7 @@ class CodePath:
         Raises:
             EngineError: it never comes there, or its engine cannot stop at an instruction.
         """
-        engine = board.engine
-        if not isinstance(engine, EmbeddedEngine):
-            raise EngineError("skipping each instruction of a path needs the embedded engine")
+        engine = engine_of(board)
         injector = engine.machine.injector
         arrive(engine, self._outer, lambda: board.run(_REACHED_S))
         end = engine.machine.core.get("lr")[0] & ~1
@@ -66,10 +63,7 @@ class CodePath:
 
         ``of_interest``: which lines' instructions are tried. Raises EngineError as :meth:`reach` does.
         """
-        end = self.reach(board)
-        engine = board.engine
-        assert isinstance(engine, EmbeddedEngine)
-        stretch = Stretch(engine, end)
+        stretch = Stretch(engine_of(board), self.reach(board))
         places = sorted(stretch.first_times(lambda address: of_interest(self._sources.line(address))).values())
         results = list(stretch.results(Fault(index, Kind.SKIP) for index in places))
         stretch.leave()
