@@ -8,10 +8,12 @@ from collections.abc import Iterator
 _PIECE = 4096
 
 
-def said(data: bytes, size: int) -> Iterator[int]:
-    """Offsets of the blocks of ``size`` bytes (a divisor of 4096) in ``data``, without those in pieces of 4096 bytes
-    that are one byte over and over."""
-    for start in range(0, len(data), _PIECE):
-        piece = data[start:start + _PIECE]
+def said(data: bytes, size: int, step: int = 0) -> Iterator[int]:
+    """Offsets, at multiples of ``step`` (0: of ``size``), of ``size`` bytes in ``data``, without those in stretches of
+    some thousand bytes that are one byte over and over."""
+    step = step or size
+    end, stretch = len(data) - size + 1, max(_PIECE // step, 1) * step
+    for start in range(0, end, stretch):
+        piece = data[start:start + stretch - step + size]
         if piece.count(piece[0]) < len(piece):
-            yield from range(start, start + len(piece), size)
+            yield from range(start, min(start + stretch, end), step)

@@ -18,6 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from offchip.attacks.blanks import said
 from offchip.pki.device_key import DeviceKey
 
 #: order of the group of P-256 (SEC 2, 2.4.2)
@@ -147,22 +148,13 @@ def _add_prime(found: dict[bytes, FoundKey], data: bytes, public: rsa.RSAPublicN
 def _numbers(data: bytes, size: int, alignment: int) -> Iterator[tuple[int, int]]:
     """Every number of ``size`` bytes that could be random, once."""
     tried: set[bytes] = set()
-    for offset in _not_blank(data, size, alignment):
+    for offset in said(data, size, alignment):
         window = data[offset:offset + size]
         if len(set(window)) < _FEWEST_DISTINCT or window in tried:
             continue
         tried.add(window)
         yield offset, int.from_bytes(window, "little")
         yield offset, int.from_bytes(window, "big")
-
-
-def _not_blank(data: bytes, size: int, alignment: int) -> Iterator[int]:
-    """Where numbers may lie, without the stretches that are one byte over and over."""
-    stretch = 256 * alignment
-    for start in range(0, len(data) - size + 1, stretch):
-        piece = data[start:start + stretch + size]
-        if piece.count(piece[0]) < len(piece):
-            yield from range(start, min(start + stretch, len(data) - size + 1), alignment)
 
 
 def _structures(pattern: re.Pattern[bytes], data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -110,8 +110,7 @@ def _open_sectors(data: bytes, secret: bytes) -> Iterator[Opened]:
 
 def _first_sectors(data: bytes) -> Iterable[int]:
     """Offsets of sectors that look encrypted: few bytes repeat."""
-    return (at for at in said(data, _SECTOR)
-            if at + _SECTOR <= len(data) and len(set(data[at:at + _SECTOR])) > 128)
+    return (at for at in said(data, _SECTOR) if len(set(data[at:at + _SECTOR])) > 128)
 
 
 def _is_content(clear: bytes) -> bool:
