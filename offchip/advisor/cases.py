@@ -164,26 +164,16 @@ def _leaves_without_pingresp(record: Record) -> Judged:
         else None
 
 
-def _keeps_session(record: Record) -> Judged:
-    connects = _connects(record)
-    if connects and connects[0][1].clean:
-        return Verdict.FAIL, "the device asks for a clean session"
-    later = [each for each in record.of("puback") if len(connects) > 1
-             and each.connection == connects[-1][0].connection]
-    return (Verdict.PASS, "it came back to its session and acknowledged what had waited") if later else None
-
-
-def _renews_session(record: Record) -> Judged:
-    connects = _connects(record)
-    if connects and connects[0][1].clean:
-        return Verdict.FAIL, "the device asks for a clean session"
-    again = [each for each in record.of("subscribe") if len(connects) > 1
-             and each.connection == connects[-1][0].connection]
-    return (Verdict.PASS, "its session was gone, and it subscribed again") if again else None
-
-
-def _connects(record: Record) -> list[tuple[Moment, Connect]]:
-    return [(each, each.packet) for each in record.of("connect") if isinstance(each.packet, Connect)]
+def _comes_back(kind: str, what: str) -> Judge:
+    """To a session that was to outlive its connection; what it does in the last connection shows what it thinks."""
+    def judge(record: Record) -> Judged:
+        connects = [(each, each.packet) for each in record.of("connect") if isinstance(each.packet, Connect)]
+        if connects and connects[0][1].clean:
+            return Verdict.FAIL, "the device asks for a clean session"
+        later = [each for each in record.of(kind) if len(connects) > 1
+                 and each.connection == connects[-1][0].connection]
+        return (Verdict.PASS, what) if later else None
+    return judge
 
 
 def _published(record: Record, fits: Callable[[str, dict[str, Any]], bool]) -> bool:
@@ -253,9 +243,12 @@ CASES = (
          Script(payload=128), device=_LISTENS),
     Case("MQTT_No_Ack_PingResp", "MQTT", _leaves_without_pingresp, "it stayed although PINGRESP never came",
          Script(pingresp=False), limit_s=300, device={"publish_interval_ms": 3_600_000, "keep_alive_s": 30}),
-    Case("MQTT_Persistent_Session_Happy_Case", "MQTT", _keeps_session, "it did not come back to its session",
+    Case("MQTT_Persistent_Session_Happy_Case", "MQTT",
+         _comes_back("puback", "it came back to its session and acknowledged what had waited"),
+         "it did not come back to its session",
          Script(end_after_subscribe=True), device=_LISTENS),
-    Case("MQTT_Expired_Persistent_Session", "MQTT", _renews_session, "it did not subscribe again",
+    Case("MQTT_Expired_Persistent_Session", "MQTT",
+         _comes_back("subscribe", "its session was gone, and it subscribed again"), "it did not subscribe again",
          Script(end_after_subscribe=True, forget=True), device=_LISTENS),
     Case("Shadow_Publish_Reported_State", "Shadow", _reports, "no state was reported to a shadow"),
     Case("Shadow_Update_Reported_State", "Shadow", _follows_delta, "the desired state was never reported back"),

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 from collections import Counter
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from offchip.broker.client import MqttClient
-from offchip.broker.processor import THING_TOPIC
+from offchip.broker.processor import THING_TOPIC, telemetry
 from offchip.broker.reactions import HOSTILE, Rules
 from offchip.broker.world import HOST, World, build_world
 
@@ -63,8 +62,7 @@ class _Honest:
 
     def publish(self, now: datetime, twice: bool) -> None:
         self._seq += 1
-        payload = json.dumps({"thing": self._thing, "seq": self._seq, "time": int(now.timestamp()),
-                              "temperature": 21.5}).encode()
+        payload = telemetry(self._thing, self._seq, now)
         for _ in range(1 + twice):
             self._client.publish(self._topic, payload)
 

@@ -123,9 +123,7 @@ class Jobs:
         raise _Rejected("InvalidTopic", "no operation of AWS IoT Jobs")
 
     def _pending(self, thing: str) -> dict[str, Any]:
-        def of(status: str) -> list[dict[str, Any]]:
-            return [each.summary() for each in self._executions.get(thing, []) if each.status == status]
-        return {"inProgressJobs": of("IN_PROGRESS"), "queuedJobs": of("QUEUED")}
+        return {"inProgressJobs": self._summaries(thing, "IN_PROGRESS"), "queuedJobs": self._summaries(thing, "QUEUED")}
 
     def _start_next(self, thing: str, content: dict[str, Any]) -> dict[str, Any]:
         execution = self._next(thing)
@@ -168,6 +166,9 @@ class Jobs:
         waiting = [each for each in self._executions.get(thing, []) if each.status not in _TERMINAL]
         return min(waiting, key=lambda each: each.status == "QUEUED", default=None)
 
+    def _summaries(self, thing: str, status: str) -> list[dict[str, Any]]:
+        return [each.summary() for each in self._executions.get(thing, []) if each.status == status]
+
     def _set(self, execution: Execution, status: str, details: dict[str, str] | None = None) -> None:
         execution.status, execution.updated_at = status, self._time()
         execution.version += 1
@@ -176,8 +177,7 @@ class Jobs:
 
     def _tell(self, thing: str, before: Execution | None) -> None:
         """The list of pending ones changed, and perhaps the next one."""
-        pending = {status: [each.summary() for each in self._executions[thing] if each.status == status]
-                   for status in ("IN_PROGRESS", "QUEUED")}
+        pending = {status: self._summaries(thing, status) for status in ("IN_PROGRESS", "QUEUED")}
         self._notify(thing, "notify", {"jobs": {status: each for status, each in pending.items() if each}})
         now = self._next(thing)
         if now is not before:

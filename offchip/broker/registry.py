@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -319,10 +319,10 @@ class Registry:
         record = self.certificates.get(identifier)
         if record is None:
             return []
-        if not (thing and thing.groups):
-            return [self.versions[name].versions[self.versions[name].default] for name in record.policies]
-        names = [*record.policies, *self._group_policies(thing)]
-        return [self.versions[name].versions[self.versions[name].default] for name in dict.fromkeys(names)]
+        names: Iterable[str] = record.policies
+        if thing and thing.groups:
+            names = dict.fromkeys([*names, *self._group_policies(thing)])
+        return [self.versions[name].versions[self.versions[name].default] for name in names]
 
     def _group_policies(self, thing: Thing) -> Iterator[str]:
         for name in sorted(thing.groups):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,7 @@ from offchip.paths import CACHE, FIRMWARE
 
 if TYPE_CHECKING:
     from offchip.advisor.cases import Case
-    from offchip.advisor.run import Candidate
+    from offchip.advisor.run import Candidate, Result
 
 
 def advisor(
@@ -49,10 +48,7 @@ def advisor(
     return 1 if content["counts"]["FAIL"] else 0
 
 
-def _say(result: object) -> None:
-    from offchip.advisor.run import Result
-
-    assert isinstance(result, Result)
+def _say(result: Result) -> None:
     print(f"{result.verdict:<18} {result.name:<54} {result.reason}", flush=True)
 
 
@@ -63,14 +59,13 @@ def _over_tcp(port: int, folder: Path, patience: float | None, stop: Interrupt) 
     from offchip.scene.scene import THING
 
     scene, files = open_scene(Options(folder, real_time=True))
-    said: list[int] = []
+    flashed: set[int] = set()
 
     def prepare(case: Case, real_port: int) -> None:
-        if not said:
+        if not flashed:
             flash = Flash(folder, files.ca, "127.0.0.1", real_port)
             console.print(flash.text(THING, scene.world.devices[THING]), markup=False)
-        said.append(real_port)
+        flashed.add(real_port)
         console.print(f"{case.name}: start your device anew; it has {patience or case.limit_s:g} s", markup=False)
 
-    told: Callable[[Case, int], None] = prepare
-    return OverTcp(scene, port, stop, told, patience)
+    return OverTcp(scene, port, stop, prepare, patience)

@@ -40,7 +40,8 @@ class _Output:
             printer.close()
 
 
-def _address(text: str) -> int:
+def table_address(text: str) -> int:
+    """``--vectors``. Raises OffchipError."""
     try:
         return int(text, 0)
     except ValueError:
@@ -66,7 +67,7 @@ def _by_kind(diagnostics: Iterable[Diagnostic]) -> list[str]:
     """One line for each thing that was not expected, with the number of times and the first place in the program."""
     groups: dict[tuple[str, str, str], list[Diagnostic]] = {}
     for each in diagnostics:
-        groups.setdefault((each.kind, each.where, each.message), []).append(each)
+        groups.setdefault(each.sort, []).append(each)
     lines = []
     for (kind, where, message), group in groups.items():
         times = sum(each.count for each in group)
@@ -104,7 +105,7 @@ def boot(
         device = board.engine
         for each in images[1:]:
             device.load_elf(each)
-        device.start_at(_address(vectors))
+        device.start_at(table_address(vectors))
         if uart is not None:
             device.feed_uart(uart, b"")  # says so when there is none of that name
         output = _Output(uart)

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.markup import escape
 
+from offchip.cli.boot import table_address
 from offchip.cli.terminal import console
 from offchip.errors import OffchipError
 from offchip.files import replace_file
@@ -28,10 +29,7 @@ def init(
 
     if not 0 < seconds <= 3600:
         raise OffchipError(f"--seconds {seconds:g} is not between 0 and 3600.")
-    try:
-        table = int(vectors, 0)
-    except ValueError:
-        raise OffchipError(f"--vectors {vectors} is not an address; write it like 0x08008000.") from None
+    table = table_address(vectors)
     path = out or Path(split_name(images[0])[0].with_suffix(".toml").name)
     if path.exists():
         raise OffchipError(f"{path}: it exists; name another with --out, or take it away.")
@@ -57,7 +55,7 @@ def check(scenario: Annotated[Path, typer.Argument(help="a scenario file, from `
     raise typer.Exit(1 if count else 0)
 
 
-def fire(path: Path, engine: str) -> None:
+def fire(path: Path, engine: str) -> NoReturn:
     """Fire at a scenario, write its page and its JSON beside it; exit code 1 when anything is broken."""
     from offchip.scenario.fire import Verdict, fire_all
     from offchip.scenario.model import read_scenario

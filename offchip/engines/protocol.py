@@ -114,6 +114,11 @@ class Diagnostic:
     address: int = 0
     count: int = 1
 
+    @property
+    def sort(self) -> tuple[str, str, str]:
+        """What it is wherever in the program it came from: kind, place and text."""
+        return self.kind, self.where, self.message
+
 
 @dataclass(slots=True)
 class RunResult:

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import json
 import random
 from datetime import datetime
 
 from offchip.broker.client import MqttClient
-from offchip.broker.processor import FEED_TOPIC, THING_TOPIC
+from offchip.broker.processor import FEED_TOPIC, THING_TOPIC, telemetry
 from offchip.broker.server import Broker
 from offchip.broker.world import HOST
 from offchip.pki import Authority, Identity
@@ -37,8 +36,7 @@ class Peer:
             return
         self._due_s += self._interval_s + self._chance.uniform(0, _JITTER_S)
         self.seq += 1
-        payload = json.dumps({"thing": self.thing, "seq": self.seq, "time": int(utc.timestamp()),
-                              "temperature": 21.5}).encode()
+        payload = telemetry(self.thing, self.seq, utc)
         for topic in (THING_TOPIC + self.thing, FEED_TOPIC):
             if self.client.connected:
                 self.client.publish(topic, payload)

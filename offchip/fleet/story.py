@@ -31,12 +31,14 @@ from offchip.pki import Identity
 from offchip.scene import Defence, Scene
 from offchip.scene.renewal import storage
 from offchip.scene.scene import Device
+from offchip.vault.plain import FILES
+from offchip.vault.records import Tag
 
 #: what this owner reacts to
 RULES = Rules(forbidden=True, rogue=HOSTILE, rogue_packets=3, takeovers=2, within_s=60.0, shared=True, sequences=2,
               retired=True)
 CLONED, ROLLED_BACK, STOLEN = "cloned", "rolled back", "stolen"
-_KEY_FILE = "/CREDS/DEVICE.KEY"
+_KEY_FILE = next(path for path, (tag, _) in FILES.items() if tag is Tag.DEVICE_PRIVATE_KEY)
 _INTERVAL_S = 2.0
 _STEP_S = 0.05
 _START_S, _LIMIT_S, _KNOCKS_S, _AFTER_S = 30.0, 60.0, 1.0, 5.0

@@ -79,10 +79,9 @@ def _used(life: Life, name: str) -> bool:
 def _unexpected(diagnostics: list[Diagnostic]) -> Iterator[str]:
     seen: set[tuple[str, str, str]] = set()
     for each in diagnostics:
-        key = (each.kind, each.where, each.message)
-        if key in seen or len(seen) >= 10:
+        if each.sort in seen or len(seen) >= 10:
             continue
-        seen.add(key)
+        seen.add(each.sort)
         fix = {"unmodelled": "the device sees 0 there; harmless unless it waits for it",
                "violation": "silicon would not do it either; mend the driver",
                "fault": "see the place in the program", "lockup": "see `vectors` in [firmware]"}.get(each.kind, "")
