@@ -92,6 +92,10 @@ class Lab:
             self._reach.firmware = self.elf or FIRMWARE
         return self._reach
 
+    def said_since(self, *words: str) -> list[str]:
+        """Lines of the device's console that begin so, since the test's own attack began."""
+        return [line.text for line in self.board.console.lines[self.begun.lines:] if line.text.startswith(words)]
+
     @property
     def others(self) -> tuple[Device, ...]:
         """Devices of the same make the exploiter owns."""

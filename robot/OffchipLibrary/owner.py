@@ -86,7 +86,7 @@ class OwnerKeywords:
     @keyword(tags=("owner",))
     def present_the_claim(self, topic: str, payload: str = "{}") -> None:
         """Connect with the claim identity alone, and publish."""
-        self._present(self.lab.scene.claim(), "claimant", topic, payload)
+        self._present(self.lab.scene.claim(self.lab.device.thing), "claimant", topic, payload)
 
     @keyword(tags=("owner",))
     def enrol_with_the_claim_as(self, thing: str) -> None:

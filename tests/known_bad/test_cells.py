@@ -19,6 +19,8 @@ from offchip.matrix.cells import Cell, cell, cells
 from offchip.matrix.predictions import predict
 from offchip.paths import FIRMWARE
 from offchip.vault import PLAIN, SD, Chunk
+from OffchipLibrary.goals.base import Oracles
+from OffchipLibrary.goals.impostor import kept_away
 from tests.known_bad.worlds import World, fails
 
 Make = Callable[..., World]
@@ -108,6 +110,19 @@ def test_a_reader_who_says_he_read(world: Make) -> None:
         bad.loot.attacker_should_have_got_what_is_there()
     bad.fire(ReadMedium(SD))
     bad.loot.attacker_should_have_got_what_is_there()
+
+
+def test_an_impostor_nobody_calls_or_who_does_not_stand_there(world: Make) -> None:
+    bad = world("A04", scheme=PLAIN, medium=SD)
+    reach = bad.lab.reach
+    reach.answer_as_server(reach.authority.issue_server([reach.host]))
+    with pytest.raises(AssertionError, match="refused none of 0 calls"):
+        kept_away(bad.lab, Oracles(bad.lab))
+    bad.say("storage: error record-forged broker-ca")
+    kept_away(bad.lab, Oracles(bad.lab))
+    bad.lab.board.internet.restore(reach.host, reach.port)
+    with pytest.raises(AssertionError, match="does not stand where the device calls"):
+        kept_away(bad.lab, Oracles(bad.lab))
 
 
 # cells ---------------------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class Firmware(Goal):
         self._before = self._code(lab)
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
-        starts = len([line for line in lab.board.console.lines[lab.begun.lines:] if line.text.startswith("boot: ")])
+        starts = len(lab.said_since("boot: "))
 
         def in_the_flash() -> None:
             if self._code(lab) == self._before and starts <= 1:

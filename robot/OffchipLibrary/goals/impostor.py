@@ -13,7 +13,7 @@ from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either, settle
 from OffchipLibrary.lab import Lab
 
 #: what the device says of what is stored
-_STORED = ("storage: error", "credentials: error", "credentials: ok")
+_STORED = (*COMPLAINTS, "credentials: ok")
 
 
 def met(lab: Lab) -> None:
@@ -25,7 +25,7 @@ def met(lab: Lab) -> None:
     if rogue is not None and rogue.visits:
         lab.saw(f"the device called the attacker's server {len(rogue.visits)} times")
         return
-    words = [line.text for line in lab.board.console.lines[lab.begun.lines:] if line.text.startswith(_STORED)]
+    words = lab.said_since(*_STORED)
     if not words or words[-1].startswith("credentials: ok"):
         raise AssertionError(f"the device never called, and says of what is stored: {words or 'nothing'}")
     lab.saw(f"console: {words[-1]}")
@@ -52,7 +52,7 @@ def kept_away(lab: Lab, see: Oracles) -> None:
     rogue, reach = lab.reach.rogue, lab.reach
     assert rogue is not None, "the oracle before has looked"
     alerts = [visit.alert for visit in rogue.visits if visit.alert]
-    complaints = [line.text for line in lab.board.console.lines[lab.begun.lines:] if line.text.startswith(COMPLAINTS)]
+    complaints = lab.said_since(*COMPLAINTS)
     if not alerts and not complaints:
         raise AssertionError(f"the device has refused none of {len(rogue.visits)} calls and complained of nothing")
     calls = len(rogue.visits)

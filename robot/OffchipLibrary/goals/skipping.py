@@ -57,7 +57,6 @@ class SkipForForged(Goal):
         return either(lab, (opened, "one skipped instruction lets it through"),
                       (refused, "no single skipped instruction of the path lets it through"))
 
-
     def offered_lies_there(self, lab: Lab, see: Oracles) -> None:
         """An oracle: what the medium holds is not what the owner has put there."""
         see.store.store_should_hold_a_false(Chunk.BROKER_CA)
