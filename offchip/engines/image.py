@@ -13,8 +13,8 @@ from offchip.errors import FirmwareError
 
 _HEX = (".hex", ".ihex", ".ihx")
 _ELF_MAGIC = b"\x7fELF"
-#: offsets in flash at which applications begin: sectors, in which bootloaders leave off
-_HOMES = (0, 0x4000, 0x8000, 0xC000, 0x10000, 0x20000, 0x40000)
+#: where applications begin: at the first sectors, in which bootloaders leave off
+_HOMES = tuple(chip_map.sector(number).start for number in range(7))
 
 
 def split_name(path: Path) -> tuple[Path, int | None]:
@@ -98,7 +98,7 @@ def _fits(raw: bytes, home: int) -> bool:
 def _home(raw: bytes) -> int:
     """Where these bytes most likely go: the last place from which every vector of the core leads into them."""
     vectors = [int.from_bytes(raw[at:at + 4], "little") & ~1 for at in range(4, 64, 4)]
-    for home in (chip_map.FLASH.start + offset for offset in reversed(_HOMES)):
+    for home in reversed(_HOMES):
         if all(not each or home <= each < home + len(raw) for each in vectors):
             return home
     return chip_map.FLASH.start
