@@ -16,6 +16,7 @@ from offchip.matrix.bench import Bench, run_cell
 from offchip.matrix.cells import Cell, cell, cells, survey
 from offchip.matrix.predictions import predict
 from offchip.paths import FIRMWARE, ROOT
+from offchip.report.dossiers import unbroken
 from OffchipLibrary.goals.base import Outcome, Undecided, either
 from OffchipLibrary.goals.catalogue import GOALS
 from OffchipLibrary.lab import Lab
@@ -35,7 +36,7 @@ def test_where_there_is_no_cell_a_reason_stands() -> None:
 
 def test_no_row_holds_everywhere_without_a_weaker_defence_that_falls() -> None:
     """Who is kept out by everything may just be clumsy."""
-    listed = tomllib.loads((ROOT / "offchip/matrix/unbroken.toml").read_text(encoding="utf-8"))
+    listed = unbroken()
     mutants = {each["id"] for path in (ROOT / "tests/mutants").glob("*.toml")
                for each in tomllib.loads(path.read_text(encoding="utf-8")).get("mutant", [])}
     broken = {each.row for each in cells() if predict(each).verdict == "broken"}
@@ -50,7 +51,7 @@ def test_who_acts_or_measures_cannot_look_the_answer_up() -> None:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 names = [each.name for each in node.names] if isinstance(node, ast.Import) else \
                     [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-                assert not any(name.startswith("offchip.matrix") for name in names), path
+                assert not any(name.startswith(("offchip.matrix", "offchip.report.dossiers")) for name in names), path
 
 
 @pytest.mark.parametrize(("name", "words"), [

@@ -22,7 +22,8 @@ from offchip.paths import FIRMWARE
 from offchip.report.answer import _written, judge_answer
 from offchip.report.checks import missing_check
 from offchip.report.code_size import vault_objects
-from offchip.report.matrix import load_matrix, stories
+from offchip.report.dossiers import stories
+from offchip.report.matrix import load_matrix
 from offchip.runner import judge
 from offchip.vault import SCHEMES
 

@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who should win in each cell, argued by hand in ``predictions.toml`` before anything is run.
+"""Who should win in each cell, argued by hand in the dossiers of the attacks before anything is run.
 
 Nothing that attacks or measures may read this; a cell's verdict is computed first and compared afterwards.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 from offchip.errors import OffchipError
 from offchip.matrix.cells import Cell
+from offchip.report.dossiers import dossiers
 from offchip.report.record import Verdict
 
-TABLE = Path(__file__).with_name("predictions.toml")
 _CONDITIONS: dict[str, Callable[[Cell], object]] = {
     "schemes": lambda cell: cell.defence.scheme.name, "media": lambda cell: cell.defence.medium.name,
     "rdp": lambda cell: cell.defence.rdp_level, "policies": lambda cell: cell.defence.policy}
@@ -38,17 +34,9 @@ def predict(cell: Cell) -> Prediction:
         OffchipError: there is none, or the table is malformed.
     """
     attack, _, variant = cell.row.partition("/")
-    for rule in _table().get(attack, {}).get(variant, []):
+    for rule in dossiers().get(attack, {}).get("rows", {}).get(variant, []):
         if unknown := rule.keys() - {*_CONDITIONS, "verdict", "why"}:
-            raise OffchipError(f"{TABLE.name}: {cell.row}: unknown field '{min(unknown)}'.")
+            raise OffchipError(f"dossiers/{attack}.toml: {cell.row}: unknown field '{min(unknown)}'.")
         if all(fits(cell) in rule[name] for name, fits in _CONDITIONS.items() if name in rule):
             return Prediction(Verdict(rule["verdict"]), str(rule["why"]))
-    raise OffchipError(f"{TABLE.name}: nothing is predicted for {cell.id}; add a rule to [[{attack}.{variant}]].")
-
-
-@cache
-def _table() -> dict[str, Any]:
-    try:
-        return tomllib.loads(TABLE.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OffchipError(f"{TABLE}: the predictions cannot be read: {error}.") from None
+    raise OffchipError(f"dossiers/{attack}.toml: nothing is predicted for {cell.id}; add a rule to [[rows.{variant}]].")

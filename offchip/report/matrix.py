@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from offchip.errors import OffchipError
 from offchip.report.answer import judge_answer
 from offchip.report.checks import missing_check
 from offchip.report.code_size import code_bytes
+from offchip.report.dossiers import stories
 from offchip.vault import SCHEMES
 
 SCHEMA = 1
@@ -31,13 +29,6 @@ _CELL = re.compile(r"A\d\d/[a-z0-9-]+/[a-z-]+/(?:sd|eeprom|none)(?:/[a-z0-9-]+)*
 
 Row = Mapping[str, Any]
 Document = dict[str, Any]
-
-
-@cache
-def stories() -> dict[str, dict[str, str]]:
-    """Attack id -> what it is in plain words."""
-    with (files("offchip.report") / "stories.toml").open("rb") as stream:
-        return tomllib.load(stream)
 
 
 @dataclass(frozen=True, slots=True)
