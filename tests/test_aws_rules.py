@@ -126,6 +126,7 @@ def test_in_2018_the_will_was_withheld_when_it_was_due() -> None:
 # reserved topics ---------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("topic", [
     "$aws/things/thing-1/defender/metrics/json", "$aws/things/thing-1/streams/s/get/json",
+    "$aws/commands/things/thing-1/executions/7/response/json", "$aws/device_location/thing-1/get_position_estimate",
 ])
 def test_what_is_not_modelled_says_so_and_stays_connected(wide: Lab, topic: str) -> None:
     device = wide.client()
@@ -134,8 +135,14 @@ def test_what_is_not_modelled_says_so_and_stays_connected(wide: Lab, topic: str)
     assert [each.topic for each in wide.new(events.NotModelled)] == [topic] and not wide.reasons()
 
 
-@pytest.mark.parametrize("topic", ["$aws/things/thing-1/shadow/update/accepted", "$aws/events/presence/connected/x",
-                                   "$aws/things/thing-1/jobs/notify", "$aws/foo", "$SYS/x", "$share/g/t", "$x"])
+FORGERIES = ["$aws/things/thing-1/shadow/update/accepted", "$aws/events/presence/connected/x", "$aws/foo", "$SYS/x",
+             "$aws/things/thing-1/jobs/notify", "$share/g/t", "$x", "$aws/certificates/create/json/accepted",
+             "$aws/things/thing-1/tunnels/notify", "$aws/things/thing-1/shadow/name/n/update/delta", "$",
+             "$aws/commands/things/thing-1/executions/7/request/json", "$aws/things//shadow/update", "$aws/rules/",
+             "$aws/things/thing-1/shadow/name//get", "$aws/sitewise/asset-models/m/assets/a/properties/p"]
+
+
+@pytest.mark.parametrize("topic", FORGERIES)
 def test_unsupported_reserved_topics_close_with_an_event(wide: Lab, topic: str) -> None:
     device = wide.client()
     assert not device.publish(topic, b"{}") and not device.connected
@@ -143,6 +150,24 @@ def test_unsupported_reserved_topics_close_with_an_event(wide: Lab, topic: str) 
     assert [each.topic for each in wide.new(events.NotModelled)] == [topic]
     tolerant = Lab(policy=WIDE, profile=load_profile().with_changes(unsupported_reserved_topics_close=False))
     assert tolerant.client().publish(topic, b"{}") and not tolerant.reasons()
+
+
+@pytest.mark.parametrize("topic", FORGERIES)
+def test_no_will_forges_what_aws_says(wide: Lab, topic: str) -> None:
+    """Neither at CONNECT nor, where the profile lets it pass there, when it is due."""
+    assert not wide.client(will=Message(topic, b"{}")).connected
+    assert [each.topic for each in wide.new(events.NotModelled)] == [topic]
+    tolerant = Lab(policy=WIDE, profile=load_profile().with_changes(unsupported_reserved_topics_close=False))
+    tolerant.client(will=Message(topic, b"{}")).drop()
+    assert len(tolerant.new(events.NotModelled)) == 2 and not tolerant.new(events.WillSent)
+
+
+def test_a_will_on_a_shadows_topic_reaches_subscribers_and_no_service(wide: Lab) -> None:
+    watcher = wide.client("watcher", "thing-2")
+    topic = "$aws/things/thing-1/shadow/update"
+    watcher.subscribe(f"{topic}/accepted", topic)
+    wide.client(will=Message(topic, b'{"state": {"reported": {"on": false}}}')).drop()
+    assert [each.topic for each in watcher.messages] == [topic] and wide.world.shadows.state(THING) == {}
 
 
 def test_reserved_topics_need_rights_too(lab: Lab) -> None:
@@ -227,6 +252,49 @@ def test_a_sleeping_queue_is_bounded() -> None:
     assert {each.reason for each in lab.new(events.MessageDropped)} == {
         "its queue is full (2 messages, 200 bytes)", "its queue is full (3 messages, 300 bytes)"}
     assert [len(each.payload) for each in lab.client(clean=False).messages] == [100, 100, 100]
+
+
+def test_all_queues_together_are_bounded() -> None:
+    lab = Lab(policy=WIDE, profile=load_profile().with_changes(queued_bytes_total=1000))
+    for name in ("one", "two"):
+        sleeper = lab.client(name, clean=False)
+        sleeper.subscribe("a/b")
+        sleeper.drop()
+    assert [lab.broker.publish("a/b", bytes(400), 1) for _ in range(2)] == [2, 0]
+    assert {each.reason for each in lab.new(events.MessageDropped)} == {"all queues together are full (800 bytes)"}
+    lab.client("one")  # a clean session: the queue is gone
+    assert lab.broker.publish("a/b", bytes(400), 1) == 1
+
+
+def test_sleeping_sessions_are_bounded() -> None:
+    lab = Lab(policy=WIDE, profile=load_profile().with_changes(sessions_maximum=4))  # the processor has one
+    awake = lab.client("awake")
+    for name in ("one", "two", "three", "four"):
+        lab.client(name, clean=False).drop()
+        lab.clock.advance(1)
+    assert [each.client_id for each in lab.new(events.SessionGivenUp)] == ["one", "two"] and awake.connected
+    assert [lab.client(name, clean=False).session_present for name in ("three", "one")] == [True, False]
+
+
+def test_retained_messages_are_bounded() -> None:
+    for limits, kept in (({"retained_maximum": 2}, {"a", "b"}), ({"retained_bytes": 250}, {"a", "b", "d"})):
+        lab = Lab(policy=WIDE, profile=load_profile().with_changes(**limits))
+        device = lab.client()
+        for topic, size in (("a", 100), ("b", 100), ("c", 100), ("d", 10)):
+            assert device.publish(topic, bytes(size), retain=True)
+        assert set(lab.broker.retained) == kept
+        assert lab.new(events.MessageDropped)[0].topic == "c"
+        device.publish("a", b"", retain=True)
+        assert device.publish("c", bytes(100), retain=True) and "c" in lab.broker.retained
+
+
+def test_long_names_do_not_fill_the_log(wide: Lab) -> None:
+    """A refused CONNECT may carry 64 kB in each of its texts, and 200,000 events are kept."""
+    for data in (connect_bytes(b"x" * 65535), connect_bytes(flags=6, tail=text(b"+" * 65535) + text(b"x")),
+                 packet(0x10, text(b"y" * 65535) + b"\x04\x02\x00\x00")):
+        Raw(wide).send(data)
+    quoted = [value for event in wide.new(events.Event) for value in vars(event).values() if isinstance(value, str)]
+    assert max(map(len, quoted)) < 700 and any("65" in each and "characters" in each for each in quoted)
 
 
 def test_a_client_that_does_not_read_is_bounded(wide: Lab) -> None:
@@ -314,6 +382,8 @@ def test_alpn_is_selected_when_it_is_offered(lab: Lab) -> None:
         assert raw.tls._tls.selected_alpn_protocol() == selected
         assert raw.send(SESSION).startswith(b"\x20\x02\x00\x00")
         raw.endpoint.peer_closed()
+    assert [each.what for each in lab.new(events.NotModelled)] == [
+        "ALPN offers mqtt and nothing that is spoken here; MQTT with certificates is spoken all the same"]
 
 
 def test_passwords_may_be_any_bytes(wide: Lab) -> None:

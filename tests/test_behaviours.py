@@ -187,6 +187,9 @@ def test_mqtt5_switches() -> None:
     assert (connack[Property.TOPIC_ALIAS_MAXIMUM], connack[Property.RECEIVE_MAXIMUM]) == (2, 5)
     device.publish("a", b"", qos=2)
     assert device.connected and device.subscribe("a", properties={Property.SUBSCRIPTION_IDENTIFIER: [1]})
+    assert device.subscribe("+", properties={Property.SUBSCRIPTION_IDENTIFIER: [300]})
+    lab.broker.publish("a", b"x", 1)
+    assert sorted(device.messages[-1].properties[Property.SUBSCRIPTION_IDENTIFIER]) == [1, 300]
     device.publish("a", b"", properties={Property.TOPIC_ALIAS: 3})
     assert device.disconnect_code == 0x94
     device = lab.client(version=V5)

@@ -491,6 +491,23 @@ MALFORMED = {
     "connect user name with a null": connect_bytes(flags=0x82, tail=text(b"a\0b")),
     "connect user name not UTF-8": connect_bytes(flags=0x82, tail=text(b"\xff")),
     "publish DUP with QoS 0": SESSION + packet(0x38, text(b"a")),
+    "publish surrogate": SESSION + packet(0x30, text(b"a\xed\xa0\x80")),
+    "publish to nowhere": SESSION + packet(0x30, text(b"")),
+    "subscribe reserved bits": SESSION + packet(0x82, b"\x00\x01" + text(b"a") + b"\x04"),
+    "subscribe to nowhere": SESSION + packet(0x82, b"\x00\x01" + text(b"") + b"\x00"),
+    "unsubscribe from nowhere": SESSION + packet(0xA2, b"\x00\x01" + text(b"")),
+    "unsubscribe wildcard out of place": SESSION + packet(0xA2, b"\x00\x01" + text(b"a/#/b")),
+    "unsubscribe flags": SESSION + packet(0xA0, b"\x00\x01" + text(b"a")),
+    "pubrel flags": SESSION + packet(0x60, b"\x00\x01"),
+    "pubrel": SESSION + packet(0x62, b"\x00\x01"),
+    "disconnect flags": SESSION + packet(0xE1, b""),
+    "disconnect with a body": SESSION + packet(0xE0, b"\x00"),
+    "puback packet id 0": SESSION + packet(0x40, b"\x00\x00"),
+    "connect will QoS 3": connect_bytes(flags=0x1E, tail=text(b"a") + text(b"x")),
+    "connect will retain without will": connect_bytes(flags=0x22),
+    "connect will topic empty": connect_bytes(flags=6, tail=text(b"") + text(b"x")),
+    "connect will not UTF-8": connect_bytes(flags=6, tail=text(b"\xff") + text(b"x")),
+    "connect id with a surrogate": connect_bytes(b"\xed\xbf\xbf"),
 }
 
 

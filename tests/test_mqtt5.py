@@ -26,7 +26,8 @@ from offchip.broker.profile import load_profile
 from offchip.broker.session import Message
 from offchip.broker.world import WIDE
 from offchip.mqtt import V3_1, V5, PacketReader, Property, Publish, Reason, Subscription, encode
-from tests.broker_lab import OWN, START, THING, Lab, Raw
+from tests.broker_lab import OWN, START, THING, Lab, Raw, text
+from tests.broker_lab import packet as framed
 
 P = Property
 
@@ -283,13 +284,85 @@ def test_topic_aliases_both_ways(wide: Lab) -> None:
     (lambda c: c.publish("a", b"", properties={P.USER_PROPERTY: [("k", "v" * 9000)]}), 0x97),
     (lambda c: c.subscribe(*"abcdefghi"), 0x97), (lambda c: c._send(mqtt.Auth(0x18)), 0x82),
     (lambda c: c._send(mqtt.Qos2Ack("PUBREL", 1)), 0x82),
-    (lambda c: c.subscribe(Subscription("$share/g/t", 1, no_local=True)), 0x8F),
+    (lambda c: c.subscribe(Subscription("$share/g/t", 1, no_local=True)), 0x82),
 ])
 def test_violations_are_told_in_disconnect(wide: Lab, act: object, code: int) -> None:
     client = five(wide)
     act(client)  # type: ignore[operator]
     assert client.disconnect_code == code and not client.connected
     assert wide.reasons() == [DisconnectReason.CLIENT_ERROR]
+
+
+_HEAD5 = text(b"MQTT") + b"\x05"
+
+
+def connect5(flags: int = 2, properties: bytes = b"", tail: bytes = b"") -> bytes:
+    return framed(0x10, _HEAD5 + bytes([flags, 0, 60, len(properties)]) + properties + text(THING.encode()) + tail)
+
+
+@pytest.mark.parametrize(("data", "answer"), [
+    (connect5(properties=b"\x16\x00\x01x"), 0x82),                     # authentication data without a method
+    (connect5(properties=b"\x21\x00\x00"), None),                     # receive maximum 0
+    (connect5(properties=b"\x27\x00\x00\x00\x00"), None),             # maximum packet size 0
+    (connect5(properties=b"\x21\x00\x01" * 2), None),                 # twice
+    (connect5(properties=b"\x23\x00\x01"), None),                     # a PUBLISH's property
+    (connect5(properties=b"\x17\x02"), None),                         # neither 0 nor 1
+    (connect5(0x16, tail=b"\0" + text(b"w") + text(b"x")), 0x9B),       # will of QoS 2
+    (connect5(6, tail=b"\0" + text(b"w/#") + text(b"x")), 0x90),
+    (connect5(6, tail=b"\x06\x08" + text(b"a/+") + text(b"w") + text(b"x")), 0x90),  # the will's response topic
+    (connect5(6, tail=b"\0" + text(b"$aws/events/x") + text(b"x")), 0x90),
+])
+def test_connects_of_version_5_that_are_none(wide: Lab, data: bytes, answer: int | None) -> None:
+    raw = Raw(wide)
+    said = raw.send(data)
+    assert raw.endpoint.closed and said == (b"" if answer is None else bytes([0x20, 3, 0, answer, 0]))
+    assert len(wide.new(events.ProtocolViolated)) + len(wide.new(events.ConnectRefused)) == 1
+
+
+@pytest.mark.parametrize(("data", "code"), [
+    (b"\xc0\x80\x00", 0x81),                                          # a length longer than it needs to be
+    (framed(0x40, b"\x00\x01\x01"), 0x82), (framed(0xE0, b"\x8c"), 0x82), (framed(0xE0, b"\x01"), 0x82),  # codes
+    (framed(0x30, text(b"") + b"\0"), 0x82),                           # neither topic nor alias
+    (framed(0x30, text(b"") + b"\x03\x23\x00\x01"), 0x82),            # an alias that stands for nothing
+    (framed(0x30, text(b"a") + b"\x03\x23\x00\x00"), 0x94),
+    (framed(0x30, text(b"a") + b"\x06\x23\x00\x01\x23\x00\x01"), 0x82),
+    (framed(0x82, b"\0\1\0" + text(b"a") + b"\x31"), 0x81),            # retain handling 3
+    (framed(0x82, b"\0\1\0" + text(b"a") + b"\x41"), 0x81),            # reserved bits
+    (framed(0x82, b"\0\1\0" + text(b"$share/g/a") + b"\x05"), 0x82),   # shared, no local
+    (framed(0x82, b"\0\1\0" + text(b"$share/+/a") + b"\x01"), 0x8F), (framed(0x82, b"\0\1\0"), 0x82),
+    (framed(0xF0, b"\x18\x00"), 0x82), (framed(0x30, text(b"a") + b"\x7f"), 0x81),
+    (framed(0x30, text(b"a") + b"\x80\x00"), 0x81),
+])
+def test_packets_of_version_5_that_are_none(wide: Lab, data: bytes, code: int) -> None:
+    raw = Raw(wide)
+    assert raw.send(connect5())[3] == 0
+    assert raw.send(data)[:1] == b"\xe0" and raw.endpoint.closed
+    assert wide.reasons() == [DisconnectReason.CLIENT_ERROR]
+    raw = Raw(wide)
+    raw.send(connect5())
+    assert raw.send(data)[2] == code
+
+
+def test_a_disconnect_that_is_not_normal_leaves_the_will(wide: Lab) -> None:
+    """MQTT 5.0, 3.1.2.5: only reason code 0 takes it away."""
+    watcher = wide.client("watcher", "thing-2")
+    watcher.subscribe("will/#")
+    for code, sent in ((0x00, 0), (0x04, 1), (0x80, 2), (0x98, 3)):
+        client = five(wide, will=Message("will/x", b"x"))
+        client._send(mqtt.Disconnect(code))
+        client.drop()
+        assert len(watcher.messages) == sent
+
+
+def test_a_clean_start_ends_a_session_whose_will_waits(wide: Lab) -> None:
+    """MQTT 5.0, 3.1.2.5: the will is due when the session ends, whatever its delay."""
+    watcher = wide.client("watcher", "thing-2")
+    watcher.subscribe("will/#")
+    will = Message("will/x", b"x", properties={P.WILL_DELAY_INTERVAL: 600})
+    five(wide, will=will, clean=False, properties={P.SESSION_EXPIRY_INTERVAL: 900}).drop()
+    assert not watcher.messages
+    five(wide)
+    assert len(watcher.messages) == 1
 
 
 def test_subscription_options(wide: Lab) -> None:

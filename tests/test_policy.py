@@ -13,17 +13,21 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from offchip.broker import events
 from offchip.broker.policy import Policy, Request, decide
 from offchip.broker.registry import Registry, Status
 from offchip.broker.topics import matches
 from offchip.broker.variables import certificate_variables
+from offchip.broker.world import WIDE
 from offchip.errors import BrokerError
 from offchip.pki import Authority
+from tests.broker_lab import Lab
 
 ARN = "arn:aws:iot:us-east-1:123456789012:"
 ATTACHED = {"iot:ClientId": "thing-1", "iot:Connection.Thing.ThingName": "thing-1",
             "iot:Connection.Thing.IsAttached": True, "aws:SourceIp": "10.0.0.7",
             "iot:Certificate.Subject.CommonName": "thing-1"}
+NOW = {"aws:CurrentTime": "2026-06-01T00:00:00+00:00", "aws:EpochTime": "1780272000"}
 STRANGER = {"iot:ClientId": "thing-1", "iot:Connection.Thing.IsAttached": False, "aws:SourceIp": "192.0.2.1"}
 
 
@@ -101,7 +105,8 @@ def test_deny_wins_in_any_order_and_over_policies() -> None:
 
 @pytest.mark.parametrize(("condition", "context", "holds"), [
     ({"Bool": {"iot:Connection.Thing.IsAttached": "true"}}, ATTACHED, True),
-    ({"Bool": {"iot:Connection.Thing.IsAttached": [True]}}, STRANGER, None),
+    ({"Bool": {"iot:Connection.Thing.IsAttached": [True]}}, ATTACHED, True),
+    ({"Bool": {"iot:Connection.Thing.IsAttached": "yes"}}, ATTACHED, None),
     ({"Bool": {"iot:Connection.Thing.IsAttached": True}}, STRANGER, False),
     ({"StringEquals": {"iot:ClientId": ["x", "thing-1"]}}, ATTACHED, True),
     ({"StringEquals": {"iot:ClientId": "thing-?"}}, ATTACHED, False),
@@ -126,6 +131,52 @@ def test_deny_wins_in_any_order_and_over_policies() -> None:
     ({"Null": {"iot:LastWillTopic": "true"}}, {}, True),
     ({"Null": {"iot:LastWillTopic": "true"}}, {"iot:LastWillTopic": "x"}, False),
     ({"StringEquals": {"iot:ClientId": "thing-1"}, "IpAddress": {"aws:SourceIp": "172.16.0.0/12"}}, ATTACHED, False),
+    # a list without members is no value: nothing positive holds of it
+    ({"StringEquals": {"iot:ConnectAttributes": "LastWill"}}, {"iot:ConnectAttributes": []}, False),
+    ({"Null": {"iot:ConnectAttributes": True}}, {"iot:ConnectAttributes": []}, True),
+    ({"ForAnyValue:StringNotEquals": {"iot:ConnectAttributes": "LastWill"}}, {}, False),
+    ({"ForAllValues:StringNotEquals": {"iot:ConnectAttributes": "LastWill"}}, {}, True),
+    ({"Null": {"iot:LastWillTopic": "perhaps"}}, {}, None),
+    ({"NullIfExists": {"iot:LastWillTopic": "true"}}, {}, None),
+    ({"ForSomeValues:StringEquals": {"iot:ClientId": "x"}}, {}, None),
+    ({"StringMatches": {"iot:ClientId": "x"}}, {}, None),
+    ({"StringEquals": {"iot:ClientID2": "x"}}, {}, None),
+    ({"StringEquals": {"iot:ClientId": {"x": 1}}}, {}, None),
+    ({"StringEquals": {"iot:ClientId": None}}, {}, None),
+    ({"STRINGequals": {"iot:ClientId": "x"}}, {}, None),
+    # numbers, dates, bytes
+    ({"NumericLessThan": {"aws:EpochTime": 1780272001}}, NOW, True),
+    ({"NumericLessThan": {"aws:EpochTime": 1780272000}}, NOW, False),
+    ({"NumericLessThanEquals": {"aws:EpochTime": ["1", "1780272000"]}}, NOW, True),
+    ({"NumericGreaterThan": {"aws:epochtime": "1.5e3"}}, NOW, True),
+    ({"NumericEquals": {"aws:EpochTime": "+1780272000.0"}}, NOW, True),
+    ({"NumericNotEquals": {"aws:EpochTime": 7}}, NOW, True),
+    ({"NumericNotEquals": {"aws:EpochTime": 7}}, {}, True),
+    ({"NumericEquals": {"aws:EpochTime": 7}}, {"aws:EpochTime": "seven"}, False),
+    ({"NumericEquals": {"aws:EpochTime": "seven"}}, NOW, None),
+    ({"NumericEquals": {"aws:EpochTime": "nan"}}, NOW, None),
+    ({"DateGreaterThan": {"aws:CurrentTime": "2026-05-31T23:59:59Z"}}, NOW, True),
+    ({"DateLessThan": {"aws:CurrentTime": "2026-06-01T02:00:00+02:00"}}, NOW, False),
+    ({"DateEquals": {"aws:CurrentTime": "2026-06-01T02:00:00+02:00"}}, NOW, True),
+    ({"DateLessThanEquals": {"aws:CurrentTime": "2026-06-01"}}, NOW, True),
+    ({"DateGreaterThanEquals": {"aws:EpochTime": "2026-06-02"}}, NOW, False),
+    ({"DateNotEquals": {"aws:EpochTime": "2026-06-02"}}, NOW, True),
+    ({"DateGreaterThanIfExists": {"aws:CurrentTime": "2030-01-01"}}, {}, True),
+    ({"DateGreaterThan": {"aws:CurrentTime": "tomorrow"}}, NOW, None),
+    ({"BinaryEquals": {"iot:ClientId": "dGhpbmc="}}, {"iot:ClientId": "dGhpbmc="}, True),
+    ({"BinaryEquals": {"iot:ClientId": "%"}}, {}, None),
+    ({"IpAddress": {"aws:SourceIp": ["2001:db8::/32", "10.0.0.7"]}}, ATTACHED, True),
+    ({"IpAddress": {"aws:SourceIp": "2001:DB8::/32"}}, {"aws:SourceIp": "2001:db8::1"}, True),
+    ({"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, {}, True),
+    ({"StringNotEqualsIgnoreCase": {"iot:ClientId": "THING-1"}}, ATTACHED, False),
+    ({"StringNotLike": {"iot:ClientId": "thing-*"}}, ATTACHED, False),
+    # each part of an ARN by itself
+    ({"ArnEquals": {"iot:LastWillTopic": "arn:aws:iot:*:*:topic/will/*"}}, {"iot:LastWillTopic": ARN + "topic/will/x"},
+     True),
+    ({"ArnEquals": {"iot:LastWillTopic": "arn:*/x"}}, {"iot:LastWillTopic": ARN + "topic/will/x"}, False),
+    ({"ArnNotLike": {"iot:LastWillTopic": ARN + "topic/will/*"}}, {"iot:LastWillTopic": ARN + "topic/a:b"}, True),
+    # a default where there is no value
+    ({"StringEquals": {"iot:ClientId": "${aws:UserName, 'thing-1'}"}}, ATTACHED, True),
 ])
 def test_conditions(condition: dict, context: dict, holds: bool | None) -> None:
     if holds is None:
@@ -156,6 +207,7 @@ GOOD = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"}
     ({"Version": "2012-10-17", "Statement": GOOD | {"Condition": {"Bool": "x"}}}, "Condition Bool"),
     ({"Version": "2012-10-17", "Statement": GOOD | {"Condition": {"IpAddress": {"aws:SourceIp": "x"}}}}, "no IP"),
     ({"Version": "2012-10-17", "Statement": GOOD | {"Resource": "arn:" + "x" * 2048}}, "2048"),
+    ('{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Effect": "Allow"}}', "'Effect' occurs twice"),
 ])
 def test_malformed_policies_name_the_culprit(document: object, part: str) -> None:
     with pytest.raises(BrokerError) as refusal:
@@ -277,3 +329,16 @@ def test_variables_of_a_real_certificate() -> None:
     assert found[f"{subject}.AlternativeName.IPAddress"] == "192.0.2.7"
     assert found["iot:Certificate.SerialNumber"] == "AB12" and found["iot:Certificate.Issuer.Country"] == "AT"
     assert "iot:Certificate.Subject.Country" in found["iot:Certificate.AvailableKeys"]
+
+
+def test_a_right_that_ends_by_the_clock() -> None:
+    """Conditions on aws:CurrentTime, aws:EpochTime and aws:SecureTransport, asked of a broker whose time passes."""
+    lab = Lab(policy=WIDE)
+    lab.world.registry.update_policy(WIDE, {"Version": "2012-10-17", "Statement": [
+        statement("Allow", "iot:*", "*", {"DateLessThan": {"aws:CurrentTime": "2026-06-01T00:01:00Z"},
+                                          "Bool": {"aws:SecureTransport": "true"}}),
+        statement("Allow", "iot:Connect", "*")]})
+    device = lab.client()
+    assert device.publish("a/b", b"x") and device.publish("a/b", b"x")
+    lab.clock.advance(60)
+    assert not device.publish("a/b", b"x") and lab.new(events.PublishForbidden)

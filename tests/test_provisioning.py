@@ -316,6 +316,26 @@ def test_a_shadow_of_an_ordinary_device() -> None:
     assert lab.world.shadows.state(THING, "lights") == {"desired": {"x": 1}}
 
 
+def test_a_refused_update_of_a_shadow_leaves_nothing_behind() -> None:
+    lab = Lab(policy=WIDE)
+    device, topic = lab.client(), "$aws/things/thing-1/shadow/update"
+    device.subscribe(f"{topic}/rejected")
+    assert device.publish(topic, b'{"state": {"desired": {"a": 1}}}')
+    for bad, code in ((b'{"state": {"desired": {"a": 2}, "reported": 7}}', 400),
+                      (b'{"state": {"desired": {"a": NaN}}}', 400), (b'{"state": {"desired": {"a": 1e999}}}', 400),
+                      (b'{"state": {"desired": {"a": 2}}, "clientToken": 7}', 400),
+                      (b'{"state": {"desired": {"a": 2}}, "clientToken": "%s"}' % (b"x" * 65), 400),
+                      (b'{"state": {"desired": {"a": 2}}, "version": true}', 400),
+                      (b'{"state": {"desired": {"a": 2}}, "version": 7}', 409), (b"\xff", 400)):
+        device.publish(topic, bad)
+        assert json.loads(device.messages[-1].payload)["code"] == code
+        assert lab.world.shadows.state(THING) == {"desired": {"a": 1}}
+    for number in range(3):  # each within the limit of a message, together beyond that of a document
+        device.publish(topic, json.dumps({"state": {"reported": {str(number): "x" * 4000}}}).encode())
+    assert json.loads(device.messages[-1].payload)["code"] == 413
+    assert lab.world.shadows.state(THING)["reported"].keys() == {"0", "1"}
+
+
 # the file ----------------------------------------------------------------------------------------------------------
 def test_the_registry_goes_on_where_it_was(tmp_path: Path) -> None:
     lab, path = Lab(), tmp_path / "registry.sqlite"

@@ -41,8 +41,8 @@ class Authoriser:
                 extra: dict[str, Value] | None) -> Decision:
         thing = self._registry.thing_of(certificate_id, client_id)
         policies = self._policies_of(certificate_id, client_id, thing)
-        if extra is not None:
-            return self._judge(policies, certificate_id, client_id, peer_name, action, kind, name, extra)
+        if extra is not None or any(each.of_time for each in policies):
+            return self._judge(policies, certificate_id, client_id, peer_name, action, kind, name, extra or {})
         ground = (policies, (thing.name, thing.type_name, tuple(thing.attributes.items()))) if thing else (policies,)
         question = certificate_id, client_id, peer_name, action, kind, name
         known = self._decisions.get(question)
@@ -56,8 +56,10 @@ class Authoriser:
 
     def _judge(self, policies: Sequence[Policy], certificate_id: str, client_id: str, peer_name: str, action: str,
                kind: str, name: str, extra: dict[str, Value]) -> Decision:
-        context: dict[str, Value] = {**self._registry.context(certificate_id, client_id), "aws:SourceIp": peer_name,
-                                     **extra}
+        now = self._now()
+        context: dict[str, Value] = {
+            **self._registry.context(certificate_id, client_id), "aws:SourceIp": peer_name, "aws:SecureTransport": True,
+            "aws:CurrentTime": now.isoformat(), "aws:EpochTime": str(int(now.timestamp())), **extra}
         return decide(policies, Request(action, self._registry.arn(kind, name), context))
 
     def _policies_of(self, certificate_id: str, client_id: str, thing: Thing | None) -> list[Policy]:

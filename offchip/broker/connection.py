@@ -167,6 +167,9 @@ class Connection:
         tls = self._tls
         self.certificate_id = certificate_id(tls.peer_certificate)
         self._log(events.TlsEstablished(tls.version, tls.cipher, tls.sni, self.certificate_id))
+        if tls.offered and not tls.protocol:
+            self._log(events.NotModelled("", "", f"ALPN offers {', '.join(tls.offered)} and nothing that is spoken "
+                                         "here; MQTT with certificates is spoken all the same"))
         if self._entrance.present(x509.load_der_x509_certificate(tls.peer_certificate), self.number):
             self._refuse_certificate("registered just now; connect again")
         else:

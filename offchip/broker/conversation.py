@@ -111,7 +111,7 @@ class Conversation:
         self._will_delay = 0
         self._largest = 1 << 28
         #: the topic of the last PUBLISH; most clients have but one
-        self._sound = ""
+        self._sound: str | None = None
         self._aliases_in: dict[int, str] = {}
         self._aliases_out: dict[str, int] = {}
         self._aliases_out_most = 0
@@ -210,10 +210,9 @@ class Conversation:
     # CONNECT -------------------------------------------------------------------------------------------------------
     def _on_connect(self, packet: Connect) -> None:
         hub, client_id = self._hub, packet.client_id
-        if packet.will and (fault := topic_fault(packet.will.topic, hub.profile)):
-            raise _Refused(f"will: {fault}", Reason.TOPIC_NAME_INVALID)
-        refusal = self._connect_fault(packet) or self._connect_forbidden(packet) or self._connect_busy(packet)
         self.version = packet.version
+        self._check_connect(packet)
+        refusal = self._connect_fault(packet) or self._connect_forbidden(packet) or self._connect_busy(packet)
         if refusal:
             self._refuse(refusal, client_id)
             return
@@ -228,6 +227,36 @@ class Conversation:
         if session.link is self:  # a subscriber of the event may have thrown it out
             hub.delivery.resume(session)
 
+    def _check_connect(self, packet: Connect) -> None:
+        """What no answer is due to: raises _Refused."""
+        will, profile, said = packet.will, self._hub.profile, packet.properties
+        if Property.AUTHENTICATION_DATA in said and Property.AUTHENTICATION_METHOD not in said:
+            raise _Refused("CONNECT with authentication data and no method")  # MQTT 5.0, 3.1.2.11.10
+        if will is None:
+            return
+        fault = topic_fault(will.topic, profile)
+        if not fault and is_reserved(will.topic) and not publish_family(will.topic):
+            fault = f"topic '{will.topic}' is reserved, and nobody may publish to it"
+            self._log(events.NotModelled(packet.client_id, will.topic, f"will: {fault}"))
+            fault = fault if profile.unsupported_reserved_topics_close else None
+        if fault:
+            raise _Refused(f"will: {fault}", Reason.TOPIC_NAME_INVALID)
+        if len(will.payload) > profile.payload_bytes:
+            raise _Refused(f"will: {len(will.payload)} bytes; {profile.payload_bytes} are allowed",
+                           Reason.PACKET_TOO_LARGE)
+        self._check_properties(will.properties, "will")
+
+    def _will_fault(self, packet: Connect) -> _Refusal | None:
+        """MQTT 5.0, 3.2.2.3.4 and 3.2.2.3.5: what the server does not have is refused, if the client can be told."""
+        will, profile = packet.will, self._hub.profile
+        if will and will.qos == 2:
+            self._log(events.QosUnsupported(packet.client_id, "CONNECT", will.topic))
+            if packet.version == V5:
+                return _Refusal(None, Reason.QOS_NOT_SUPPORTED, "a will of QoS 2")
+        if will and will.retain and not profile.retained_messages and packet.version == V5:
+            return _Refusal(None, Reason.RETAIN_NOT_SUPPORTED, "a will that is to be retained")
+        return None
+
     def _connect_fault(self, packet: Connect) -> _Refusal | None:
         profile, client_id = self._hub.profile, packet.client_id
         if _LEVELS[packet.version] not in profile.protocol_levels:
@@ -240,7 +269,7 @@ class Conversation:
         if Property.AUTHENTICATION_METHOD in packet.properties:
             self._log(events.NotModelled(client_id, "", "enhanced authentication"))
             return _Refusal(None, Reason.BAD_AUTHENTICATION_METHOD, "enhanced authentication is not supported")
-        return None
+        return self._will_fault(packet)
 
     def _connect_forbidden(self, packet: Connect) -> _Refusal | None:
         hub, client_id, will = self._hub, packet.client_id, packet.will
@@ -348,7 +377,7 @@ class Conversation:
         profile = self._hub.profile
         if self.version == V5:
             self._resolve_alias(packet)
-            self._check_properties(packet.properties)
+            self._check_properties(packet.properties, "PUBLISH")
         if packet.topic != self._sound:
             if fault := topic_fault(packet.topic, profile):
                 raise _Refused(f"PUBLISH: {fault}", Reason.TOPIC_NAME_INVALID)
@@ -399,6 +428,8 @@ class Conversation:
         """MQTT 5.0, 3.3.2.3.4."""
         alias = packet.properties.pop(Property.TOPIC_ALIAS, None)
         if alias is None:
+            if not packet.topic:
+                raise _Refused("PUBLISH with neither a topic nor an alias")
             return
         if not 1 <= alias <= self._hub.profile.topic_alias_maximum:
             raise _Refused(f"PUBLISH with topic alias {alias}", Reason.TOPIC_ALIAS_INVALID)
@@ -408,19 +439,17 @@ class Conversation:
             raise _Refused(f"PUBLISH with topic alias {alias}, which stands for nothing", Reason.PROTOCOL_ERROR)
         packet.topic = self._aliases_in[alias]
 
-    def _check_properties(self, properties: Properties) -> None:
+    def _check_properties(self, properties: Properties, where: str) -> None:
         size = len(properties.get(Property.CONTENT_TYPE, "").encode())
         size += sum(len(name.encode()) + len(value.encode())
                     for name, value in properties.get(Property.USER_PROPERTY, ()))
         if size > self._hub.profile.user_property_bytes:
-            raise _Refused(f"PUBLISH with {size} bytes of user properties and content type", Reason.QUOTA_EXCEEDED)
-        if fault := self._response_topic_fault(properties.get(Property.RESPONSE_TOPIC)):
-            raise _Refused(f"PUBLISH with response topic: {fault}", Reason.TOPIC_NAME_INVALID)
+            raise _Refused(f"{where} with {size} bytes of user properties and content type", Reason.QUOTA_EXCEEDED)
+        answer = properties.get(Property.RESPONSE_TOPIC)
+        if answer is not None and (fault := topic_fault(answer, self._hub.profile)):
+            raise _Refused(f"{where} with response topic: {fault}", Reason.TOPIC_NAME_INVALID)
         if Property.SUBSCRIPTION_IDENTIFIER in properties:
-            raise _Refused("PUBLISH from a client with a subscription identifier")
-
-    def _response_topic_fault(self, topic: str | None) -> str | None:
-        return None if topic is None else topic_fault(topic, self._hub.profile)
+            raise _Refused(f"{where} from a client with a subscription identifier")
 
     # SUBSCRIBE -----------------------------------------------------------------------------------------------------
     def _on_subscribe(self, session: Session, packet: Subscribe) -> None:
@@ -429,6 +458,8 @@ class Conversation:
         if codes is None:
             return
         granted = [each for each, code in zip(packet.subscriptions, codes, strict=True) if code < 0x80]
+        for each in granted:
+            each.identifier = packet.properties.get(Property.SUBSCRIPTION_IDENTIFIER, [0])[0]
         fresh = [each for each in granted if self._hub.subscribe(session, each)]
         for each in granted:
             self._log(events.SubscribeAccepted(session.client_id, each.filter, each.qos))
@@ -441,21 +472,24 @@ class Conversation:
 
     def _check_subscribe(self, session: Session, packet: Subscribe) -> None:
         profile, wanted = self._hub.profile, packet.subscriptions
-        if Property.SUBSCRIPTION_IDENTIFIER in packet.properties and not profile.subscription_identifiers:
+        identifiers = packet.properties.get(Property.SUBSCRIPTION_IDENTIFIER, [])
+        if identifiers and not profile.subscription_identifiers:
             raise _Refused("SUBSCRIBE with a subscription identifier", Reason.SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED)
+        if len(identifiers) > 1:  # MQTT 5.0, 3.8.2.1.2
+            raise _Refused(f"SUBSCRIBE with {len(identifiers)} subscription identifiers")
         if len(wanted) > profile.filters_per_subscribe:
             raise _Refused(f"SUBSCRIBE with {len(wanted)} filters; {profile.filters_per_subscribe} are allowed",
                            Reason.QUOTA_EXCEEDED)
         for each in wanted:
+            if each.no_local and split_shared(each.filter)[0]:  # MQTT 5.0, 3.8.3.1
+                raise _Refused(f"SUBSCRIBE: filter '{each.filter}' is shared and asks for no local messages")
             if fault := filter_fault(each.filter, profile) or self._reserved_fault(each):
                 raise _Refused(f"SUBSCRIBE: {fault}", Reason.TOPIC_FILTER_INVALID)
         if len({*session.subscriptions, *(each.filter for each in wanted)}) > profile.subscriptions_per_connection:
             raise _Refused(f"more than {profile.subscriptions_per_connection} subscriptions", Reason.QUOTA_EXCEEDED)
 
     def _reserved_fault(self, subscription: Subscription) -> str | None:
-        group, text = split_shared(subscription.filter)
-        if group and subscription.no_local:
-            return f"filter '{subscription.filter}' is shared and asks for no local messages"
+        text = split_shared(subscription.filter)[1]
         if not is_reserved(text) or may_subscribe(text):
             return None
         what = f"filter '{text}' is reserved, and nothing is published there"
@@ -483,6 +517,9 @@ class Conversation:
         return codes
 
     def _on_unsubscribe(self, session: Session, packet: Unsubscribe) -> None:
+        for each in packet.filters:
+            if fault := filter_fault(each, self._hub.profile):
+                raise _Refused(f"UNSUBSCRIBE: {fault}", Reason.TOPIC_FILTER_INVALID)
         codes = tuple(Reason.SUCCESS if self._hub.unsubscribe(session, each) else Reason.NO_SUBSCRIPTION_EXISTED
                       for each in packet.filters)
         self._send(Unsuback(packet.packet_id, codes))
@@ -501,7 +538,7 @@ class Conversation:
             if expiry and not session.keep_seconds:
                 raise _Refused("DISCONNECT with a session expiry where CONNECT had none")  # MQTT 5.0, 3.14.2.2.2
             session.keep_seconds = min(expiry, self._hub.profile.session_expiry_maximum_seconds)
-        if packet.code != 0x04:  # disconnect with will message
+        if not packet.code:  # MQTT 5.0, 3.1.2.5: any other one leaves the will as it is
             self._will = None
         self.close(DisconnectReason.CLIENT_INITIATED_DISCONNECT)
 
@@ -549,6 +586,8 @@ class Conversation:
 
     def _violation(self, reason: str, code: Reason = Reason.PROTOCOL_ERROR) -> None:
         self._log(events.ProtocolViolated(reason))
+        if self.session is None and self.version == V5:
+            self._send(Connack(code))
         self.close(DisconnectReason.CLIENT_ERROR, code)
 
     def _log(self, event: Event) -> None:

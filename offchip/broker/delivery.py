@@ -27,6 +27,8 @@ class Delivery:
         self._profile, self._authoriser, self._now, self._log = profile, authoriser, now, log
         self._retry = timedelta(seconds=profile.retry_seconds)
         self._give_up = timedelta(seconds=profile.retry_for_seconds)
+        #: bytes in the queues of all sessions
+        self._queued = 0
 
     def hand(self, session: Session, message: Message) -> bool:
         """A new message for a session; True when it was written or queued."""
@@ -54,6 +56,12 @@ class Delivery:
         while link and session.queue and not session.stored and self._has_room(session, link):
             self._send(session, link, self._pop(session))
             link = session.link
+
+    def forget(self, session: Session) -> None:
+        """The session is over; what waited for it is gone."""
+        self._queued -= session.queue_bytes
+        session.queue.clear()
+        session.queue_bytes = 0
 
     def acknowledge(self, session: Session, packet_id: int) -> bool:
         """A PUBACK came; False when nothing waited for it."""
@@ -100,13 +108,18 @@ class Delivery:
             self._drop(session, message, f"its queue is full ({len(session.queue)} messages, {session.queue_bytes} "
                        "bytes)")
             return False
+        if self._queued + size > profile.queued_bytes_total:
+            self._drop(session, message, f"all queues together are full ({self._queued} bytes)")
+            return False
         session.queue.append(message)
         session.queue_bytes += size
+        self._queued += size
         return True
 
     def _pop(self, session: Session) -> Message:
         message = session.queue.popleft()
         session.queue_bytes -= len(message.payload)
+        self._queued -= len(message.payload)
         return message
 
     def _send(self, session: Session, link: Link, message: Message) -> bool:

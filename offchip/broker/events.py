@@ -302,6 +302,14 @@ class Banned(Event):
 
 
 @dataclass(frozen=True)
+class SessionGivenUp(Event):
+    """A sleeping session ended before its time: one sentence says why."""
+
+    client_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class LogTruncated(Event):
     """The first ``dropped`` events are gone: the log is bounded."""
 
@@ -332,6 +340,16 @@ class Disconnected(Event):
 
 
 _Kind = TypeVar("_Kind", bound=Event)
+#: characters kept of a text: what a client sends may be quoted, and has up to 65,535 bytes
+_TEXT_KEPT = 600
+#: events of every message, whose texts have been checked against shorter limits
+_SHORT = {PublishAccepted, Delivered}
+
+
+def _shortened(event: Event) -> Event:
+    long = {name: f"{value[:_TEXT_KEPT]}... ({len(value)} characters)" for name, value in vars(event).items()
+            if isinstance(value, str) and len(value) > _TEXT_KEPT}
+    return replace(event, **long) if long else event  # type: ignore[arg-type]
 
 
 class EventLog:
@@ -349,6 +367,8 @@ class EventLog:
 
     def append(self, event: Event, time: datetime, connection: int) -> None:
         """Only the broker writes."""
+        if type(event) not in _SHORT:
+            event = _shortened(event)
         payload: bytes = getattr(event, "payload", b"")
         if len(payload) > PAYLOAD_KEPT:
             event = replace(event, payload=payload[:PAYLOAD_KEPT])  # type: ignore[call-arg]

@@ -18,12 +18,12 @@ from offchip.broker.policy import Decision, Value
 from offchip.broker.profile import Profile
 from offchip.broker.rates import Rates
 from offchip.broker.registry import Registry
-from offchip.broker.reserved import Family
+from offchip.broker.reserved import Family, is_reserved, publish_family
 from offchip.broker.services import Request, Rule, Service
 from offchip.broker.session import Link, Message, Session
 from offchip.broker.subscriptions import Subscriptions
 from offchip.broker.topics import has_wildcard, matches, split_shared
-from offchip.mqtt import Subscription
+from offchip.mqtt import Property, Subscription
 
 #: a broker that waits for nothing wants to be told the time this often
 LOOK_AFTER = timedelta(hours=1)
@@ -55,6 +55,7 @@ class Hub:
         self.lifecycle = Lifecycle(profile, clock, self.route)
         self._subscriptions = Subscriptions(profile.multilevel_wildcard_matches_parent)
         self._retained_since: dict[str, datetime] = {}
+        self._retained_bytes = 0
         #: client id -> number of its last connection, and when it went away
         self._versions: dict[str, tuple[int, datetime | None]] = {}
         self._sessions_made = 0
@@ -79,7 +80,9 @@ class Hub:
         if old and (clean or old.expires and self.now() >= old.expires):
             self._forget(old)
             old = None
-        self._wills = [each for each in self._wills if each.session is not old]
+        self._wills = [each for each in self._wills if old is None or each.session is not old]
+        if old is None:
+            self._make_room()
         number = self._next_version(client_id)
         session = old or Session(client_id, link.certificate_id, self._identifier(client_id), number)
         thing = self.registry.thing_of(link.certificate_id, client_id)
@@ -165,7 +168,8 @@ class Hub:
         with_parent = self.profile.multilevel_wildcard_matches_parent
         for topic, message in tuple(self.retained.items()):
             if topic == text or not exact and matches(text, topic, with_parent):
-                self.delivery.hand(session, replace(message, qos=min(message.qos, subscription.qos)))
+                # MQTT 5.0, 3.3.1.3: RETAIN stays, whatever the subscription says
+                self._hand(session.client_id, message, [replace(subscription, retain_as_published=True)])
 
     # time ----------------------------------------------------------------------------------------------------------
     def tick(self, now: datetime) -> datetime:
@@ -184,7 +188,7 @@ class Hub:
                 due = min(due, pending.due)
         oldest = now - timedelta(seconds=self.profile.retained_expiry_seconds)
         for topic in [topic for topic, since in self._retained_since.items() if since <= oldest]:
-            del self.retained[topic], self._retained_since[topic]
+            self._unretain(topic)
         reset = timedelta(seconds=self.profile.version_number_reset_seconds)
         for client_id, (_, away) in tuple(self._versions.items()):
             if away and now - away >= reset and client_id not in self.sessions:
@@ -197,6 +201,9 @@ class Hub:
         retain = message.retain and any(each.retain_as_published for each in subscriptions)
         if qos != message.qos or retain != message.retain:
             message = replace(message, qos=qos, retain=retain)
+        if identifiers := [each.identifier for each in subscriptions if each.identifier]:
+            properties = {**message.properties, Property.SUBSCRIPTION_IDENTIFIER: identifiers}
+            message = replace(message, properties=properties)
         return self.delivery.hand(self.sessions[client_id], message)
 
     def _route_to(self, client_id: str, message: Message) -> bool:
@@ -204,21 +211,51 @@ class Hub:
         return bool(subscriptions) and self._hand(client_id, message, subscriptions or [])
 
     def _retain(self, message: Message) -> None:
-        if message.payload:
-            self.retained[message.topic] = message
-            self._retained_since[message.topic] = self.now()
-        else:
-            self.retained.pop(message.topic, None)
-            self._retained_since.pop(message.topic, None)
+        self._unretain(message.topic)
+        if not message.payload:
+            return
+        size = len(message.topic) + len(message.payload)
+        if len(self.retained) >= self.profile.retained_maximum \
+                or self._retained_bytes + size > self.profile.retained_bytes:
+            self.log(events.MessageDropped("", message.topic, f"not retained: there are {len(self.retained)} retained "
+                                           f"messages of {self._retained_bytes} bytes"))
+            return
+        self.retained[message.topic] = message
+        self._retained_since[message.topic] = self.now()
+        self._retained_bytes += size
+
+    def _unretain(self, topic: str) -> None:
+        old = self.retained.pop(topic, None)
+        self._retained_since.pop(topic, None)
+        self._retained_bytes -= len(topic) + len(old.payload) if old else 0
 
     def _forget(self, session: Session) -> None:
         for text in session.subscriptions:
             self._subscriptions.remove(session.client_id, text)
         session.subscriptions = {}
+        self.delivery.forget(session)
         self.sessions.pop(session.client_id, None)
+        for pending in [each for each in self._wills if each.session is session]:  # MQTT 5.0, 3.1.3.2.2
+            self._wills.remove(pending)
+            self._send_will(pending)
+
+    def _make_room(self) -> None:
+        """For one more session: the one that sleeps and would end first is given up."""
+        if len(self.sessions) < self.profile.sessions_maximum:
+            return
+        asleep = [each for each in self.sessions.values() if each.link is None and each.expires]
+        if asleep:
+            session = min(asleep, key=lambda each: (each.expires, each.client_id))
+            self.log(events.SessionGivenUp(session.client_id, f"there are {len(self.sessions)} sessions; of those that "
+                                           "sleep this one would have ended first"))
+            self._forget(session)
 
     def _send_will(self, pending: _PendingWill) -> None:
         session, will = pending.session, pending.message
+        # subscribers get it, services do not (developer guide, "Using shadows in devices"); nor does it forge AWS's own
+        if is_reserved(will.topic) and not publish_family(will.topic):
+            self.log(events.NotModelled(session.client_id, will.topic, "a will where nobody may publish"))
+            return
         for action in ("iot:Publish", "iot:RetainPublish")[:1 + will.retain]:
             if not self.authoriser.ask(pending.certificate_id, session.client_id, pending.peer_name, action, "topic",
                                        will.topic).allowed:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from offchip.broker.names import check_name
+from offchip.broker.payload import json_object
 from offchip.broker.services import Reply, Request
 from offchip.broker.session import Message
 from offchip.errors import BrokerError
@@ -193,12 +194,9 @@ class Jobs:
 
 def _content(payload: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(payload.decode("utf-8") or "{}")
-    except (ValueError, RecursionError) as error:
-        raise _Rejected("InvalidJson", "the request is no JSON in UTF-8") from error
-    if not isinstance(content, dict):
-        raise _Rejected("InvalidRequest", "the request is no JSON object")
-    return content
+        return json_object(payload or b"{}")
+    except ValueError as error:
+        raise _Rejected("InvalidJson", "the request is no JSON object in UTF-8") from error
 
 
 def _details(content: dict[str, Any]) -> dict[str, str] | None:

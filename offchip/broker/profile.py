@@ -87,6 +87,8 @@ class Profile:
     retained_messages: bool
     retained_on_wildcard: bool
     retained_expiry_seconds: int
+    retained_maximum: int
+    retained_bytes: int
     multilevel_wildcard_matches_parent: bool
     resend_sets_duplicate: bool
     retry_seconds: int
@@ -95,6 +97,8 @@ class Profile:
     unacknowledged_inbound: int
     queued_messages: int
     queued_bytes: int
+    queued_bytes_total: int
+    sessions_maximum: int
     write_buffer_bytes: int
     mqtt5_qos2_disconnects: bool
     mqtt5_disconnect_says_why: bool
@@ -118,6 +122,8 @@ class Profile:
     jobs: bool
     device_defender: bool
     file_delivery: bool
+    commands: bool
+    device_location: bool
     audit_delay_seconds: int
 
     def with_changes(self, **changes: Any) -> Profile:

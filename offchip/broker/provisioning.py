@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from offchip.broker import events
+from offchip.broker.payload import json_object
 from offchip.broker.registry import Registry, Status
 from offchip.broker.services import Reply, Request
 from offchip.broker.session import Message
@@ -199,9 +200,6 @@ class FleetProvisioning:
 
 def _content(payload: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(payload.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise _Rejected(400, "InvalidPayload", f"not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise _Rejected(400, "InvalidPayload", "not a JSON object")
-    return content
+        return json_object(payload)
+    except ValueError as error:
+        raise _Rejected(400, "InvalidPayload", f"no JSON object: {error}") from error

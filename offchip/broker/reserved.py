@@ -20,6 +20,8 @@ class Family(StrEnum):
     BASIC_INGEST = "basic_ingest"
     DEVICE_DEFENDER = "device_defender"
     FILE_DELIVERY = "file_delivery"
+    COMMANDS = "commands"
+    DEVICE_LOCATION = "device_location"
 
 
 _PUBLISH = {
@@ -30,6 +32,8 @@ _PUBLISH = {
     Family.BASIC_INGEST: re.compile(r"\$aws/rules/[^/]+(/.*)?"),
     Family.DEVICE_DEFENDER: re.compile(rf"\$aws/things/[^/]+/defender/metrics/{_FORMAT}"),
     Family.FILE_DELIVERY: re.compile(rf"\$aws/things/[^/]+/streams/[^/]+/(get|describe|create)/{_FORMAT}"),
+    Family.COMMANDS: re.compile(rf"\$aws/commands/(things|clients)/[^/]+/executions/[^/]+/response(/{_FORMAT})?"),
+    Family.DEVICE_LOCATION: re.compile(r"\$aws/device_location/[^/]+/get_position_estimate"),
 }
 #: what subscriptions may begin with
 _SUBSCRIBE = ("$aws/events/", "$aws/things/", "$aws/certificates/", "$aws/provisioning-templates/", "$aws/sitewise/",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from offchip.broker import events
+from offchip.broker.payload import json_object
 from offchip.broker.processor import THING_TOPIC
 from offchip.broker.registry import Registry, Status
 from offchip.broker.services import Request
@@ -137,7 +138,6 @@ def _json(**content: str) -> bytes:
 
 def _content(payload: bytes) -> Mapping[str, object]:
     try:
-        content = json.loads(payload.decode("utf-8"))
-    except (ValueError, RecursionError):
+        return json_object(payload)
+    except ValueError:
         return {}
-    return content if isinstance(content, dict) else {}

@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from offchip.broker.payload import json_object
 from offchip.broker.services import Reply, Request
 from offchip.broker.session import Message
 from offchip.errors import BrokerError
 
 _LARGEST = 8192
 _DEPTH = 6
+#: shadows that are kept, deleted ones included; ours
+_MOST = 5000
 
 
 class _Rejected(Exception):
@@ -47,8 +51,7 @@ class Shadows:
         token: dict[str, Any] = {}
         try:
             content = _content(request.payload)
-            if "clientToken" in content:
-                token = {"clientToken": content["clientToken"]}
+            token = _token(content)
             replies = getattr(self, f"_{operation}")(prefix, content, token)
         except _Rejected as error:
             replies = [("rejected", {"code": error.code, "message": str(error), "timestamp": self._time(), **token})]
@@ -90,17 +93,24 @@ class Shadows:
         state = content.get("state")
         if not isinstance(state, dict) or not set(state) <= {"desired", "reported"}:
             raise _Rejected(400, "Missing required node: state")
-        shadow = self._shadows.get(prefix) or _Shadow(version=self._deleted.get(prefix, 0))
+        if prefix not in self._shadows and len(self._shadows) + len(self._deleted) >= _MOST:
+            raise _Rejected(429, f"The laboratory keeps {_MOST} shadows")
+        # a change that is refused half-way must leave nothing behind
+        shadow = deepcopy(self._shadows.get(prefix)) or _Shadow(version=self._deleted.get(prefix, 0))
         wanted = content.get("version")
+        if wanted is not None and (isinstance(wanted, bool) or not isinstance(wanted, int)):
+            raise _Rejected(400, "Invalid version")
         if wanted is not None and wanted != shadow.version:
             raise _Rejected(409, "Version conflict")
-        before = {"state": _state(shadow), "metadata": json.loads(json.dumps(shadow.metadata)),
-                  "version": shadow.version}
+        before = deepcopy({"state": _state(shadow), "metadata": shadow.metadata, "version": shadow.version})
         changes: dict[str, Any] = {}
         for part in ("desired", "reported"):
             if part in state:
                 changes[part] = self._merge(shadow, part, state[part])
+        if len(json.dumps(_state(shadow), ensure_ascii=False).encode("utf-8", "replace")) > _LARGEST:
+            raise _Rejected(413, "The shadow document exceeds the maximum size allowed")
         shadow.version += 1
+        self._deleted.pop(prefix, None)
         self._shadows[prefix] = shadow
         now = self._time()
         replies: list[tuple[str, dict[str, Any]]] = [
@@ -144,12 +154,19 @@ def _content(payload: bytes) -> dict[str, Any]:
     if not payload:
         return {}
     try:
-        content = json.loads(payload.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise _Rejected(400, "Payload is not valid JSON") from None
-    if not isinstance(content, dict):
-        raise _Rejected(400, "Payload is not a JSON object")
-    return content
+        return json_object(payload)
+    except ValueError:
+        raise _Rejected(400, "Payload is not a JSON object") from None
+
+
+def _token(content: dict[str, Any]) -> dict[str, Any]:
+    """What every answer repeats (developer guide, "Shadow documents": a text of at most 64 bytes)."""
+    if "clientToken" not in content:
+        return {}
+    token = content["clientToken"]
+    if not isinstance(token, str) or len(token.encode("utf-8", "replace")) > 64:
+        raise _Rejected(400, "Invalid clientToken")
+    return {"clientToken": token}
 
 
 def _state(shadow: _Shadow) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def server_context(identity: Identity, authorities: Iterable[x509.Certificate], 
         context.set_ciphers(":".join(profile.tls12_ciphers))
     except ssl.SSLError as error:
         raise BrokerError(f"profile {profile.name}: none of tls12_ciphers is known to {ssl.OPENSSL_VERSION}") from error
-    # the server's preference decides; a client that names none of these gets none, and is served (RFC 7301, 3.2)
+    # the server's preference decides; a client that names none of these gets none and is served, as without ALPN
     context.set_alpn_protocols(list(profile.alpn_protocols))
     _finish(context, identity, authorities)
     if keylog_file is not None:
@@ -113,7 +113,7 @@ def client_context(identity: Identity | None, authorities: Iterable[x509.Certifi
 
 
 class TlsStream:
-    """One TLS connection. ``sni``: what the client asked for, on the server's side."""
+    """One TLS connection. ``sni``: what the client asked for, on the server's side; ``offered``: its ALPN."""
 
     def __init__(self, context: ssl.SSLContext, on_alert: AlertSink, server_name: str | None = None,
                  entropy: Entropy | None = None, require_sni: bool = False) -> None:
@@ -121,6 +121,7 @@ class TlsStream:
         ``require_sni``: a server's; a client that names nobody is refused.
         """
         self.sni = ""
+        self.offered: list[str] = []
         self._require_sni = require_sni
         self._name_fault = False
         self.on_alert = on_alert
@@ -158,7 +159,7 @@ class TlsStream:
 
     def on_client_hello(self, message: bytes) -> None:
         """What the client's first message asks for; the ssl module's own callback cannot take names beyond ASCII."""
-        name = server_name_of(message)
+        name, self.offered = server_name_of(message), protocols_of(message)
         self.sni = (name or b"").decode("ascii", "backslashreplace")
         self._name_fault = self._require_sni if not name else not name.isascii() or b"\0" in name
 
@@ -209,6 +210,11 @@ class TlsStream:
         return cipher[0] if cipher else ""
 
     @property
+    def protocol(self) -> str:
+        """What ALPN selected; '' when nothing."""
+        return self._tls.selected_alpn_protocol() or ""
+
+    @property
     def peer_certificate(self) -> bytes:
         """DER of the peer's certificate; b"" before the handshake."""
         return self._tls.getpeercert(binary_form=True) or b""
@@ -241,23 +247,37 @@ def _finish(context: ssl.SSLContext, identity: Identity | None, authorities: Ite
 
 
 def server_name_of(hello: bytes) -> bytes | None:
-    """The host name a ClientHello asks for (RFC 8446, 4.1.2; RFC 6066, 3); None without one. ``hello``: the handshake
-    message with its header."""
+    """The host name a ClientHello asks for (RFC 6066, 3); None without one. ``hello``: the handshake message with its
+    header."""
+    entry = _extension(hello, 0)
+    return None if entry is None else entry[5:5 + int.from_bytes(entry[3:5], "big")]
+
+
+def protocols_of(hello: bytes) -> list[str]:
+    """What a ClientHello offers to speak (RFC 7301, 3.1)."""
+    rest, names = (_extension(hello, 16) or b"")[2:], []
+    while rest:
+        names.append(rest[1:1 + rest[0]].decode("ascii", "backslashreplace"))
+        rest = rest[1 + rest[0]:]
+    return names
+
+
+def _extension(hello: bytes, wanted: int) -> bytes | None:
+    """RFC 8446, 4.1.2 and 4.2."""
     try:
         at = 4 + 2 + 32
         at += 1 + hello[at]
         at += 2 + int.from_bytes(hello[at:at + 2], "big")
         at += 1 + hello[at]
-        end = at + 2 + int.from_bytes(hello[at:at + 2], "big")
-        at += 2
-        while at + 4 <= end:
-            kind, size = (int.from_bytes(hello[at + n:at + n + 2], "big") for n in (0, 2))
-            if kind == 0:
-                entry = hello[at + 4:at + 4 + size]
-                return entry[5:5 + int.from_bytes(entry[3:5], "big")]
-            at += 4 + size
     except IndexError:
-        pass  # OpenSSL refuses what is not whole
+        return None  # OpenSSL refuses what is not whole
+    end = at + 2 + int.from_bytes(hello[at:at + 2], "big")
+    at += 2
+    while at + 4 <= min(end, len(hello)):
+        kind, size = (int.from_bytes(hello[at + n:at + n + 2], "big") for n in (0, 2))
+        if kind == wanted:
+            return hello[at + 4:at + 4 + size]
+        at += 4 + size
     return None
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from offchip.broker.profile import Profile
 
 _SHARE = "$share/"
+_UNCOUNTED = (("$aws/rules/", 3), ("$aws/commands/", 1))
 
 
 def topic_fault(topic: str, profile: Profile) -> str | None:
@@ -65,8 +66,8 @@ def _common_fault(text: str, profile: Profile) -> str | None:
         return "a topic or filter is empty or contains a zero"
     if size > profile.topic_bytes:
         return f"a topic or filter of {size} bytes; {profile.topic_bytes} are allowed"
-    # the prefix of basic ingest, $aws/rules/<rule>/, is not counted
-    slashes = text.count("/") - (3 if text.startswith("$aws/rules/") else 0)
+    # the prefix of basic ingest, $aws/rules/<rule>/, is not counted; AWS's own answers to commands have eight
+    slashes = text.count("/") - next((n for prefix, n in _UNCOUNTED if text.startswith(prefix)), 0)
     if slashes > profile.topic_slashes:
         return f"'{text}' has {slashes} slashes; {profile.topic_slashes} are allowed"
     return None

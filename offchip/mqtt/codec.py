@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from offchip.mqtt.fields import Cursor, binary, read_properties, text, varint, write_properties
+from offchip.mqtt.fields import CODES, Cursor, binary, read_properties, text, varint, write_properties
 from offchip.mqtt.packets import (
     V3_1,
     V3_1_1,
@@ -79,6 +79,8 @@ class PacketReader:
         for index, byte in enumerate(self._buffer[1:5]):
             length |= (byte & 0x7F) << 7 * index
             if not byte & 0x80:
+                if index and not byte and self.version >= V5:  # MQTT 5.0, 1.5.5
+                    raise Malformed("a remaining length that is longer than it needs to be")
                 if length > self._maximum:
                     raise Malformed(f"a packet of {length} bytes; {self._maximum} are allowed",
                                     Reason.PACKET_TOO_LARGE)
@@ -174,6 +176,8 @@ def _usual_publish(first: int, body: bytes) -> Publish | None:
 def _code_and_properties(cursor: Cursor, version: int, name: str) -> tuple[int, Properties]:
     """MQTT 5.0: both may be left out (3.4.2.1)."""
     code = cursor.u8() if version == V5 and cursor.left else 0
+    if code not in CODES[name]:
+        raise Malformed(f"{name} with reason code {code:#04x}", Reason.PROTOCOL_ERROR)
     return code, _properties(cursor, version, name) if cursor.left else {}
 
 

@@ -192,6 +192,15 @@ ALLOWED: dict[str, set[Property]] = {
 }
 
 
+_RECEIVED = {0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99}
+#: packet -> reason codes it may carry, whoever sends it (MQTT 5.0, 3.4.2.1 to 3.7.2.1, 3.14.2.1, 3.15.2.1)
+CODES: dict[str, set[int]] = {
+    "PUBACK": _RECEIVED, "PUBREC": _RECEIVED, "PUBREL": {0x00, 0x92}, "PUBCOMP": {0x00, 0x92},
+    "DISCONNECT": {0x00, 0x04, *range(0x80, 0x84), 0x87, 0x89, 0x8B, 0x8D, 0x8E, 0x8F, 0x90, *range(0x93, 0xA3)},
+    "AUTH": {0x00, 0x18, 0x19},
+}
+
+
 def read_properties(cursor: Cursor, packet: str) -> Properties:
     """The properties of one packet (or ``WILL``). Raises Malformed for unknown, misplaced or repeated ones."""
     inside = Cursor(cursor.raw(cursor.varint()))

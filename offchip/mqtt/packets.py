@@ -159,13 +159,14 @@ class Qos2Ack:
 
 @dataclass(slots=True)
 class Subscription:
-    """One filter of a SUBSCRIBE with its options (MQTT 5.0, 3.8.3.1)."""
+    """One filter of a SUBSCRIBE with its options (MQTT 5.0, 3.8.3.1); ``identifier``: of the whole packet, or 0."""
 
     filter: str
     qos: int = 0
     no_local: bool = False
     retain_as_published: bool = False
     retain_handling: int = 0
+    identifier: int = 0
 
 
 @dataclass(slots=True)
