@@ -45,6 +45,23 @@ def test_probe_says_the_truth(source: Path, tmp_path: Path) -> None:
         assert not unmodelled, unmodelled
 
 
+def test_debugger_hears_what_is_meant_for_it(tmp_path: Path) -> None:
+    """Semihosting and ITM text; without a debugger the first BKPT is a HardFault, as on silicon."""
+    elf = build_probe("debugger", tmp_path)
+    with Bench("embedded", elf) as alone:
+        assert "FAULT ipsr=00000003" in alone.hear("HFSR=80000000\n", 0.1)
+    with Bench("embedded", elf) as bench:
+        bench.engine.attach_debugger()
+        bench.engine.feed_uart("semihosting", b"four")
+        result = bench.engine.run(50_000_000)
+        said = {name: bytes(each.value for each in result.uart if each.uart == name).decode()
+                for name in ("semihosting", "swo", "usart1")}
+        assert result.exit_code == 42
+        assert said["semihosting"].startswith("text\nwritten\nfour") and said["swo"] == "swo\n"
+        assert said["usart1"] == "no_file=ffffffff\nunread=00000001\n"
+        assert bench.engine.diagnostics() == []
+
+
 def test_taps_see_and_change_what_software_clocks(tmp_path: Path) -> None:
     """The probes on the wires do not care whether a block or a program moves the pins."""
     with Bench("embedded", build_probe("soft_buses", tmp_path)) as bench:

@@ -100,14 +100,14 @@ def test_kernel_with_fpu_contexts_and_nested_interrupts(tmp_path: Path) -> None:
 
 
 def test_blocks_without_a_model_are_named(tmp_path: Path) -> None:
-    source = tmp_path / "adc.c"
-    source.write_text("int main(void) { return *(volatile int *)0x40012000 + *(volatile int *)0x40006400; }\n")
+    source = tmp_path / "camera.c"
+    source.write_text("int main(void) { return *(volatile int *)0x50050000 + *(volatile int *)0x40028000; }\n")
     engine = board(build(tmp_path, str(source)))
     engine.power_on()
     engine.run(1_000_000)
     found = engine.diagnostics()
-    assert [(d.kind, d.address) for d in found] == [("unmodelled", 0x40012000), ("unmodelled", 0x40006400)]
-    assert "ADC" in found[0].message and "CAN1" in found[1].message and all(0x08000000 < d.pc for d in found)
+    assert [(d.kind, d.address) for d in found] == [("unmodelled", 0x50050000), ("unmodelled", 0x40028000)]
+    assert "DCMI" in found[0].message and "ETH" in found[1].message and all(0x08000000 < d.pc for d in found)
 
 
 def test_other_forms_of_an_image(tmp_path: Path) -> None:

@@ -89,6 +89,8 @@ def boot(
     uart: Annotated[str | None, typer.Option(help="only this UART, byte for byte (usart1)")] = None,
     load: Annotated[list[str] | None, typer.Option(
         help="program more while it runs, as a debugger does, and reset: SECONDS:FIRMWARE", metavar="S:FILE")] = None,
+    debugger: Annotated[bool, typer.Option("--debugger", help="as with a debugger attached: semihosting is answered, "
+                                           "its exit code is this command's, and ITM text is heard")] = False,
 ) -> None:
     """Run firmware on the bare board: lines of its UARTs on standard output, each after the UART's name; on standard
     error what the models did not expect."""
@@ -106,21 +108,30 @@ def boot(
         for each in images[1:]:
             device.load_elf(each)
         device.start_at(table_address(vectors))
-        if uart is not None:
+        if debugger:
+            device.attach_debugger()
+        if uart is not None and uart not in ("swo", "semihosting"):
             device.feed_uart(uart, b"")  # says so when there is none of that name
         output = _Output(uart)
         device.power_on()
-        while device.now_ns < seconds * 1e9 and not stop:
-            output.take(device.run(min(10_000_000, round(seconds * 1e9) - device.now_ns + 1)).uart)
+        ended: int | None = None
+        while device.now_ns < seconds * 1e9 and not stop and ended is None:
+            result = device.run(min(10_000_000, round(seconds * 1e9) - device.now_ns + 1))
+            output.take(result.uart)
+            ended = result.exit_code
             while later and later[0][0] <= device.now_ns:
                 device.load_elf(later.pop(0)[1])
                 device.reset()
         output.close()
-        unexpected = _by_kind(device.diagnostics())
-        for line in unexpected:
+        found = device.diagnostics()
+        unexpected = _by_kind(each for each in found if each.kind != "stand-in")
+        for line in [*_by_kind(each for each in found if each.kind == "stand-in"), *unexpected]:
             console.print(escape(line))
         console.print(f"{device.instructions} instructions in {device.now_ns / 1e9:.3f} s of virtual time, "
                       f"{len(unexpected)} kind{'s' * (len(unexpected) != 1)} of unexpected accesses or faults")
     if stop:
         raise typer.Exit(stop.exit_code)
+    if ended is not None:
+        console.print(f"the program ended itself with {ended}")
+        raise typer.Exit(ended)
     raise typer.Exit(1 if unexpected else 0)

@@ -86,6 +86,7 @@ class Capabilities:
     bit_flip: bool = False
     cut_events: frozenset[StorageEvent] = frozenset()  # those FaultInjector.cut_power knows here
     fork: bool = False  # the whole board lives in this process: offchip.engines.fork works
+    debugger: bool = False  # Engine.attach_debugger
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,8 @@ class Diagnostic:
     """Something the model did not expect.
 
     ``kind`` is ``unmodelled`` (access to a register nobody modelled), ``violation`` (a driver broke a rule of the
-    data sheet), ``fault`` (the core took a fault) or ``lockup``. ``count``: how often at this PC; time and PC are
-    those of the first.
+    data sheet), ``fault`` (the core took a fault), ``lockup`` or ``stand-in`` (a block works, and what it leads to is
+    not there). ``count``: how often at this PC; time and PC are those of the first.
     """
 
     kind: str
@@ -128,6 +129,7 @@ class RunResult:
     resets: int = 0
     halted: bool = False  # the core is locked up, or power is off: time alone moves
     supply_lost: bool = False  # a rule cut the supply of the whole board meanwhile
+    exit_code: int | None = None  # the program ended itself, by semihosting
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,12 @@ class Engine(Protocol):
 
     def program(self, address: int, data: bytes) -> None:
         """Write flash, option bytes, UID or OTP through the back door (the factory's programmer)."""
+
+    def attach_debugger(self) -> None:
+        """Answer semihosting (as UART ``semihosting``) and open the ITM (``swo``), as a debugger does.
+
+        Raises EngineError where ``capabilities.debugger`` is false.
+        """
 
     def power_on(self) -> None: ...
     def power_off(self) -> None:

@@ -23,7 +23,7 @@ from offchip.platform.reader import PlatformReader
 
 #: virtual time between two looks at the terminals
 SLICE_NS = 1_000_000
-_SEVERITY = {"unmodelled": 2, "violation": 2, "fault": 3, "lockup": 3}
+_SEVERITY = {"stand-in": 1, "unmodelled": 2, "violation": 2, "fault": 3, "lockup": 3}
 _INFO = 1
 _LEVEL_NAMES = {-1: "NOISY", 0: "DEBUG", 1: "INFO", 2: "WARNING", 3: "ERROR"}
 _UART_MEMBERS = ("CreateFileBackend", "WriteChar")

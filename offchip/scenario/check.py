@@ -84,5 +84,6 @@ def _unexpected(diagnostics: list[Diagnostic]) -> Iterator[str]:
         seen.add(each.sort)
         fix = {"unmodelled": "the device sees 0 there; harmless unless it waits for it",
                "violation": "silicon would not do it either; mend the driver",
+               "stand-in": "harmless unless it waits for it",
                "fault": "see the place in the program", "lockup": "see `vectors` in [firmware]"}.get(each.kind, "")
         yield f"[firmware] {each.kind} at PC 0x{each.pc:08X}: {each.message}; {fix}"

@@ -100,6 +100,8 @@ class CortexM(Peripheral):
         self.on_progress: Callable[[], None] = lambda: None
         #: ... and that it stands where somebody wanted it to
         self.on_arrival: Callable[[], None] = lambda: None
+        #: set while a debugger is attached: told each BKPT
+        self.on_breakpoint: Callable[[], None] | None = None
 
     # for the monitor ---------------------------------------------------------------------------------------------
     @property
@@ -270,6 +272,9 @@ class CortexM(Peripheral):
             self._trap(self.core.pc, DIVBYZERO, "division by zero")
 
     def _breakpoint(self) -> None:
+        if self.on_breakpoint is not None:
+            self.on_breakpoint()
+            return
         self.nvic.dfsr |= DFSR_BKPT
         self.nvic.hfsr |= HFSR_DEBUGEVT
         self._raise(HARD_FAULT, 0, f"BKPT at 0x{self.core.pc:08X} with no debugger")

@@ -20,15 +20,15 @@ class DmaRequests:
         self._high: set[Request] = set()
         self._pulsed: set[Request] = set()
         self._listeners: list[Callable[[Request], None]] = []
-        self._last: dict[Request, Callable[[], None]] = {}
+        self._last: dict[Request, tuple[int, Callable[[], None]]] = {}
 
     def listen(self, on_request: Callable[[Request], None]) -> None:
         """``on_request`` is told each line that rises."""
         self._listeners.append(on_request)
 
-    def on_last(self, request: Request, tell: Callable[[], None]) -> None:
-        """``tell`` the peripheral when the last but one item of a transfer was served (I2C: NACK the last byte)."""
-        self._last[request] = tell
+    def on_last(self, request: Request, tell: Callable[[], None], left: int = 1) -> None:
+        """``tell`` the peripheral when only ``left`` items of a transfer are left (I2C: 1, it NACKs the last byte)."""
+        self._last[request] = left, tell
 
     def active(self, request: Request) -> bool:
         return request in self._high
@@ -52,8 +52,8 @@ class DmaRequests:
         if request in self._pulsed:
             self._pulsed.discard(request)
             self._high.discard(request)
-        if left == 1 and request in self._last:
-            self._last[request]()
+        if request in self._last and self._last[request][0] == left:
+            self._last[request][1]()
 
     def forget(self) -> None:
         """A reset: nobody asks for anything."""

@@ -16,6 +16,7 @@ from offchip.engines.embedded.peripherals.rng import Stm32F4Rng
 from offchip.engines.embedded.peripherals.sd_card import SdCardSpi
 from offchip.engines.embedded.peripherals.usart import Usart
 from offchip.engines.embedded.reflection import bind
+from offchip.engines.embedded.semihosting import CONSOLE
 from offchip.engines.protocol import (
     Capabilities,
     DebugPort,
@@ -109,7 +110,8 @@ class EmbeddedEngine:
         self.capabilities = Capabilities(
             name="embedded", version=f"unicorn {version('unicorn')}", exact_instructions=True,
             polices_code_sectors=True, reports_unmodelled_access=True, power_cut=True, instruction_skip=True,
-            snapshot=False, bit_flip=True, cut_events=frozenset(StorageEvent), fork=True)
+            snapshot=False, bit_flip=True, cut_events=frozenset(StorageEvent), fork=True,
+            debugger=True)
         self._target_ns = 0
         self.restart_random(seed)
         self._media: dict[str, EmbeddedMedium] = {}
@@ -125,6 +127,9 @@ class EmbeddedEngine:
 
     def program(self, address: int, data: bytes) -> None:
         self.machine.program(address, data)
+
+    def attach_debugger(self) -> None:
+        self.machine.attach_debugger()
 
     def power_on(self) -> None:
         self.machine.power_on()
@@ -163,7 +168,8 @@ class EmbeddedEngine:
             if machine.uart or machine.resets != resets or awake or machine.powered != powered:
                 break
         result = RunResult(machine.uart, machine.resets - resets, machine.cpu.locked_up or not machine.powered,
-                           powered and not machine.powered)
+                           powered and not machine.powered,
+                           None if machine.semihosting is None else machine.semihosting.exit_code)
         machine.uart = []
         return result
 
@@ -179,6 +185,9 @@ class EmbeddedEngine:
 
     # pins and wires --------------------------------------------------------------------------------------------
     def feed_uart(self, uart: str, data: bytes) -> None:
+        if uart == CONSOLE and self.machine.semihosting is not None:
+            self.machine.semihosting.input.extend(data)
+            return
         receiver = self.machine.find(uart)
         if not isinstance(receiver, Usart):
             raise EngineError(f'"{uart}" is not a USART of this platform')

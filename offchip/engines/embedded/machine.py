@@ -19,9 +19,12 @@ from offchip.engines.embedded.injection import Injector
 from offchip.engines.embedded.memory_map import BIT_BANDS, WINDOWS, block_at
 from offchip.engines.embedded.nvic import Nvic
 from offchip.engines.embedded.peripheral import BusError, Peripheral
+from offchip.engines.embedded.peripherals.adc import Adc
+from offchip.engines.embedded.peripherals.can import BxCan
 from offchip.engines.embedded.peripherals.dwt import Dwt
 from offchip.engines.embedded.peripherals.eeprom import Eeprom24xx256
 from offchip.engines.embedded.peripherals.flash import Stm32F4Flash
+from offchip.engines.embedded.peripherals.itm import Itm
 from offchip.engines.embedded.peripherals.iwdg import IndependentWatchdog
 from offchip.engines.embedded.peripherals.memory import ArrayMemory, MappedMemory
 from offchip.engines.embedded.peripherals.pwr import Pwr
@@ -30,12 +33,15 @@ from offchip.engines.embedded.peripherals.rtc import Rtc
 from offchip.engines.embedded.peripherals.sd_card import SdCardSpi
 from offchip.engines.embedded.peripherals.timer import Timer
 from offchip.engines.embedded.peripherals.usart import Usart
+from offchip.engines.embedded.peripherals.wwdg import WindowWatchdog
 from offchip.engines.embedded.pins import connect_pins
+from offchip.engines.embedded.semihosting import Semihosting
+from offchip.engines.embedded.stand_ins import add_stand_ins
 from offchip.engines.embedded.unicorn_core import PAGE
 from offchip.engines.image import read_image
 from offchip.engines.protocol import Diagnostic, Operation, StorageEvent, Tear, UartByte
 from offchip.errors import EngineError, FirmwareError, PlatformError
-from offchip.platform.model import PlatformDescription
+from offchip.platform.model import Location, PlatformDescription
 from offchip.platform.reader import read_platform
 
 #: what lies below is an alias of the memory SYSCFG selects
@@ -44,6 +50,7 @@ SRAM_START = 0x20000000
 SYSTEM_START, SYSTEM_SIZE, SYSTEM_END = 0x1FFF0000, 0x7000, 0x1FFF7A30
 PRIVATE_BUS = 0xE0000000
 APB2 = 0x40010000  # where its blocks begin; those of APB1 are below
+DEMCR_TRCENA = 1 << 24
 GRANULE = 4  # the smallest block a .repl may register
 Part = TypeVar("Part", bound=Peripheral)
 Reader = Callable[[int, int], int]
@@ -78,12 +85,14 @@ class EmbeddedMachine:
         self._mapped = 0  # SYSCFG MEM_MODE in force
         self._remap: int | None = None
         self._standby = False
+        self.semihosting: Semihosting | None = None  # while a debugger is attached
         self._system: list[tuple[int, int, ArrayMemory]] = []
         self._stores: list[tuple[int, int, int, bytes]] = []
         self._ready = False
         self.powered = False
         self.resets = 0
         self.platform: Platform = build(description, self)
+        add_stand_ins(self.platform, self, Location(description.files[-1], 1, 1))
         self.cpu = self._only(CortexM, description.files[-1])
         self.nvic = self._only(Nvic, description.files[-1])
         self.core = self.cpu.core
@@ -133,7 +142,7 @@ class EmbeddedMachine:
                 place.peripheral.set_frequency(self.rcc.hclk_hz)
             elif isinstance(place.peripheral, Timer):
                 place.peripheral.set_frequency(self.rcc.timer_hz[place.start >= APB2])
-            elif isinstance(place.peripheral, Usart):
+            elif isinstance(place.peripheral, Usart | WindowWatchdog | Adc | BxCan):
                 place.peripheral.set_frequency(self.rcc.pclk_hz[place.start >= APB2])
 
     # mapping ---------------------------------------------------------------------------------------------------
@@ -538,7 +547,23 @@ class EmbeddedMachine:
             self.rcc.note_reset(cause)
         for action in self.platform.reset_actions:
             action()
+        if self.semihosting is not None:
+            self._open_trace()
         self.cpu.reset()
+
+    def attach_debugger(self) -> None:
+        """From now on semihosting is answered, and the ITM is open for text, as a debugger would have it."""
+        if self.semihosting is None:
+            self.semihosting = Semihosting(self)
+            self.nvic.debugger = True
+            self.cpu.on_breakpoint = self.semihosting.breakpoint
+            self._open_trace()
+
+    def _open_trace(self) -> None:
+        self.nvic.demcr |= DEMCR_TRCENA
+        for peripheral in self.platform.peripherals.values():
+            if isinstance(peripheral, Itm):
+                peripheral.open()
 
     def power_off(self) -> None:
         if self.powered:

@@ -42,7 +42,7 @@ _IGNORED = (AFSR, DHCSR, DCRSR, DCRDR)
 _CONFIGURABLE_FAULTS = (MEM_MANAGE, BUS_FAULT, USAGE_FAULT)
 
 _IDENTITY = {
-    ICTR: 2, CPUID: 0x410FC241, AFSR: 0, DHCSR: 0, **dict.fromkeys(range(0xD74, 0xD80, 4), 0),
+    ICTR: 2, CPUID: 0x410FC241, AFSR: 0, **dict.fromkeys(range(0xD74, 0xD80, 4), 0),
     0xD40: 0x00000030, 0xD44: 0x00000200, 0xD48: 0x00100000, 0xD4C: 0, 0xD50: 0x00000030, 0xD54: 0, 0xD58: 0, 0xD5C: 0,
     0xD60: 0x01101110, 0xD64: 0x02111000, 0xD68: 0x21112231, 0xD6C: 0x01111110, 0xD70: 0x01310132,
     0xF40: 0x10110021, 0xF44: 0x11000011, 0xF48: 0,
@@ -168,10 +168,13 @@ class Nvic(Peripheral):
         self.priority_mask = priority_mask
         self.IRQ = self.irq
         self._readers: dict[int, Callable[[], int]] = {
-            ICSR: self._read_icsr, SHCSR: self._read_shcsr, AIRCR: lambda: 0xFA050000 | self.prigroup << 8}
+            ICSR: self._read_icsr, SHCSR: self._read_shcsr, AIRCR: lambda: 0xFA050000 | self.prigroup << 8,
+            DHCSR: lambda: 0x00010001 if self.debugger else 0}
         self._writers: dict[int, Callable[[int], None]] = {
             ICSR: self._write_icsr, AIRCR: self._write_aircr, SHCSR: self._write_shcsr, STIR: self._write_stir,
             CCR: self._write_ccr}
+        #: a debugger is attached: S_REGRDY and C_DEBUGEN (ARMv7-M ARM C1.6.2)
+        self.debugger = False
         self.systick = SysTick(machine, lambda: self.pend(SYSTICK))
         #: wired by the core: ask it to look at the exceptions again, reset, sleep on exit
         self.on_change: Callable[[], None] = lambda: None

@@ -107,6 +107,9 @@ class RenodeEngine:
         if vectors:
             raise EngineError("Renode starts at 0x08000000 here; run this with --engine embedded.")
 
+    def attach_debugger(self) -> None:
+        raise EngineError("Renode answers no semihosting here; run this with --engine embedded.")
+
     def program(self, address: int, data: bytes) -> None:
         self._ask("program", address, bytes(data))
 

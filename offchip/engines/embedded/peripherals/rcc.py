@@ -34,13 +34,14 @@ BDCR_WRITABLE = 0x8305
 # CSR, 7.3.21
 CSR_LSION, CSR_LSIRDY, CSR_RMVF = 1 << 0, 1 << 1, 1 << 24
 CSR_BORRSTF, CSR_PINRSTF, CSR_PORRSTF = 1 << 25, 1 << 26, 1 << 27
-CSR_SFTRSTF, CSR_IWDGRSTF = 1 << 28, 1 << 29
+CSR_SFTRSTF, CSR_IWDGRSTF, CSR_WWDGRSTF = 1 << 28, 1 << 29, 1 << 30
 #: every internal reset source also pulls NRST, so PINRSTF joins in
 RESET_FLAGS = {
     "power-on": CSR_PORRSTF | CSR_PINRSTF | CSR_BORRSTF,
     "pin": CSR_PINRSTF,
     "software": CSR_SFTRSTF | CSR_PINRSTF,
     "watchdog": CSR_IWDGRSTF | CSR_PINRSTF,
+    "window-watchdog": CSR_WWDGRSTF | CSR_PINRSTF,
 }
 
 #: registers that only store: offset -> (writable bits, value after reset)
@@ -109,7 +110,7 @@ class Rcc(WordRegisters):
         self.irq.set(False)
 
     def note_reset(self, cause: str) -> None:
-        """Raise the flags of a reset (``power-on``, ``pin``, ``software``, ``watchdog``); RMVF clears them."""
+        """Raise the flags of a reset, one of :data:`RESET_FLAGS`; RMVF clears them."""
         if cause == "power-on":
             self._reset_flags = 0
         self._reset_flags |= RESET_FLAGS[cause]

@@ -7,6 +7,8 @@ interrupt.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from offchip.engines.embedded.clock import Event
 from offchip.engines.embedded.peripheral import Line, Machine, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
@@ -22,6 +24,7 @@ SR_UIF, SR_CCIF, SR_TIF, SR_BIF = 0x01, 0x1E, 0x40, 0x80
 SR_FLAGS = 0x1EFF
 EGR_UG, EGR_CCG, EGR_TG, EGR_BG = 0x01, 0x1E, 0x40, 0x80
 SMCR_SMS, SMCR_ECE = 0x7, 0x4000
+CR2_MMS, MMS_UPDATE = 0x70, 0x20
 CHANNELS = range(4)
 
 #: registers that only store: offset -> writable bits
@@ -55,6 +58,8 @@ class Timer(WordRegisters):
         self.break_interrupt = Line()
         self.trigger_interrupt = Line()
         self.commutation_interrupt = Line()
+        #: told the name of this timer at each update while MMS makes it the trigger output (TRGO)
+        self.on_trigger: list[Callable[[str], None]] = []
         self._event: Event | None = None
         self.reset()
 
@@ -197,7 +202,17 @@ class Timer(WordRegisters):
         self._sr |= SR_UIF
         if self._stored[DIER] & DIER_UDE:
             self.machine.dma.pulse((self.name, "up"))
+        self._trigger_out()
         self._load()
+
+    @property
+    def _triggers(self) -> bool:
+        return bool(self.on_trigger) and self._stored[CR2] & CR2_MMS == MMS_UPDATE
+
+    def _trigger_out(self) -> None:
+        if self._triggers:
+            for sink in self.on_trigger:
+                sink(self.name)
 
     def _load(self) -> None:
         self._prescaler = self._prescaler_preload
@@ -218,7 +233,7 @@ class Timer(WordRegisters):
         self.capture_compare_interrupt.set(compare)
         self.irq.set(update or compare)
         # a flag that stands raises no second interrupt, but each event is a DMA request
-        wanted = enabled & ~self._sr & (DIER_UIE | DIER_CCIE) | enabled >> 8 & (DIER_UIE | DIER_CCIE)
+        wanted = enabled & ~self._sr & (DIER_UIE | DIER_CCIE) | enabled >> 8 & (DIER_UIE | DIER_CCIE) | self._triggers
         if not wanted or not self._counting:
             return
         ticks = self._ticks_to_wrap()
@@ -298,6 +313,7 @@ class Timer(WordRegisters):
             self._count = 0
             self._origin = self._now
             self._load()
+            self._trigger_out()
             if not self._stored[CR1] & CR1_URS:
                 self._sr |= SR_UIF
         self._sr |= value & EGR_CCG
