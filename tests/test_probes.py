@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from offchip.errors import EngineError
-from tests.engines import ROOT, Bench, build_probe
+from tests.engines import BOARD, ROOT, Bench, build_probe
 
 PROBES = sorted((ROOT / "tests/probes").glob("*.c"))
 _TRUTH = re.compile(r"^ \* truth: (\w+)=([0-9a-f]{8})", re.MULTILINE)
 _FEED = re.compile(r"^ \* feed: (\w+) ([0-9a-f]+)", re.MULTILINE)
+_PLATFORM = re.compile(r"^ \* platform: (\S+)", re.MULTILINE)
 _LIMIT = re.compile(r"^ \* virtual seconds: ([0-9.]+)", re.MULTILINE)
 
 
@@ -34,7 +35,8 @@ def test_application_behind_a_bootloader(tmp_path: Path) -> None:
 def test_probe_says_the_truth(source: Path, tmp_path: Path) -> None:
     text = source.read_text()
     limit = _LIMIT.search(text)
-    with Bench("embedded", build_probe(source.stem, tmp_path)) as bench:
+    platform = _PLATFORM.search(text)
+    with Bench("embedded", build_probe(source.stem, tmp_path), ROOT / platform[1] if platform else BOARD) as bench:
         for uart, data in _FEED.findall(text):
             bench.engine.feed_uart(uart, bytes.fromhex(data))
         said = bench.hear("end=probe\n", float(limit[1]) if limit else 1.0)

@@ -639,3 +639,55 @@ def test_card_and_tap(bench: Bench, steps: list[Step], high_capacity: bool) -> N
     twins.get("tap", "Count", "BlockWrites", "BlockReads", "Dropped")
     twins.call("card", "ReadRaw", 0, 8 * 512)
     twins.call("card", "ReadRaw", 0x100000 - 512, 512)
+
+
+# serial memories on SPI ----------------------------------------------------------------------------------------------
+INSTRUCTIONS = (0x01, 0x02, 0x02, 0x02, 0x03, 0x03, 0x04, 0x05, 0x05, 0x06, 0x0B, 0x20, 0x52, 0xD8, 0xC7, 0x60, 0x35,
+                0x15, 0x9F, 0x90, 0x4B, 0xB9, 0xAB, 0xAB, 0x66, 0x99, 0x77, 0x0A)
+
+
+@st.composite
+def instruction(draw: st.DrawFn) -> Step:
+    """One selection of one of the two; mostly behind a WREN, mostly with an address near the others."""
+    name = draw(some("memory", "nor"))
+    place = draw(st.integers(0, 80)) + draw(some(0, 0, 0x3F, 0xF0, 0x7FF0, 0x1FFF0))
+    address = place.to_bytes(3, "big") if name == "nor" else (place & 0x7FFF).to_bytes(2, "big")
+    code, enabled = draw(st.sampled_from(INSTRUCTIONS)), draw(st.integers(0, 4))
+    body = draw(st.binary(max_size=3 if code == 1 else 12))
+    bare = draw(st.integers(0, 3)) == 0 or code not in (0x02, 0x03, 0x0B, 0x20, 0x52, 0xD8)
+    exact = code in (0x04, 0x06, 0xC7, 0x60, 0xB9, 0x66, 0x99) or code in (0x20, 0x52, 0xD8) and not bare
+    whole = bytes([code]) + (b"" if bare else address) + (b"" if exact else body)
+
+    def act(twins: Twins) -> None:
+        for data in (b"\x06", whole) if enabled else (whole,):
+            twins.pin(str(name), 0, False)
+            twins.bus(data)
+            twins.pin(str(name), 0, True)
+    return act
+
+
+MEMORIES = scenario(
+    instruction(), instruction(), instruction(), instruction(),
+    step("pin", some("memory", "nor"), some(0, 0, 1), yes_or_no), step("bus", st.binary(min_size=1, max_size=4)),
+    step("time", some(1_000, 700_000, 5_000_000, 45_000_000, 400_000_000)),
+    knob("nor", TornBytes=(0, 3, 4096), TornErased=(True, False), CutAtWriteCycle=(0, 1, 2),
+         Powered=(True, True, False), Present=(True, True, False)),
+    knob("memory", TornBytes=(0, 3), TornErased=(True, False), CutAtWriteCycle=(0, 1), Powered=(True,),
+         WriteCycleUs=(0, 5000)),
+    order("nor", "Reset", "PowerCut"), order("memory", "Reset", "PowerCut"),
+    step("call", some("memory", "nor"), "ReadRaw", some(0, 0x7FFF, 0x1FFFF), st.integers(0, 3)),
+    step("call", "nor", "WriteRaw", some(0, 0xF0, 0x1FFFF), st.binary(max_size=2)),
+)
+
+
+@often(60)
+@given(MEMORIES)
+def test_spi_memories(bench: Bench, steps: list[Step]) -> None:
+    twins = Twins(bench)
+    for name in ("memory", "nor"):
+        twins.pin(name, 0, True)
+        twins.call(name, "Fill", 0x5A)
+    play(twins, steps)
+    for name, size in (("memory", 0x8000), ("nor", 0x20000)):
+        twins.get(name, "WriteCycles", "Erases", "TornWrites", "BusyIgnored", "Denied", "Busy", "Powered")
+        twins.call(name, "ReadRaw", 0, size)

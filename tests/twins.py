@@ -22,6 +22,8 @@ from offchip.engines.embedded.peripherals.memory import MappedMemory
 from offchip.engines.embedded.peripherals.rng import Stm32F4Rng
 from offchip.engines.embedded.peripherals.sd_card import SdCardSpi
 from offchip.engines.embedded.peripherals.spi import Stm32F4Spi
+from offchip.engines.embedded.peripherals.spi_bus import SpiBus
+from offchip.engines.embedded.peripherals.spi_memory import SpiMemory25
 from offchip.engines.embedded.peripherals.spi_tap import SpiTap
 from offchip.engines.renode.taps import RenodeI2cTap, RenodeSpiTap
 from offchip.errors import OffchipError
@@ -118,9 +120,14 @@ class Twins:
         self.i2c.attach(eeprom, 0x50)
         self.i2c.attach(self.i2ctap, None)
         rng = Stm32F4Rng(machine)
+        self.two = SpiBus(machine)
+        memory, nor = SpiMemory25(machine), SpiMemory25(machine, 0x20000, 256, True, 700)
+        self.two.attach(memory, 1)
+        self.two.attach(nor, 2)
         self.models: dict[str, Any] = {
             "code0": code0, "code1": code1, "nvm": nvm, "flash": self.flash, "rng": rng, "spi": self.spi,
-            "tap": self.tap, "card": card, "i2c": self.i2c, "i2ctap": self.i2ctap, "eeprom": eeprom}
+            "tap": self.tap, "card": card, "i2c": self.i2c, "i2ctap": self.i2ctap, "eeprom": eeprom,
+            "memory": memory, "nor": nor}
         self._lines = (self.flash.irq, rng.irq, self.spi.irq, self.i2c.event_interrupt, self.i2c.error_interrupt)
         self._spi_adapter, self._i2c_adapter = RenodeSpiTap(self._ask), RenodeI2cTap(self._ask)
         self._agree("", "new", high_capacity)
@@ -166,6 +173,12 @@ class Twins:
             return b""
         answer = bytes(self.tap.transmit(byte) for byte in data)
         self._agree(answer.hex().upper(), "send", data)
+        return answer
+
+    def bus(self, data: bytes) -> bytes:
+        """Bytes through the SPI with two memories; returns MISO."""
+        answer = bytes(self.two.transmit(byte) for byte in data)
+        self._agree(answer.hex().upper(), "bus", data)
         return answer
 
     def get(self, name: str, *members: str) -> None:

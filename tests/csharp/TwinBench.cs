@@ -9,6 +9,7 @@
 //     write NAME BYTES OFFSET VALUE
 //     pin NAME NUMBER LEVEL
 //     send HEX                      bytes through the SPI tap; answers MISO
+//     bus HEX                       bytes through the SPI with two memories; answers MISO
 //     get NAME PROPERTY    put NAME PROPERTY VALUE    call NAME METHOD ARGUMENT...
 using System;
 using System.Collections.Generic;
@@ -67,8 +68,14 @@ public class TwinBench : IMachine, IBusController
         i2c.Register(eeprom, new NumberRegistrationPoint<int>(0x50));
         var i2ctap = new I2cTap(this);
         i2c.Register(i2ctap, NullRegistrationPoint.Instance);
+        bus = new SpiBus(this);
+        var memory = new SpiMemory25(this, writeCycleUs: 5000);
+        var nor = new SpiMemory25(this, 0x20000, 256, true, 700);
+        bus.Register(memory, new NumberRegistrationPoint<int>(1));
+        bus.Register(nor, new NumberRegistrationPoint<int>(2));
         models = new Dictionary<string, IPeripheral>
         {
+            { "memory", memory }, { "nor", nor },
             { "code0", code0 }, { "code1", code1 }, { "nvm", nvm }, { "flash", flash }, { "rng", rng }, { "spi", spi },
             { "tap", tap }, { "card", card }, { "i2c", i2c }, { "eeprom", eeprom }, { "i2ctap", i2ctap },
         };
@@ -86,6 +93,7 @@ public class TwinBench : IMachine, IBusController
             case "write": Write(models[word[1]], int.Parse(word[2]), long.Parse(word[3]), uint.Parse(word[4])); return "";
             case "pin": ((IGPIOReceiver)models[word[1]]).OnGPIO(int.Parse(word[2]), word[3] == "1"); return "";
             case "send": return Text(Bytes(word[1]).Select(b => tap.Transmit(b)).ToArray());
+            case "bus": return Text(Bytes(word[1]).Select(b => bus.Transmit(b)).ToArray());
             case "get": return Text(Property(word).GetValue(models[word[1]], null));
             case "put": Property(word).SetValue(models[word[1]], Value(word[3], Property(word).PropertyType), null); return "";
             case "call": return Call(models[word[1]], word[2], word.Skip(3).ToArray());
@@ -223,6 +231,7 @@ public class TwinBench : IMachine, IBusController
     private readonly Stm32F4Rng rng;
     private readonly Stm32F4Spi spi;
     private readonly SpiTap tap;
+    private readonly SpiBus bus;
     private readonly Stm32F4I2c i2c;
 
     // ---- IMachine ----

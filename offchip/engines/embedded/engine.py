@@ -14,6 +14,7 @@ from offchip.engines.embedded.peripherals.eeprom import Eeprom24xx256
 from offchip.engines.embedded.peripherals.flash import Stm32F4Flash
 from offchip.engines.embedded.peripherals.rng import Stm32F4Rng
 from offchip.engines.embedded.peripherals.sd_card import SdCardSpi
+from offchip.engines.embedded.peripherals.spi_memory import SpiMemory25
 from offchip.engines.embedded.peripherals.usart import Usart
 from offchip.engines.embedded.reflection import bind
 from offchip.engines.embedded.semihosting import CONSOLE
@@ -42,7 +43,7 @@ class Arrived(Exception):
 class EmbeddedMedium:
     """Hands on a card or an EEPROM chip (engine protocol: Medium)."""
 
-    def __init__(self, model: SdCardSpi | Eeprom24xx256) -> None:
+    def __init__(self, model: SdCardSpi | Eeprom24xx256 | SpiMemory25) -> None:
         self._model = model
         self.name: str = model.name
 
@@ -205,8 +206,8 @@ class EmbeddedEngine:
     def medium(self, name: str) -> Medium:
         if name not in self._media:
             model = self.machine.find(name)
-            if not isinstance(model, SdCardSpi | Eeprom24xx256):
-                raise EngineError(f'"{name}" of this platform is no card and no EEPROM')
+            if not isinstance(model, SdCardSpi | Eeprom24xx256 | SpiMemory25):
+                raise EngineError(f'"{name}" of this platform is no card, no EEPROM and no SPI memory')
             self._media[name] = EmbeddedMedium(model)
         return self._media[name]
 

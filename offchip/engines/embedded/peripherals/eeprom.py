@@ -8,18 +8,15 @@ address-only writes. A repeated START or a vanished master instead of the STOP d
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from offchip.chip_map import EEPROM_PAGE, EEPROM_SIZE
 from offchip.engines.embedded.peripheral import Machine, model
 from offchip.engines.embedded.peripherals.i2c import I2cDevice
+from offchip.engines.embedded.peripherals.memory_cells import ERASED, MemoryCells
 from offchip.engines.protocol import Operation, StorageEvent
 from offchip.errors import MediumError
 
-ERASED = 0xFF
 WP_PIN = 0
 #: the largest part with one address byte, in bytes
 _LARGEST_NARROW = 2048
@@ -30,58 +27,8 @@ def _is_power_of_two(value: int) -> bool:
     return value > 0 and value & (value - 1) == 0
 
 
-class ImageFile:
-    """The cells kept in a file of exactly the size of the memory.
-
-    Raises:
-        MediumError: the file cannot be read or written, or has another size.
-    """
-
-    def __init__(self, path: str, size: int) -> None:
-        self.path = Path(path)
-        self.size = size
-
-    def load(self) -> bytes:
-        """The content; a missing file is made, erased."""
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
-            content = bytes([ERASED]) * self.size
-            self._create(content)
-        except OSError as error:
-            raise MediumError(f"{self.path}: cannot read the EEPROM image: {error.strerror}.") from None
-        if len(content) != self.size:
-            raise MediumError(f"{self.path}: the EEPROM image has {len(content)} bytes, but must have {self.size}; "
-                              "pad it with FF or remove it to start with an erased memory.")
-        return content
-
-    def _create(self, content: bytes) -> None:
-        """Write to a neighbour, then rename: nobody ever sees a half-written image."""
-        scratch = ""
-        try:
-            handle, scratch = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.replace(scratch, self.path)
-        except OSError as error:
-            if scratch:
-                Path(scratch).unlink(missing_ok=True)
-            raise MediumError(f"{self.path}: cannot create the EEPROM image: {error.strerror}.") from None
-
-    def store(self, offset: int, data: bytes) -> None:
-        """Change a part in place, in one system call. No handle stays open."""
-        try:
-            handle = os.open(self.path, os.O_WRONLY)
-            try:
-                os.pwrite(handle, data, offset)
-            finally:
-                os.close(handle)
-        except OSError as error:
-            raise MediumError(f"{self.path}: cannot write the EEPROM image: {error.strerror}.") from None
-
-
 @model("Offchip.Eeprom24xx256")
-class Eeprom24xx256(I2cDevice):
+class Eeprom24xx256(MemoryCells, I2cDevice):
     """The memory chip.
 
     Args:
@@ -131,9 +78,7 @@ class Eeprom24xx256(I2cDevice):
         self.torn_writes = 0
         self.busy_nacks = 0
         self.pointer = 0
-        self._image: ImageFile | None = None
-        self._cells = bytearray([ERASED]) * size
-        self.use_image(image_file or "")
+        self.fill_cells(size, image_file)
         self._wear = [0] * (size // page_size)
         self._selected = False
         self._address_bytes: list[int] = []
@@ -289,44 +234,8 @@ class Eeprom24xx256(I2cDevice):
             self._watched = {page: each for page, each in self._watched.items() if each is not found}
             self._before_access(found)
 
-    # by the back door: a programmer on the bench, no bus, no write cycle, no counters ---------------------------------
-    def use_image(self, image_file: str) -> None:
-        """Take the content of the file and keep it up to date; an empty name does nothing. Raises MediumError."""
-        if image_file:
-            self._image = ImageFile(image_file, self.size)
-            self._cells = bytearray(self._image.load())
-
-    def read_raw(self, offset: int, length: int) -> bytes:
-        self._check(offset, length)
-        return bytes(self._cells[offset:offset + length])
-
-    def write_raw(self, offset: int, data: bytes) -> None:
-        self._check(offset, len(data))
-        self._cells[offset:offset + len(data)] = data
-        self._persist(offset, len(data))
-
-    def read_bytes(self, offset: int, count: int) -> str:
-        """The same in hexadecimal digits, for the monitor."""
-        return self.read_raw(offset, count).hex().upper()
-
-    def write_bytes(self, offset: int, hex: str) -> None:
-        """Program hexadecimal digits, for the monitor. Raises ValueError."""
-        self.write_raw(offset, bytes.fromhex(hex.removeprefix("0x").replace("_", "")))
-
-    def fill(self, value: int) -> None:
-        self.write_raw(0, bytes([value]) * self.size)
-
     def page_cycles(self, page: int) -> int:
         """Write cycles of one page."""
         if not 0 <= page < len(self._wear):
             raise MediumError(f"{self.name}: there is no page {page}; pages are 0 to {len(self._wear) - 1}.")
         return self._wear[page]
-
-    def _check(self, offset: int, length: int) -> None:
-        if offset < 0 or length < 0 or offset + length > self.size:
-            raise MediumError(f"{self.name}: {length} bytes at 0x{offset:X} are outside the memory of "
-                              f"{self.size} bytes.")
-
-    def _persist(self, offset: int, length: int) -> None:
-        if self._image is not None:
-            self._image.store(offset, bytes(self._cells[offset:offset + length]))
