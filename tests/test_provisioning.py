@@ -348,7 +348,7 @@ def test_the_registry_goes_on_where_it_was(tmp_path: Path) -> None:
     registry.register_ca_certificate(Authority("maker", name="m").root.certificate, True, TEMPLATE)
     registry.register_certificate_without_ca(Authority("self", name="s").issue_device("s"))
     registry.update_certificate(lab.world.devices["thing-2"].certificate_id, "REVOKED")
-    registry.things[THING].attributes["hall"] = "east"
+    registry.update_thing(THING, {"hall": "east"})
     store.save(registry, path)
     store.save(registry, path)
     again = store.load(path)

@@ -21,37 +21,37 @@ class Authoriser:
 
     def __init__(self, profile: Profile, registry: Registry, now: Callable[[], datetime]) -> None:
         self._profile, self._registry, self._now = profile, registry, now
-        self._decisions: dict[tuple[str, ...], tuple[object, Decision]] = {}
+        #: what was asked before and would be answered alike; of one revision of the registry
+        self._decisions: dict[tuple[str, ...], Decision] = {}
+        self._revision = registry.revision
         self._policies: dict[tuple[str, str], tuple[datetime, list[Policy]]] = {}
         #: told (certificate id, client id, action, resource's name, decision) of every question, for a live view
         self.witness: Callable[[str, str, str, str, Decision], object] | None = None
 
     def ask(self, certificate_id: str, client_id: str, peer_name: str, action: str, kind: str, name: str,
             extra: dict[str, Value] | None = None) -> Decision:
-        """Whether the policies of a certificate allow ``action``; ``kind``: client, topic or topicfilter.
-
-        A question that was asked before is not judged anew while everything the answer rests on is the same.
-        """
-        decision = self._decide(certificate_id, client_id, peer_name, action, kind, name, extra)
+        """Whether the policies of a certificate allow ``action``; ``kind``: client, topic or topicfilter."""
+        if self._revision != self._registry.revision:
+            self._revision = self._registry.revision
+            self._decisions.clear()
+        question = certificate_id, client_id, peer_name, action, kind, name
+        asked = (*question, *map(str, extra.items())) if extra else question
+        decision = self._decisions.get(asked)
+        if decision is None:
+            decision = self._decide(asked, question, extra or {})
         if self.witness:
             self.witness(certificate_id, client_id, action, name, decision)
         return decision
 
-    def _decide(self, certificate_id: str, client_id: str, peer_name: str, action: str, kind: str, name: str,
-                extra: dict[str, Value] | None) -> Decision:
-        thing = self._registry.thing_of(certificate_id, client_id)
-        policies = self._policies_of(certificate_id, client_id, thing)
-        if extra is not None or any(each.of_time for each in policies):
-            return self._judge(policies, certificate_id, client_id, peer_name, action, kind, name, extra or {})
-        ground = (policies, (thing.name, thing.type_name, tuple(thing.attributes.items()))) if thing else (policies,)
-        question = certificate_id, client_id, peer_name, action, kind, name
-        known = self._decisions.get(question)
-        if known and known[0] == ground:
-            return known[1]
-        decision = self._judge(policies, certificate_id, client_id, peer_name, action, kind, name, {})
-        if len(self._decisions) >= _MOST_DECISIONS:
-            self._decisions.clear()
-        self._decisions[question] = ground, decision
+    def _decide(self, asked: tuple[str, ...], question: tuple[str, str, str, str, str, str],
+                extra: dict[str, Value]) -> Decision:
+        certificate_id, client_id, *_ = question
+        policies = self._policies_of(certificate_id, client_id, self._registry.thing_of(certificate_id, client_id))
+        decision = self._judge(policies, *question, extra)
+        if not (self._profile.policy_cache_seconds or any(each.of_time for each in policies)):
+            if len(self._decisions) >= _MOST_DECISIONS:
+                self._decisions.clear()
+            self._decisions[asked] = decision
         return decision
 
     def _judge(self, policies: Sequence[Policy], certificate_id: str, client_id: str, peer_name: str, action: str,

@@ -7,8 +7,6 @@ import ssl
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from cryptography import x509
-
 from offchip.broker import events
 from offchip.broker.conversation import Conversation
 from offchip.broker.entrance import Entrance
@@ -170,7 +168,7 @@ class Connection:
         if tls.offered and not tls.protocol:
             self._log(events.NotModelled("", "", f"ALPN offers {', '.join(tls.offered)} and nothing that is spoken "
                                          "here; MQTT with certificates is spoken all the same"))
-        if self._entrance.present(x509.load_der_x509_certificate(tls.peer_certificate), self.number):
+        if self._entrance.present(self.certificate_id, tls.peer_certificate, self.number):
             self._refuse_certificate("registered just now; connect again")
         else:
             self.check_certificate()

@@ -38,6 +38,7 @@ from offchip.mqtt import (
     Unsubscribe,
     UnsupportedVersion,
     encode,
+    encode_publish,
 )
 
 #: room for topic, packet id, properties and CONNECT's other fields besides the payload
@@ -138,11 +139,11 @@ class Conversation:
 
     def deliver(self, message: Message, packet_id: int, duplicate: bool = False) -> bool:
         """Write a PUBLISH; False when the client takes none of this size."""
-        packet = Publish(message.topic, message.payload, message.qos, message.retain, duplicate, packet_id)
+        packet = Publish(message.topic, message.payload, message.qos, message.retain, duplicate, packet_id, {})
         if self.version == V5:
             packet.properties = self._outgoing_properties(message)
             self._shorten(packet)
-        data = encode(packet, self.version)
+        data = encode_publish(packet, self.version)
         if len(data) > self._largest:
             return False
         self._channel.send(data)
@@ -368,7 +369,7 @@ class Conversation:
         self._log(events.PublishAccepted(session.client_id, packet.topic, packet.payload, packet.qos, receivers,
                                          len(packet.payload)))
         if not reserved:
-            self._hub.apply_rules(Request(session.client_id, self.certificate_id, packet.topic, packet.payload))
+            self._hub.apply_rules(self, session.client_id, packet.topic, packet.payload)
         if packet.qos:
             code = Reason.SUCCESS if receivers or self.version < V5 else Reason.NO_MATCHING_SUBSCRIBERS
             self._send(Puback(packet.packet_id, code))

@@ -123,15 +123,15 @@ class Delivery:
         return message
 
     def _send(self, session: Session, link: Link, message: Message) -> bool:
-        now = self._now()
-        if message.expires and now >= message.expires:
+        if message.expires and self._now() >= message.expires:
             return self._drop(session, message, "its message expiry interval is over")
         if not message.qos and link.backlog > self._profile.write_buffer_bytes:
             return self._drop(session, message, f"the client does not read ({link.backlog} bytes wait)")
         if not self._may_receive(session, link, message):
             return False
-        packet_id = session.next_packet_id() if message.qos else 0
-        if packet_id:
+        packet_id = 0
+        if message.qos:
+            packet_id, now = session.next_packet_id(), self._now()
             session.inflight[packet_id] = Sent(message, now, now)
         if not link.deliver(message, packet_id):
             session.inflight.pop(packet_id, None)

@@ -13,7 +13,6 @@ from offchip.broker.provisioning import apply
 from offchip.broker.registry import AuthorityRecord, Status
 from offchip.broker.session import Message
 from offchip.errors import BrokerError
-from offchip.pki import certificate_id
 
 
 class Entrance:
@@ -37,14 +36,15 @@ class Entrance:
             return "not yet valid"
         return "expired" if now > record.certificate.not_valid_after_utc else None
 
-    def present(self, certificate: x509.Certificate, connection: int) -> bool:
+    def present(self, identifier: str, der: bytes, connection: int) -> bool:
         """A certificate was shown: one of a CA with auto registration comes into the registry, not active yet.
 
         True when it did; this connection is of no use then (developer guide, "Just-in-time registration").
         """
-        hub, identifier = self._hub, certificate_id(certificate)
+        hub = self._hub
         if identifier in hub.registry.certificates or not hub.profile.just_in_time_registration:
             return False
+        certificate = x509.load_der_x509_certificate(der)
         authority = hub.registry.registering_authority(certificate)
         if authority is None:
             return False

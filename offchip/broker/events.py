@@ -369,13 +369,14 @@ class EventLog:
         """Only the broker writes."""
         if type(event) not in _SHORT:
             event = _shortened(event)
-        payload: bytes = getattr(event, "payload", b"")
-        if len(payload) > PAYLOAD_KEPT:
-            event = replace(event, payload=payload[:PAYLOAD_KEPT])  # type: ignore[call-arg]
         # an event is frozen for everybody else; a copy of each would cost more than the rest of a publish
-        event.__dict__.update(time=time, connection=connection)
+        fields = event.__dict__
+        payload: bytes = fields.get("payload", b"")
+        if len(payload) > PAYLOAD_KEPT:
+            fields["payload"] = payload = payload[:PAYLOAD_KEPT]
+        fields["time"], fields["connection"] = time, connection
         self._events.append(event)
-        self._payload += min(len(payload), PAYLOAD_KEPT)
+        self._payload += len(payload)
         while len(self._events) > self._most or self._payload > self._most_payload:
             self._payload -= len(getattr(self._events.popleft(), "payload", b""))
             self._dropped += 1

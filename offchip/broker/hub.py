@@ -52,8 +52,8 @@ class Hub:
         self.rates = Rates(profile, clock)
         self.authoriser = Authoriser(profile, registry, clock)
         self.delivery = Delivery(profile, self.authoriser, clock, self.log)
-        self.lifecycle = Lifecycle(profile, clock, self.route)
         self._subscriptions = Subscriptions(profile.multilevel_wildcard_matches_parent)
+        self.lifecycle = Lifecycle(profile, clock, self.route, self._subscriptions.any)
         self._retained_since: dict[str, datetime] = {}
         self._retained_bytes = 0
         #: client id -> number of its last connection, and when it went away
@@ -134,21 +134,23 @@ class Hub:
         if message.retain:
             self._retain(message)
         receivers = 0
-        for client_id, subscriptions in self._subscriptions.matching(message.topic).items():
-            wanted = [each for each in subscriptions if not (each.no_local and client_id == publisher)]
-            if wanted:
-                receivers += self._hand(client_id, message, wanted)
+        # as they are now: who gets the message may subscribe or go because of it
+        for client_id, subscriptions in tuple(self._subscriptions.matching(message.topic).items()):
+            if client_id == publisher:
+                subscriptions = [each for each in subscriptions if not each.no_local]
+            if subscriptions and client_id in self.sessions:
+                receivers += self._hand(client_id, message, subscriptions)
         for members in self._subscriptions.shared(message.topic):
             # a member that is there comes before one that sleeps
             members.sort(key=lambda member: self.sessions[member[0]].link is None)
             receivers += any(self._hand(client_id, message, [each]) for client_id, each in members)
         return receivers
 
-    def apply_rules(self, request: Request) -> None:
+    def apply_rules(self, link: Link, client_id: str, topic: str, payload: bytes) -> None:
         """After a message was routed: the actions of the rules that look at its topic."""
         for rule in self.rules:
-            if matches(rule.topic_filter, request.topic, self.profile.multilevel_wildcard_matches_parent):
-                rule.action(request)
+            if matches(rule.topic_filter, topic, self.profile.multilevel_wildcard_matches_parent):
+                rule.action(Request(client_id, link.certificate_id, topic, payload))
 
     def serve(self, family: Family, request: Request) -> int:
         """Let a service answer; returns how many replies somebody got."""
@@ -197,8 +199,9 @@ class Hub:
 
     # inside --------------------------------------------------------------------------------------------------------
     def _hand(self, client_id: str, message: Message, subscriptions: list[Subscription]) -> bool:
-        qos = min(message.qos, max(each.qos for each in subscriptions))
-        retain = message.retain and any(each.retain_as_published for each in subscriptions)
+        only = subscriptions[0] if len(subscriptions) == 1 else _together(subscriptions)
+        qos = message.qos if message.qos < only.qos else only.qos
+        retain = message.retain and only.retain_as_published
         if qos != message.qos or retain != message.retain:
             message = replace(message, qos=qos, retain=retain)
         if identifiers := [each.identifier for each in subscriptions if each.identifier]:
@@ -277,3 +280,9 @@ class Hub:
         self._sessions_made += 1
         digest = hashlib.sha256(f"{client_id}\0{self._sessions_made}".encode()).digest()
         return str(uuid.UUID(bytes=digest[:16], version=4))
+
+
+def _together(subscriptions: list[Subscription]) -> Subscription:
+    """One message for all of a client's subscriptions that match (MQTT 3.1.1, 3.3.5)."""
+    return Subscription("", max(each.qos for each in subscriptions),
+                        retain_as_published=any(each.retain_as_published for each in subscriptions))

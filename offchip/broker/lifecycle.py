@@ -16,8 +16,10 @@ from offchip.broker.topics import has_wildcard
 class Lifecycle:
     """Tells subscribers who comes and goes. Client ids with wildcards get no events."""
 
-    def __init__(self, profile: Profile, now: Callable[[], datetime], publish: Callable[[Message], object]) -> None:
-        self._profile, self._now, self._publish = profile, now, publish
+    def __init__(self, profile: Profile, now: Callable[[], datetime], publish: Callable[[Message], object],
+                 wanted: Callable[[str], bool]) -> None:
+        """``wanted``: whether anybody subscribes to a topic."""
+        self._profile, self._now, self._publish, self._wanted = profile, now, publish, wanted
 
     def connected(self, session: Session, address: str) -> None:
         """After CONNACK."""
@@ -43,8 +45,9 @@ class Lifecycle:
                    sessionIdentifier=session.identifier, topics=list(filters))
 
     def _tell(self, client_id: str, family: str, event_type: str, certificate_id: str, **fields: object) -> None:
-        if has_wildcard(client_id) or not self._profile.lifecycle_events:
+        topic = f"$aws/events/{family}/{event_type}/{client_id}"
+        if has_wildcard(client_id) or not self._profile.lifecycle_events or not self._wanted(topic):
             return
         content = {"clientId": client_id, "timestamp": int(self._now().timestamp() * 1000), "eventType": event_type,
                    "principalIdentifier": certificate_id, **fields}
-        self._publish(Message(f"$aws/events/{family}/{event_type}/{client_id}", json.dumps(content).encode(), 1))
+        self._publish(Message(topic, json.dumps(content).encode(), 1))

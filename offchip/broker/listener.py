@@ -11,7 +11,9 @@ import resource
 import socket
 import threading
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
+
+import uvloop
 
 from offchip.broker import events
 from offchip.broker.profile import Profile
@@ -69,7 +71,7 @@ class Listener:
         self.port: int = self._socket.getsockname()[1]
         self._connections: set[_TcpConnection] = set()
         self._troubles: set[str] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._loop.set_exception_handler(self._on_trouble)
         self._thread = threading.Thread(target=self._run, name=f"broker {host}:{self.port}", daemon=True)
         self._serving = threading.Event()
@@ -112,7 +114,7 @@ class Listener:
             self._troubles.add(reason)
             self.broker.log(events.ListenerTrouble(reason))
 
-    async def _hang_up(self, server: asyncio.Server) -> None:
+    async def _hang_up(self, server: asyncio.AbstractServer) -> None:
         # asyncio forgets to close a socket whose acceptance is under way when the server closes
         while accepting := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.gather(*accepting, return_exceptions=True)
@@ -142,14 +144,13 @@ class _TcpConnection(asyncio.BufferedProtocol):
         self._buffer = memoryview(bytearray(_PIECE))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         peer = (transport.get_extra_info("peername") or ("",))[0]  # None: gone before anybody looked
         try:
             self._make_room(peer)
             self._connection = self._broker.connect(peer, real=True)
         except Busy:
-            transport.abort()
+            self._transport.abort()
             return
         # the broker may call from any thread
         self._connection.on_output = self._wake

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 _STAR, _ANY = object(), object()
 #: characters and the two wildcards
@@ -40,13 +41,16 @@ def unclosed_variable(text: str) -> bool:
     return "${" in _VARIABLE.sub("", text)
 
 
+@lru_cache(maxsize=4096)
 def literal(pattern: str) -> Pattern:
-    """Compile a text without variables."""
+    """Compile a text without variables; not to be changed."""
     return [_STAR if each == "*" else _ANY if each == "?" else each for each in pattern]
 
 
 def expand(text: str, context: Mapping[str, object]) -> Pattern | None:
     """Compile a text with its variables filled in; None when a variable has no single value."""
+    if "${" not in text:
+        return literal(text)
     tokens: Pattern = []
     position = 0
     for variable in _VARIABLE.finditer(text):
@@ -74,6 +78,8 @@ def _value(variable: re.Match[str], context: Mapping[str, object]) -> str | None
 
 def glob(pattern: Pattern, text: str) -> bool:
     """Wildcard match in at most len(pattern) * len(text) steps, whatever the pattern."""
+    if pattern == [_STAR]:
+        return True
     at = position = 0
     star = mark = -1
     while position < len(text):

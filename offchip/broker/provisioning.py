@@ -53,7 +53,7 @@ def apply(registry: Registry, plan: Plan, identifier: str) -> None:
     if plan.thing not in registry.things:
         registry.create_thing(plan.thing, plan.type_name, plan.attributes)
     else:
-        registry.things[plan.thing].attributes.update(plan.attributes)
+        registry.update_thing(plan.thing, plan.attributes)
     for group in plan.groups:
         registry.add_thing_to_group(plan.thing, group)
     names = list(plan.policies)

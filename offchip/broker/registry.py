@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -45,7 +45,7 @@ class Thing:
 
     name: str
     type_name: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
     groups: set[str] = field(default_factory=set)
 
 
@@ -114,6 +114,8 @@ class Registry:
         self.groups: dict[str, ThingGroup] = {}
         self.templates: dict[str, Template] = {}
         self.versions: dict[str, PolicyVersions] = {}
+        #: grows with every change that may make a policy decide otherwise
+        self.revision = 0
         #: called with the certificate id after a change of status
         self.on_status: list[Callable[[str], None]] = []
         #: called with a certificate TLS has to trust from now on
@@ -131,6 +133,7 @@ class Registry:
         if identifier in self.certificates:
             raise BrokerError(f"certificate {identifier[:8]}: registered already")
         self.certificates[identifier] = CertificateRecord(leaf, status)
+        self.revision += 1
         return identifier
 
     def register_certificate_without_ca(self, certificate: x509.Certificate | Identity,
@@ -164,6 +167,7 @@ class Registry:
             raise BrokerError(f"certificate {identifier[:8]}: is active or attached to things or policies; "
                               "deactivate and detach it first")
         del self.certificates[identifier]
+        self.revision += 1
 
     def certificate(self, identifier: str) -> CertificateRecord:
         """The record of a registered certificate."""
@@ -201,7 +205,14 @@ class Registry:
         """``name`` is also the MQTT client id the thing must use for thing policy variables to have values."""
         check_name("thing", name, self.things)
         thing = self.things[name] = Thing(name, type_name, dict(attributes or {}))
+        self.revision += 1
         return thing
+
+    def update_thing(self, name: str, attributes: Mapping[str, str]) -> None:
+        """UpdateThing: merges the attributes."""
+        find_name("thing", name, self.things)
+        self.things[name].attributes = {**self.things[name].attributes, **attributes}
+        self.revision += 1
 
     def create_thing_group(self, name: str, parent: str = "") -> ThingGroup:
         """A static group."""
@@ -216,6 +227,7 @@ class Registry:
         find_name("thing", thing, self.things)
         find_name("thing group", group, self.groups)
         self.things[thing].groups.add(group)
+        self.revision += 1
 
     def attach_thing(self, identifier: str, thing: str, exclusive: bool = False) -> None:
         """AttachThingPrincipal; harmless when attached already. ``exclusive``: neither has another partner."""
@@ -228,11 +240,13 @@ class Registry:
                               "partner, or would lose another one")
         record.things.add(thing)
         record.exclusive = thing if exclusive else record.exclusive
+        self.revision += 1
 
     def detach_thing(self, identifier: str, thing: str) -> None:
         """DetachThingPrincipal; harmless when not attached."""
         record = self.certificate(identifier)
         record.things.discard(thing)
+        self.revision += 1
         if record.exclusive == thing:
             record.exclusive = ""
 
@@ -251,6 +265,7 @@ class Registry:
         check_name("policy", name, self.versions)
         policy = self._parse(name, document)
         self.versions[name] = PolicyVersions({1: policy}, 1)
+        self.revision += 1
         return policy
 
     def create_policy_version(self, name: str, document: str | dict[str, Any], as_default: bool = True) -> int:
@@ -263,6 +278,7 @@ class Registry:
         record.versions[number] = self._parse(name, document)
         if as_default:
             record.default = number
+            self.revision += 1
         return number
 
     def set_default_policy_version(self, name: str, number: int) -> None:
@@ -271,6 +287,7 @@ class Registry:
         if number not in self.versions[name].versions:
             raise BrokerError(f"policy '{name}': there is no version {number}")
         self.versions[name].default = number
+        self.revision += 1
 
     def delete_policy_version(self, name: str, number: int) -> None:
         """DeletePolicyVersion; not the default one."""
@@ -289,6 +306,7 @@ class Registry:
             del record.versions[min(each for each in record.versions if each != record.default)]
         record.default = max(record.versions) + 1
         record.versions[record.default] = policy
+        self.revision += 1
         return policy
 
     def attach_policy(self, identifier: str, policy: str) -> None:
@@ -299,6 +317,7 @@ class Registry:
             if len(record.policies) >= most:
                 raise BrokerError(f"certificate {identifier[:8]}: AWS allows {most} policies")
             record.policies.append(policy)
+            self.revision += 1
 
     def attach_policy_to_group(self, group: str, policy: str) -> None:
         """Harmless when attached already."""
@@ -306,12 +325,14 @@ class Registry:
         find_name("policy", policy, self.versions)
         if policy not in self.groups[group].policies:
             self.groups[group].policies.append(policy)
+            self.revision += 1
 
     def detach_policy(self, identifier: str, policy: str) -> None:
         """Harmless when not attached."""
         record = self.certificate(identifier)
         if policy in record.policies:
             record.policies.remove(policy)
+            self.revision += 1
 
     def policies_of(self, identifier: str, thing: Thing | None = None) -> list[Policy]:
         """The policies that decide for a certificate as ``thing``, those of its groups included; none for an unknown

@@ -72,7 +72,7 @@ def _rows(registry: Registry) -> dict[str, Iterable[tuple[object, ...]]]:
     return {
         "account": [(_FORMAT, registry.region, registry.account)],
         "thing_group": [(each.name, each.parent) for each in registry.groups.values()],
-        "thing": [(each.name, each.type_name, json.dumps(each.attributes)) for each in registry.things.values()],
+        "thing": [(each.name, each.type_name, json.dumps(dict(each.attributes))) for each in registry.things.values()],
         "membership": [(each.name, group) for each in registry.things.values() for group in sorted(each.groups)],
         "policy": [(name, number, number == each.default, policy.document) for name, each in registry.versions.items()
                    for number, policy in each.versions.items()],

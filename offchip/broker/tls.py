@@ -7,6 +7,7 @@ depend on it. Who has a clock (the broker) checks validity itself.
 
 from __future__ import annotations
 
+import _ssl
 import ssl
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -40,6 +41,8 @@ _ALERTS = {
     115: "unknown_psk_identity", 116: "certificate_required", 120: "no_application_protocol",
 }
 _UNRECOGNIZED_NAME = 112
+#: content types of records and the type of a message (RFC 8446, 5.1 and 4)
+_ALERT, _HANDSHAKE, _CLIENT_HELLO = 21, 22, 1
 #: NSS key log of every context made meanwhile, whoever makes it
 _key_log: ContextVar[Path | None] = ContextVar("key_log", default=None)
 
@@ -159,7 +162,8 @@ class TlsStream:
 
     def on_client_hello(self, message: bytes) -> None:
         """What the client's first message asks for; the ssl module's own callback cannot take names beyond ASCII."""
-        name, self.offered = server_name_of(message), protocols_of(message)
+        extensions = _extensions(message)
+        name, self.offered = _name(extensions), _protocols(extensions)
         self.sni = (name or b"").decode("ascii", "backslashreplace")
         self._name_fault = self._require_sni if not name else not name.isascii() or b"\0" in name
 
@@ -225,8 +229,9 @@ def _finish(context: ssl.SSLContext, identity: Identity | None, authorities: Ite
     if log := _key_log.get():
         context.keylog_filename = str(log)
     context.verify_flags = ssl.VerifyFlags(context.verify_flags | _NO_CHECK_TIME)
-    # the ssl module offers no public view of alert records; this hook shows them decrypted, with their exact numbers
-    context._msg_callback = _on_message  # type: ignore[attr-defined]
+    # the ssl module offers no public view of alert records; this hook shows them decrypted, with their exact numbers.
+    # Its own wrapper makes three enumeration members of each of forty records a connection, a tenth of a handshake.
+    _ssl._SSLContext._msg_callback.__set__(context, _on_message)  # type: ignore[attr-defined]
     pem = b"".join(each.public_bytes(Encoding.PEM) for each in authorities)
     if pem:
         context.load_verify_locations(cadata=pem.decode())
@@ -249,43 +254,48 @@ def _finish(context: ssl.SSLContext, identity: Identity | None, authorities: Ite
 def server_name_of(hello: bytes) -> bytes | None:
     """The host name a ClientHello asks for (RFC 6066, 3); None without one. ``hello``: the handshake message with its
     header."""
-    entry = _extension(hello, 0)
+    return _name(_extensions(hello))
+
+
+def _name(extensions: dict[int, bytes]) -> bytes | None:
+    entry = extensions.get(0)
     return None if entry is None else entry[5:5 + int.from_bytes(entry[3:5], "big")]
 
 
-def protocols_of(hello: bytes) -> list[str]:
-    """What a ClientHello offers to speak (RFC 7301, 3.1)."""
-    rest, names = (_extension(hello, 16) or b"")[2:], []
+def _protocols(extensions: dict[int, bytes]) -> list[str]:
+    """What it offers to speak (RFC 7301, 3.1)."""
+    rest, names = extensions.get(16, b"")[2:], []
     while rest:
         names.append(rest[1:1 + rest[0]].decode("ascii", "backslashreplace"))
         rest = rest[1 + rest[0]:]
     return names
 
 
-def _extension(hello: bytes, wanted: int) -> bytes | None:
+def _extensions(hello: bytes) -> dict[int, bytes]:
     """RFC 8446, 4.1.2 and 4.2."""
+    found: dict[int, bytes] = {}
     try:
         at = 4 + 2 + 32
         at += 1 + hello[at]
         at += 2 + int.from_bytes(hello[at:at + 2], "big")
         at += 1 + hello[at]
     except IndexError:
-        return None  # OpenSSL refuses what is not whole
-    end = at + 2 + int.from_bytes(hello[at:at + 2], "big")
+        return found  # OpenSSL refuses what is not whole
+    end = min(at + 2 + int.from_bytes(hello[at:at + 2], "big"), len(hello))
     at += 2
-    while at + 4 <= min(end, len(hello)):
-        kind, size = (int.from_bytes(hello[at + n:at + n + 2], "big") for n in (0, 2))
-        if kind == wanted:
-            return hello[at + 4:at + 4 + size]
+    while at + 4 <= end:
+        size = hello[at + 2] << 8 | hello[at + 3]
+        found.setdefault(hello[at] << 8 | hello[at + 1], hello[at + 4:at + 4 + size])
         at += 4 + size
-    return None
+    return found
 
 
-def _on_message(tls: _TracedObject, direction: str, version: object, content: int, message: int, data: bytes) -> None:
-    if content == 22 and message == 1 and direction == "read":
-        tls.stream.on_client_hello(data)
-    if content == 22 and tls.stream.on_handshake is not None:
-        tls.stream.on_handshake("sent" if direction == "write" else "received", data)
-    if content == 21 and len(data) == 2:
+def _on_message(tls: _TracedObject, direction: str, version: int, content: int, message: int, data: bytes) -> None:
+    if content == _ALERT and len(data) == 2:
         number = data[1]
         tls.stream.on_alert("sent" if direction == "write" else "received", number, _ALERTS.get(number, "unknown"))
+    elif content == _HANDSHAKE:
+        if message == _CLIENT_HELLO and direction == "read":
+            tls.stream.on_client_hello(data)
+        if tls.stream.on_handshake is not None:
+            tls.stream.on_handshake("sent" if direction == "write" else "received", data)

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -23,21 +22,28 @@ class Turns:
         self._depth = 0
         self._to_wake: dict[Sleeper, None] = {}
 
-    @contextmanager
-    def step(self, source: Sleeper | None = None) -> Iterator[None]:
+    def step(self, source: Sleeper | None = None) -> Step:
         """One indivisible step; when the outermost ends, everybody but ``source`` who has output is woken."""
-        with self._lock:
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
-                if not self._depth:
-                    self._wake_all(source)
+        return Step(self, source)
 
     def wake(self, sleeper: Sleeper) -> None:
         """There is something to take, or no more will come."""
         self._to_wake[sleeper] = None
+
+    # for a step ----------------------------------------------------------------------------------------------------
+    def begin(self) -> None:
+        """Wait for one's turn."""
+        self._lock.acquire()
+        self._depth += 1
+
+    def end(self, source: Sleeper | None) -> None:
+        """Wake who has output, in their own steps."""
+        try:
+            self._depth -= 1
+            if not self._depth:
+                self._wake_all(source)
+        finally:
+            self._lock.release()
 
     def _wake_all(self, source: Sleeper | None) -> None:
         if source:
@@ -47,3 +53,18 @@ class Turns:
             del self._to_wake[sleeper]
             if sleeper.on_output:
                 sleeper.on_output()
+
+
+class Step:
+    """A context manager; there are so many that a generator would be felt."""
+
+    __slots__ = ("_source", "_turns")
+
+    def __init__(self, turns: Turns, source: Sleeper | None) -> None:
+        self._turns, self._source = turns, source
+
+    def __enter__(self) -> None:
+        self._turns.begin()
+
+    def __exit__(self, *exception: object) -> None:
+        self._turns.end(self._source)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from offchip.mqtt.fields import CODES, Cursor, binary, read_properties, text, varint, write_properties
 from offchip.mqtt.packets import (
@@ -52,31 +53,38 @@ class PacketReader:
         self.version = version
         self._maximum = maximum
         self._buffer = bytearray()
+        #: bytes of the buffer that have been read
+        self._at = 0
 
     def feed(self, data: bytes) -> None:
         """More of the stream, in pieces of any size."""
+        if self._at:
+            del self._buffer[:self._at]
+            self._at = 0
         self._buffer += data
 
     def next(self) -> Packet | None:
         """The next complete packet, or None. Raises Malformed or UnsupportedVersion; the stream is unusable then."""
         header = self._fixed_header()
-        if header is None or len(self._buffer) < header[0] + header[1]:
+        if header is None or len(self._buffer) < sum(header):
             return None
-        size, length = header
-        first, body = self._buffer[0], bytes(self._buffer[size:size + length])
-        del self._buffer[:size + length]
-        packet: Packet | None = None
-        if first >> 4 == 3 and self.version < V5:
-            packet = _usual_publish(first, body)
-        packet = packet or decode(first, body, self.version)
-        if isinstance(packet, Connect):
-            self.version = packet.version
+        start, length = header
+        first, self._at = self._buffer[self._at], start + length
+        body = bytes(self._buffer[start:self._at])
+        packet = _usual_publish(first, body) if first >> 4 == 3 and self.version < V5 else None
+        if packet is None:
+            packet = decode(first, body, self.version)
+            if isinstance(packet, Connect):
+                self.version = packet.version
         return packet
 
     def _fixed_header(self) -> tuple[int, int] | None:
-        """Size of the fixed header and the remaining length (2.2.3)."""
+        """Where the body begins, and the remaining length (2.2.3)."""
+        start = self._at + 1
+        if start < len(self._buffer) and (length := self._buffer[start]) < 0x80 and length <= self._maximum:
+            return start + 1, length
         length = 0
-        for index, byte in enumerate(self._buffer[1:5]):
+        for index, byte in enumerate(self._buffer[start:start + 4]):
             length |= (byte & 0x7F) << 7 * index
             if not byte & 0x80:
                 if index and not byte and self.version >= V5:  # MQTT 5.0, 1.5.5
@@ -84,8 +92,8 @@ class PacketReader:
                 if length > self._maximum:
                     raise Malformed(f"a packet of {length} bytes; {self._maximum} are allowed",
                                     Reason.PACKET_TOO_LARGE)
-                return index + 2, length
-        if len(self._buffer) >= 5:
+                return start + index + 1, length
+        if len(self._buffer) >= start + 4:
             raise Malformed("a remaining length of more than four bytes")
         return None
 
@@ -156,21 +164,33 @@ def _publish(cursor: Cursor, flags: int, version: int) -> Publish:
     return Publish(topic, cursor.rest(), qos, bool(flags & 1), duplicate, packet_id, properties)
 
 
-def _usual_publish(first: int, body: bytes) -> Publish | None:
+def _usual_publish(first: int, body: bytes) -> Packet | None:
     """The commonest packet, read without a cursor; None: the general reader shall say what is wrong with it."""
     qos = first >> 1 & 3
     end = 2 + int.from_bytes(body[:2], "big")
     at = end + 2 if qos else end
     if len(body) < at or qos == 3 or first & 8 and not qos:
         return None
+    topic = _topic_text(body[2:end])
+    packet_id = int.from_bytes(body[end:at], "big")
+    if topic is None or qos and not packet_id:
+        return None
+    return Publish(topic, body[at:], qos, bool(first & 1), bool(first & 8), packet_id, {})
+
+
+@lru_cache(maxsize=256)
+def _topic_text(data: bytes) -> str | None:
+    """The text, or None where it is none: most clients have but one topic."""
     try:
-        topic = body[2:end].decode()
+        topic = data.decode()
     except UnicodeDecodeError:
         return None
-    packet_id = int.from_bytes(body[end:at], "big")
-    if "\0" in topic or qos and not packet_id:
-        return None
-    return Publish(topic, body[at:], qos, bool(first & 1), bool(first & 8), packet_id)
+    return None if "\0" in topic else topic
+
+
+@lru_cache(maxsize=256)
+def _topic_bytes(topic: str) -> bytes:
+    return text(topic)
 
 
 def _code_and_properties(cursor: Cursor, version: int, name: str) -> tuple[int, Properties]:
@@ -251,8 +271,24 @@ _READERS: dict[int, Callable[[Cursor, int, str], Packet]] = {
 # writing -----------------------------------------------------------------------------------------------------------
 def encode(packet: Packet, version: int = V3_1_1) -> bytes:
     """The packet's bytes at a protocol level; what a level has no field for is left out."""
+    if isinstance(packet, Publish):
+        return encode_publish(packet, version)
     number, flags, body = _WRITERS[type(packet)](packet, version)
     return bytes([number << 4 | flags]) + varint(len(body)) + body
+
+
+def encode_publish(packet: Publish, version: int = V3_1_1) -> bytes:
+    """As :func:`encode` does; for whoever writes many."""
+    first = 0x30 | (packet.duplicate and 8) | packet.qos << 1 | packet.retain
+    head = _topic_bytes(packet.topic)
+    if packet.qos:
+        head += packet.packet_id.to_bytes(2, "big")
+    if version == V5:
+        head += write_properties(packet.properties)
+    length = len(head) + len(packet.payload)
+    if length < 0x80:
+        return bytes((first, length)) + head + packet.payload
+    return bytes((first,)) + varint(length) + head + packet.payload
 
 
 def _props(properties: Properties, version: int) -> bytes:
@@ -282,12 +318,6 @@ def _write_connect(packet: Connect, version: int) -> tuple[int, int, bytes]:
 
 def _write_connack(packet: Connack, version: int) -> tuple[int, int, bytes]:
     return 2, 0, bytes([packet.session_present, packet.code]) + _props(packet.properties, version)
-
-
-def _write_publish(packet: Publish, version: int) -> tuple[int, int, bytes]:
-    flags = (packet.duplicate and 8) | packet.qos << 1 | bool(packet.retain)
-    head = text(packet.topic) + (_id(packet.packet_id) if packet.qos else b"")
-    return 3, flags, head + _props(packet.properties, version) + packet.payload
 
 
 def _coded(code: int, properties: Properties, version: int) -> bytes:
@@ -339,7 +369,7 @@ def _write_auth(packet: Auth, version: int) -> tuple[int, int, bytes]:
 
 
 _WRITERS: dict[type, Callable[..., tuple[int, int, bytes]]] = {
-    Connect: _write_connect, Connack: _write_connack, Publish: _write_publish, Puback: _write_puback,
+    Connect: _write_connect, Connack: _write_connack, Puback: _write_puback,
     Qos2Ack: _write_qos2, Subscribe: _write_subscribe, Suback: _write_suback, Unsubscribe: _write_unsubscribe,
     Unsuback: _write_unsuback, Pingreq: lambda packet, version: (12, 0, b""),
     Pingresp: lambda packet, version: (13, 0, b""), Disconnect: _write_disconnect, Auth: _write_auth,
