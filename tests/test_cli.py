@@ -109,6 +109,8 @@ def test_wrong_repl_is_named_with_line(tmp_path: Path, old: str, new: str, words
     (("boot", ELF, "--eeprom", "SHORT"), ("SHORT", "32768")),
     (("boot", ELF, "--seconds", "-1"), ("--seconds",)),
     (("run", "--suite", "99"), ("99", "01_baseline")),
+    (("run", "--suites", "SHORT"), ("SHORT", "no suite", ".robot")),
+    (("run", "--limit", "inf"), ("--limit", "less than")),
 ])
 def test_unusable_images_certificates_and_options(tmp_path: Path, arguments: tuple, words: tuple[str, ...]) -> None:
     short = tmp_path / "SHORT"

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 
 from offchip import chip_map, vault
+from offchip.attacks.rogue import RogueBroker
 from offchip.attacks.wire import rebuild
 from offchip.broker import events
 from offchip.broker.registry import Status
@@ -18,7 +19,7 @@ from offchip.engines.fork import forked
 from offchip.engines.protocol import StorageEvent
 from offchip.paths import FIRMWARE
 from offchip.pki import Authority, Identity
-from offchip.scene import Defence, Device, Scene
+from offchip.scene import HOST, PORT, Defence, Device, Scene
 from offchip.scene.secrets import Secret
 from offchip.vault.chunk import VAULT_FILE
 
@@ -184,6 +185,34 @@ def test_a_certificate_the_server_does_not_take_costs_a_connection_and_not_the_d
     monkeypatch.setattr(scene.world.rotation, "_authority", scene.authority)
     assert device.identity.certificate_id[:8] in until(device, "credentials: ok source=sd")
     until(device, "rotation: complete")  # asked again, by the request that is still there
+
+
+def test_no_other_server_is_believed_by_a_newcomer(scene: Scene) -> None:
+    device = build(scene, "internal", "none", newcomer=True)
+    rogue = impostor(device)
+    device.board.power_on()
+    until(device, "credentials: ok source=claim")
+    assert until(device, "tls: ", "mqtt: ") == "tls: refused reason=untrusted-ca"
+    assert not rogue.handshakes and not rogue.clients
+
+
+def test_no_other_server_is_believed_by_who_tries_a_new_certificate(scene: Scene) -> None:
+    device = build(scene, "internal", "none", rotation=True)
+    device.board.power_on()
+    until(device, FEED)
+    scene.rotate(device)
+    until(device, "rotation: issued")
+    rogue = impostor(device)
+    until(device, "credentials: ok source=issued")
+    assert until(device, "tls: ", "mqtt: ", "rotation: ") == "tls: refused reason=untrusted-ca"
+    assert own(device).certificate_id == device.identity.certificate_id and not rogue.handshakes
+
+
+def impostor(device: Device) -> RogueBroker:
+    """Answers to the server's name from now on, with a certificate of nobody's authority."""
+    rogue = RogueBroker(Authority(7, "somebody else").issue_server([HOST]))
+    device.board.internet.redirect(HOST, PORT, rogue)
+    return rogue
 
 
 # lost credentials ----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from offchip.paths import FIRMWARE, IN_CHECKOUT, ROOT, SUITES
 from offchip.runner.processes import Stopped
 
 _DEFAULT_SEED = 1
-HANG_LIMIT_S = 900.0
+HANG_LIMIT_S, MONTH_S = 900.0, 30 * 86400.0
 
 
 def run(
@@ -42,7 +42,7 @@ def run(
     seed: Annotated[int, typer.Option(help="decides every random choice; one seed, one results.json", min=0,
                                       max=0xFFFFFFFF)] = _DEFAULT_SEED,
     limit: Annotated[float, typer.Option(help="host seconds after which a claim counts as hung and is not run",
-                                         min=1)] = HANG_LIMIT_S,
+                                         min=1, max=MONTH_S)] = HANG_LIMIT_S,
     xunit: Annotated[Path | None, typer.Option(help="write a copy of the report's JUnit file here")] = None,
     own_credentials: Annotated[Path | None, typer.Option(
         help="folder with the certificate, key and CA that AWS IoT handed out: the device holds these", metavar="DIR",

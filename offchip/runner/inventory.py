@@ -98,6 +98,8 @@ def read_inventory(folder: Path, suites: Sequence[str] = (), tests: Sequence[str
 
 
 def _read(folder: Path) -> TestSuite:
+    if folder.is_file() and folder.suffix != ".robot":
+        raise OffchipError(f"{folder}: this is no suite; give the folder of the .robot files as --suites.")
     try:
         root = TestSuite.from_file_system(str(folder), custom_parsers=[PARSER])
     except DataError as error:

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What nobody may see, and finding it in whatever form it leaks: raw, hexadecimal, base64, whole or in part."""
+"""What nobody may see, and finding it in whatever form it leaks, whole or in part.
+
+Raw, in hexadecimal, base64, base32, binary; in a text also as numbers (decimal, octal, words of 32 bits), one to a line
+or behind labels, a passphrase also letter by letter and backwards. What is enciphered or masked first is not found.
+"""
 
 from __future__ import annotations
 
 import base64
 import string
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from offchip.pki import Identity
+from offchip.scene import spellings
 
 #: so many consecutive bytes of a secret do not occur by chance
 _WINDOW = 8
@@ -20,28 +25,60 @@ _WINDOW64 = 12
 _BLOCK, _KEPT = 4096, 64
 _NOT_HEX = bytes(set(range(256)) - set(b"0123456789abcdef"))
 _NOT_BASE64 = bytes(set(range(256)) - set(string.ascii_letters.encode()) - set(b"0123456789+/"))
+_NOT_URL_SAFE = _NOT_BASE64.translate(None, b"-_")
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
-@dataclass(frozen=True, slots=True)
 class _Said:
-    """Bytes that are searched, and what is left of them where only digits count."""
+    """Bytes that are searched, and what is left of them where only digits count; made once for all secrets."""
 
-    raw: bytes
-    digits: bytes
-    letters: bytes
+    def __init__(self, data: bytes) -> None:
+        self.raw = squeezed(data)
 
-    @classmethod
-    def of(cls, data: bytes) -> _Said:
-        raw = squeezed(data)
-        return cls(raw, raw.lower().replace(b"0x", b"").translate(None, _NOT_HEX), raw.translate(None, _NOT_BASE64))
+    @cached_property
+    def digits(self) -> bytes:
+        return self.raw.lower().replace(b"0x", b"").translate(None, _NOT_HEX)
+
+    @cached_property
+    def letters(self) -> list[bytes]:
+        """Digits of base64, and of its spelling for addresses and file names (RFC 4648 section 5)."""
+        found = [text.translate(_URL_SAFE, _NOT_URL_SAFE) for text in (self._text, *self._unlabelled) if text]
+        return [self.raw.translate(None, _NOT_BASE64), *found]
+
+    @cached_property
+    def _text(self) -> bytes:
+        return spellings.text_in(self.raw)
+
+    @cached_property
+    def _unlabelled(self) -> tuple[bytes, ...]:
+        return spellings.behind_labels(self._text)
+
+    @cached_property
+    def numbers(self) -> list[bytes]:
+        return [stream for stream in spellings.numbers(self._text) if len(stream) >= _WINDOW]
+
+    @cached_property
+    def words(self) -> list[bytes]:
+        return [*map(spellings.bare, (self._text, *self._unlabelled))]
+
+    @cached_property
+    def base32(self) -> bytes:
+        return spellings.base32_digits(self._text)
+
+    @cached_property
+    def binary(self) -> bytes:
+        return spellings.binary_digits(self._text)
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """``values``: the secret and its other spellings (byte orders), as raw bytes."""
+    """``values``: the secret and its other spellings (byte orders), as raw bytes. ``words``: of a passphrase, what is
+    left of it where only letters and digits count.
+    """
 
     name: str
     values: tuple[bytes, ...] = field(repr=False)
+    words: tuple[bytes, ...] = field(default=(), repr=False)
 
     @classmethod
     def of_key(cls, name: str, identity: Identity) -> Secret:
@@ -67,7 +104,8 @@ class Secret:
         """A passphrase. Raises ValueError when it is too short to be told from chance."""
         if len(text.encode()) < _WINDOW:
             raise ValueError(f"{name}: {len(text.encode())} bytes cannot be told from chance; take {_WINDOW} or more")
-        return cls(name, (text.encode(),))
+        ways = (text.encode(), text[::-1].encode())
+        return cls(name, ways, tuple(bare for each in ways if len(bare := spellings.bare(each)) >= _WINDOW))
 
     @classmethod
     def of_bytes(cls, name: str, value: bytes) -> Secret:
@@ -76,19 +114,38 @@ class Secret:
 
     def form_in(self, data: bytes) -> str:
         """In which form any eight consecutive bytes of it occur in ``data``; '' when they do not."""
-        return self.form_among(_Said.of(data))
+        return self.form_among(_Said(data))
 
     def form_among(self, said: _Said) -> str:
         """The same of what was prepared once for several secrets."""
-        data, digits, letters = said.raw, said.digits, said.letters
         for value in self.values:
-            if _any_window(value, data, _WINDOW):
+            if _any_window(value, said.raw, _WINDOW):
                 return "raw bytes"
-            if _any_window(value.hex().encode(), digits, 2 * _WINDOW):
+            if _any_window(value.hex().encode(), said.digits, 2 * _WINDOW):
                 return "hexadecimal digits"
-            if any(_any_window(spelled, letters, _WINDOW64) for spelled in _in_base64(value)):
+            if any(_any_window(spelled, each, _WINDOW64) for spelled in _in_base64(value) for each in said.letters):
                 return "base64 digits"
-        return ""
+            if form := _spelled(value, said):
+                return form
+        return "letters" if any(_any_window(word, each, _WINDOW) for word in self.words for each in said.words) else ""
+
+
+def _spelled(value: bytes, said: _Said) -> str:
+    if any(_any_window(value, stream, _WINDOW) for stream in said.numbers):
+        return "numbers"
+    if any(_any_window(each, said.base32, spellings.WINDOW32) for each in _in_base32(value)):
+        return "base32 digits"
+    return "binary digits" if _any_window(_in_binary(value), said.binary, spellings.WINDOW2) else ""
+
+
+@lru_cache(maxsize=256)
+def _in_base32(value: bytes) -> tuple[bytes, ...]:
+    return tuple(spellings.in_base32(value))
+
+
+@lru_cache(maxsize=256)
+def _in_binary(value: bytes) -> bytes:
+    return spellings.in_binary(value)
 
 
 @lru_cache(maxsize=256)
@@ -123,5 +180,5 @@ def squeezed(data: bytes) -> bytes:
 
 def find(secrets: list[Secret], data: bytes) -> list[str]:
     """One sentence per secret that is in ``data``."""
-    said = _Said.of(data)
+    said = _Said(data)
     return [f"{secret.name} as {form}" for secret in secrets if (form := secret.form_among(said))]
