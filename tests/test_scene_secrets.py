@@ -53,6 +53,7 @@ def _words(value: bytes, order: str) -> tuple[int, ...]:
 PRINTED: dict[str, Callable[[bytes], str]] = {
     "decimal": lambda value: " ".join(map(str, value)),
     "signed decimal": lambda value: ", ".join(str(each - 256 * (each > 127)) for each in value),
+    "hexadecimal, spaced": lambda value: value.hex(" ").upper(),
     "octal": lambda value: "".join(f"\\{each:03o}" for each in value),
     "decimal words": lambda value: _lines("word # = ", [f"{each}UL" for each in _words(value, "<")]),
     "decimal words, the other way": lambda value: " ".join(map(str, _words(value, ">"))),

@@ -210,7 +210,7 @@ def test_a_console_that_shows_a_secret(world: Make, form: str) -> None:
     passphrase = bad.lab.device.provisioning.wifi_passphrase.encode()
     shown = {
         "der": identity.key_der, "pem": identity.key_pem, "sec1": identity.key_sec1_der,
-        "hex": scalar.hex().encode(), "HEX": scalar.hex(" ").upper().encode(),
+        "hex": scalar.hex().encode(), "HEX": scalar.hex().upper().encode(),
         "0x": b", ".join(b"0x%02x" % value for value in scalar[::-1]), "base64": base64.b64encode(b"ab" + scalar),
         "scalar": scalar, "reversed": scalar[::-1], "half": scalar[7:23],
         "lines": b"\r\n".join(b"key: " + scalar[at:at + 16].hex().encode() for at in (0, 16)),
