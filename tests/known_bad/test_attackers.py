@@ -35,7 +35,8 @@ from offchip.attacks.server import ImpersonateServer, StaleServer, UseStaleServe
 from offchip.attacks.skipping import SkipTheCheck
 from offchip.attacks.updates import CutTheUpdate, ReuseNonces
 from offchip.evidence import Evidence
-from offchip.scene import HOST, PORT
+from offchip.matrix.cells import cells
+from offchip.scene import HOST, PORT, Defence
 from offchip.vault import EEPROM, NONE, PLAIN, SD, MediumKind, scheme
 from offchip.vault.records import EEPROM_MAGIC, decode_record
 from OffchipLibrary import OffchipLibrary
@@ -44,22 +45,19 @@ from tests.test_attacks import plain_board, reach
 from tests.test_factory import DEVICE_KEY
 
 FLEET = scheme("fleet-key")
-#: attack -> the world it applies to
-FITTING: dict[Attack, dict[str, object]] = {
-    ReadMedium(SD): {"scheme": PLAIN, "medium": SD}, SniffBus(): {"scheme": PLAIN, "medium": SD},
-    ChangeRecord(SD): {"scheme": PLAIN, "medium": SD}, ReplaceTrustAnchor(SD): {"scheme": PLAIN, "medium": SD},
-    CloneIdentity(): {}, DamageMedium(SD): {"scheme": PLAIN, "medium": SD},
-    ReplaceOnTheBus(): {"scheme": PLAIN, "medium": SD}, DumpMemory(): {}, LowerProtection(): {"rdp_level": 1},
-    ImpersonateServer(): {}, UseStaleServer(): {}, ReturnAfterDeactivation(): {}, ExceedRights(): {},
-    SwapChunks(SD): {"scheme": PLAIN, "medium": SD}, TransplantMedium(SD): {"scheme": PLAIN, "medium": SD},
-    RestoreOlderImage(SD): {"scheme": PLAIN, "medium": SD}, SearchRemains(SD): {"scheme": PLAIN, "medium": SD},
-    DissectAnotherUnit(EEPROM): {"scheme": FLEET, "medium": EEPROM}, OpenTheChip(): {}, ListenOnTheConsole(): {},
-    TimeTheTag(EEPROM): {"scheme": FLEET, "medium": EEPROM}, PushFirmware(): {}, StandBetween(): {}, DowngradeTls(): {},
-    PlantClearCredentials(EEPROM): {"scheme": FLEET, "medium": EEPROM},
-    CutTheUpdate(EEPROM): {"scheme": FLEET, "medium": EEPROM}, LiftTheLock(): {"scheme": PLAIN, "medium": EEPROM},
-    SkipTheCheck(EEPROM): {"scheme": FLEET, "medium": EEPROM}, ReuseNonces(EEPROM): {"scheme": FLEET, "medium": EEPROM},
-    SpoilTheNoise(EEPROM): {"scheme": scheme("fresh"), "medium": EEPROM},
-}
+
+
+def _fitting() -> dict[Attack, Defence]:
+    """Each attack of the catalogue, as it is in the first cell of the matrix it has, and that cell's defence."""
+    found: dict[str, tuple[Attack, Defence]] = {}
+    for each in cells():
+        for attack in each.goal.attacks(each.defence):
+            if attack.id == each.attack.id:
+                found.setdefault(attack.id, (attack, each.defence))
+    return dict(found.values())
+
+
+FITTING = _fitting()
 #: each cannot reach its target: what is missing is named
 MISSING: list[tuple[Attack, str]] = [
     (TransplantMedium(SD), "no other device of this make"), (RestoreOlderImage(SD), "the owner does nothing"),
@@ -84,7 +82,7 @@ def world() -> Iterator[Callable[..., World]]:
         each.lab.close()
 
 
-def test_every_attack_has_a_world_here() -> None:
+def test_every_attack_has_a_cell() -> None:
     assert {each.id for each in FITTING} == set(ATTACKS)
 
 
@@ -92,7 +90,8 @@ def test_every_attack_has_a_world_here() -> None:
 @pytest.mark.parametrize("attack", FITTING, ids=lambda each: each.id)
 def test_an_attack_that_does_nothing_or_leaves_no_evidence_of_itself(
         world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, attack: Attack) -> None:
-    bad = world(attack.id, **FITTING[attack])
+    defence = FITTING[attack]
+    bad = world(attack.id, scheme=defence.scheme, medium=defence.medium, rdp_level=defence.rdp_level)
     bad.lab.board.run(0.01)
     now_ns, other = bad.lab.board.now_ns, "A01" if attack.id != "A01" else "A02"
     for left, complaint in (
