@@ -25,7 +25,7 @@ LOSERS: dict[str, set[str]] = {
     "A04/firmware": TRUSTING, "A05/swap": TRUSTING | {"sealed"}, "A06/transplant": CLEAR | {"fleet-key"},
     **dict.fromkeys(("A07/whole", "A07/rotated", "A07/retired-ca", "A11/older"), STALE),
     **dict.fromkeys(("A11/torn", "A11/torn-late", "A12/forged", "A12/stale", "A16/cut"), set()),
-    **dict.fromkeys(("A21/false-data", "A21/banned"), CLEAR), "A08/clone": CLEAR, "A09/wipe": set(),
+    **dict.fromkeys(("A21/false-data", "A21/banned"), CLEAR), "A08/clone": CLEAR, "A08/board": CLEAR | {"fleet-key"}, "A09/wipe": set(),
     "A19/device": set(), "A20/another-unit": {"fleet-key"}, "A27/mutual": CLEAR, "A27/server-only": TRUSTING,
     "A30/read": set(SCHEMES), "A30/forge": set(SCHEMES), "A30/deactivated": set(),
 }
@@ -46,10 +46,28 @@ def cells() -> Iterator[tuple[str, str]]:
             for level in (0, 1, 2):
                 place = f"{scheme.name}/{medium.name}" + (f"/rdp{level}" if level != 1 else "")
                 yield f"A13/dump/{place}", "held" if level == 2 else "broken"
-            for wish in ("publish", "subscribe"):
+            for wish in ("publish", "subscribe", "private"):
                 yield f"A21/{wish}/{scheme.name}/{medium.name}", "held"
                 wide = "broken" if scheme.name in CLEAR else "held"
                 yield f"A21/{wish}/{scheme.name}/{medium.name}/wide", wide
+            yield from _guarded(scheme.name, medium.name)
+
+
+def _guarded(scheme: str, medium: str) -> Iterator[tuple[str, str]]:
+    """Under one measure more, where it can change anything."""
+    place = f"{scheme}/{medium}"
+    yield f"A13/dump/{place}/tamper", "degraded"
+    if scheme in CLEAR:
+        yield from ((f"A08/{row}/{place}/deactivation", "held") for row in ("clone", "board"))
+        yield f"A08/board/{place}/clone-detection", "degraded"
+        yield from ((f"A08/clone/{place}/{guard}", "broken") for guard in ("clone-detection", "rogue-data"))
+        yield f"A21/false-data/{place}/rogue-data", "degraded"
+    if scheme in STALE:
+        yield f"A07/rotated/{place}/rollback-detection", "degraded"
+    if scheme in ("internal", "fresh"):
+        yield f"A13/past-the-lid/{place}/tamper", "broken"
+        yield f"A21/registered/{place}", "broken"
+        yield f"A21/registered/{place}/owner-signed", "held"
 
 
 def record(cell: str, verdict: str) -> dict[str, Any]:

@@ -8,15 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from offchip import chip_map
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import await_or_fail
+from offchip.attacks.medium import await_or_fail, holds_credentials, switch_off
+from offchip.attacks.moving import start_and_listen
 from offchip.attacks.reach import ADDRESS, Reach
 from offchip.broker import events
 from offchip.broker.client import MqttClient
+from offchip.errors import DebugAccessRefused, MediumError
 from offchip.evidence import Evidence
 from offchip.network.proxy import Direction, Proxy
 from offchip.pki import Identity
 from offchip.scene.defence import Defence
+from offchip.vault import NONE, MediumKind
+from offchip.vault.records import CONFIGURATION_MAGIC, Tag, decode_record, encode_record
+
+#: seconds the device and its double are on together
+_TOGETHER_S = 15.0
 
 
 @dataclass(slots=True)
@@ -77,12 +85,19 @@ class Who(Enum):
     THIEF = "thief"
     IMPOSTOR = "impostor"
     NOBODY = "nobody"
+    BOARD = "board"
+    INTRUDER = "intruder"
 
 
 def identity_of(scene: Reach, who: Who) -> Identity | None:
-    """What somebody who is not the device shows. Raises AttackFailed for a thief who has found no usable pair."""
+    """What somebody who is not the device shows. Raises AttackFailed for a thief who has found no usable pair, and for
+    an intruder who was never in the owner's account."""
     if who is Who.THIEF:
         return stolen_identity(scene)
+    if who is Who.INTRUDER:
+        if scene.smuggled is None:
+            raise AttackFailed("nothing of the attacker's is registered in the owner's account")
+        return scene.smuggled
     return scene.authority.issue_device(scene.thing) if who is Who.IMPOSTOR else None
 
 
@@ -103,6 +118,8 @@ class CloneIdentity(Attack):
     | thief | with the key he has found |
     | impostor | with a key of his own and a certificate in the device's name, issued by his own CA |
     | nobody | without a certificate |
+    | board | with another device of the same make, set up as this one, with a copy of its ``medium`` in it; both work |
+    | | at the same time |
     """
 
     id, title, keyword = "A08", "clone the credentials to a second client", "Connect As The Device"
@@ -111,16 +128,59 @@ class CloneIdentity(Attack):
     topic: str = "offchip/feed"
     forgery: Forgery = Forgery.PLAUSIBLE
     who: Who = Who.THIEF
+    medium: MediumKind = NONE
 
     def applies(self, defence: Defence) -> Applies:
+        if self.who is Who.BOARD:
+            return holds_credentials(defence, self.medium)
         return Applies(True, "the server cannot tell who holds a key")
 
     def fire(self, scene: Reach) -> list[Evidence]:
+        if self.who is Who.BOARD:
+            return self._on_a_board(scene)
         time = int(scene.now().timestamp()) if self.forgery is Forgery.PLAUSIBLE else 1
         payload = json.dumps({"thing": scene.thing, "seq": 1, "time": time, "temperature": 99.0}).encode()
         session = use_identity(scene, identity_of(scene, self.who), scene.thing, (self.topic, payload))
         return [self.note(scene, "connect as the device", scene.address, f"{self.forgery.value} data",
                           sent=session.sent, received=session.received or b"nothing")]
+
+    def _on_a_board(self, scene: Reach) -> list[Evidence]:
+        """The medium is copied while the device is off; then both are switched on, the copy first."""
+        own, what = scene.another(), scene.medium(self.medium)
+        for each in (scene, own):
+            switch_off(each)
+        before, content = own.medium(self.medium).image, what.image
+        page = _named_as(own, scene.thing)
+        own.medium(self.medium).replace(content)
+        evidence = [self.note(scene, "set up a second board", f"configuration page of {own.thing}",
+                              f"it calls itself {scene.thing} now", after=page),
+                    self.note(scene, "copy the medium", f"{own.medium(self.medium).name} of {own.thing}",
+                              f"that of {scene.thing}", before=before, after=content)]
+        told = start_and_listen(own)
+        start_and_listen(scene)
+        scene.board.run(_TOGETHER_S)
+        heard = bytes(own.board.console.raw)
+        return [*evidence, self.note(scene, "run both", f"console of {own.thing}", told, received=heard)]
+
+
+def _named_as(own: Reach, thing: str) -> bytes:
+    """Set up the attacker's own board as another thing, by the programmer its maker uses; returns the page.
+
+    Raises:
+        AttackFailed: his board's page cannot be read.
+    """
+    area = chip_map.CONFIGURATION
+    try:
+        entries = decode_record(own.debug_port.read(area.start, area.size), CONFIGURATION_MAGIC)
+    except (MediumError, DebugAccessRefused) as error:
+        raise AttackFailed(f"the configuration page of the attacker's own board: {error}") from error
+    old = own.thing.encode()
+    renamed = [(tag, thing.encode() if tag == Tag.THING_NAME else
+                value[:-len(old)] + thing.encode() if tag == Tag.PUBLISH_TOPIC and value.endswith(old) else value)
+               for tag, value in entries]
+    page = encode_record(CONFIGURATION_MAGIC, renamed)
+    own.set_up(page)
+    return page
 
 
 @dataclass(frozen=True)
@@ -151,10 +211,12 @@ class ExceedRights(Attack):
     | =Argument= | =Description= |
     | who | ``device``: altered, it runs until its request has reached the server; |
     | | ``thief``: with the key he has found; ``impostor``: with a certificate in the device's name from his own CA; |
+    | | ``intruder``: with a key of his own that somebody inside the owner's account has registered as the device's; |
     | | ``nobody``: without a certificate |
     | publish | topic to publish on |
     | subscribe | filter to subscribe to |
     | client_id | name to connect under, default the device's |
+    | payload | what is published by somebody who is not the device |
     """
 
     id, title, keyword = "A21", "stolen or foreign identity against the policy", "Exceed The Rights"
@@ -164,6 +226,7 @@ class ExceedRights(Attack):
     publish: str = ""
     subscribe: str = ""
     client_id: str = ""
+    payload: str = "forged"
 
     def applies(self, defence: Defence) -> Applies:
         return Applies(True, f"the server decides, here by the {defence.policy} policy")
@@ -172,7 +235,7 @@ class ExceedRights(Attack):
         if self.who is Who.DEVICE:
             return device_run(self, scene, f"request {self._goal}", self._arrived)
         identity = identity_of(scene, self.who)
-        publish = (self.publish, b"forged") if self.publish else None
+        publish = (self.publish, self.payload.encode()) if self.publish else None
         session = use_identity(scene, identity, self.client_id or scene.thing, publish, self.subscribe)
         return [self.note(scene, f"request {self._goal}", scene.address, f"by the {self.who.value}", sent=session.sent,
                           received=session.received or b"nothing")]

@@ -15,6 +15,8 @@ from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
 
 REFUSED = "refused"
+#: until a probe is on the pads
+_PROBE_S = 1.0
 
 
 class Memory(Enum):
@@ -25,9 +27,22 @@ class Memory(Enum):
     ALL = FLASH + RAM
 
 
+class Lid(Enum):
+    """How the attacker gets at the pads of the debug port."""
+
+    CLOSED = "closed"
+    OPENED = "opened"
+    MAGNET = "magnet"
+
+
 @dataclass(frozen=True)
 class DumpMemory(Attack):
     """Ask SWD for memory and search what it gives.
+
+    | =lid= | =Description= |
+    | closed | the pads can be reached from outside |
+    | opened | the lid comes off while the device works; a second later the probe is on |
+    | magnet | the same, with a magnet of the attacker's held to the sensor, which is to be found with a compass |
 
     RAM is also searched for the bare scalar of each certificate found in it: there lies what the device works with.
     """
@@ -36,13 +51,14 @@ class DumpMemory(Attack):
     needs = (Need.DEBUG,)
     psa, emb3d, cwe = "T.DIRECT_READ ~", "TID-115, TID-119, TID-223", (1191, 1263)
     memory: Memory = Memory.ALL
+    lid: Lid = Lid.CLOSED
 
     def applies(self, defence: Defence) -> Applies:
         return Applies(True, f"SWD is there at every level; this chip is at {defence.rdp_level}")
 
     def fire(self, scene: Reach) -> list[Evidence]:
         port = scene.debug_port
-        evidence, given = [], []
+        evidence, given = self._open(scene), []
         for name, region in self.memory.value:
             place = f"{name} 0x{region.start:08X}"
             request = region.start.to_bytes(4, "little") + region.size.to_bytes(4, "little")
@@ -58,6 +74,17 @@ class DumpMemory(Attack):
             if not place.startswith("flash"):
                 scene.loot.search_numbers(data, place)
         return evidence
+
+    def _open(self, scene: Reach) -> list[Evidence]:
+        if self.lid is Lid.CLOSED:
+            return []
+        if self.lid is Lid.OPENED:
+            scene.board.hall.open_case()
+        level = "low" if self.lid is Lid.MAGNET else "high"
+        opened = self.note(scene, "open the lid", "hall sensor", f"lid {self.lid.value}, its pin is {level}",
+                           after=level.encode())
+        scene.board.run(_PROBE_S)
+        return [opened]
 
 
 class Lowering(Enum):

@@ -70,6 +70,7 @@ class Reach:
         arrived: what the server received so far, only to know when an action has reached it.
         loot: what he has found.
         rogue: his server, once it stands.
+        smuggled: an identity of his that was registered behind the owner's back (premise of an intruder).
         firmware: the device's, as its maker publishes it.
         careless: the genuine server as an owner runs it who asks no client for a certificate.
         others: devices of the same make that he owns himself.
@@ -90,6 +91,7 @@ class Reach:
     rogue: RogueBroker | None = None
     others: tuple[Reach, ...] = ()
     meanwhile: Callable[[], None] | None = field(default=None, repr=False)
+    smuggled: Identity | None = None
     firmware: Path = FIRMWARE
     host: str = HOST
     port: int = PORT
@@ -141,6 +143,17 @@ class Reach:
         engine = self.board.engine
         return OpenedChip(engine.read_memory(chip_map.DATA.start, chip_map.DATA.size),
                           engine.read_memory(chip_map.UID.start, chip_map.UID.size))
+
+    def set_up(self, page: bytes) -> None:
+        """Give a device of the attacker's own another configuration page, as its factory did.
+
+        Raises:
+            AttackFailed: its chip is protected.
+        """
+        area = chip_map.CONFIGURATION
+        if self.board.debug_port.rdp_level:
+            raise AttackFailed(f"{self.thing}: its chip is protected and cannot be set up anew")
+        self.board.engine.program(area.start, page.ljust(area.size, b"\xFF"))
 
     def disturb_rng(self, **knobs: int | str) -> None:
         """Act on the noise source of the chip's RNG, as heat, a carrier wave or a maker's defect would; see

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from offchip.broker.world import NARROW
 from offchip.scene.defence import Defence
+from offchip.scene.guard import Guard
 from offchip.vault import SCHEMES
 
 #: the chip's readout protection as a maker would ship it; only attacks on the chip itself ask at other levels
@@ -19,11 +21,17 @@ def storages() -> Iterator[Defence]:
         yield from (Defence(scheme, medium, SHIPPED_RDP) for medium in scheme.media)
 
 
-def with_switches(storage: Defence, rdp_levels: Sequence[int] = (), policies: Sequence[str] = ()) -> Iterator[Defence]:
-    """The variants of one column an attack asks for; without any, the column as it is."""
-    for rdp in rdp_levels or (storage.rdp_level,):
-        for policy in policies or (storage.policy,):
-            yield Defence(storage.scheme, storage.medium, rdp, policy)
+def with_switches(storage: Defence, rdp_levels: Sequence[int] = (), policies: Sequence[str] = (),
+                  guards: Sequence[Guard] = (Guard.NONE,)) -> Iterator[Defence]:
+    """The variants of one column an attack asks for; without any, the column as it is.
+
+    A guard is asked for alone, with everything else as shipped: so it is seen what it does by itself.
+    """
+    if Guard.NONE in guards:
+        for rdp in rdp_levels or (storage.rdp_level,):
+            for policy in policies or (storage.policy,):
+                yield replace(storage, rdp_level=rdp, policy=policy)
+    yield from (replace(storage, guard=guard) for guard in guards if guard)
 
 
 def column(defence: Defence) -> str:
@@ -32,8 +40,8 @@ def column(defence: Defence) -> str:
 
 
 def switches(defence: Defence) -> tuple[str, ...]:
-    """What differs from the column as shipped, for a cell's id: ``rdp2``, ``wide``."""
+    """What differs from the column as shipped, for a cell's id: ``rdp2``, ``wide``, ``tamper``."""
     rdp = (f"rdp{defence.rdp_level}",) if defence.rdp_level != SHIPPED_RDP else ()
-    return (*rdp, *((defence.policy,) if defence.policy != NARROW else ()))
+    return (*rdp, *((defence.policy,) if defence.policy != NARROW else ()), *((defence.guard,) if defence.guard else ()))
 
 

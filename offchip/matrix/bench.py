@@ -18,6 +18,7 @@ from offchip.matrix.cells import Cell
 from offchip.report.record import Record, Unearned, Verdict
 from offchip.scene import Scene
 from offchip.scene.cost import measure_cost
+from offchip.scene.guard import Guard
 from offchip.scene.scene import OTHER_THING, THING
 from OffchipLibrary.goals.base import Oracles, Start, Undecided
 from OffchipLibrary.lab import Lab
@@ -39,7 +40,7 @@ class Bench:
     engine: str
     elf: Path | None
     seed: int
-    _warm: dict[tuple[str, Start], Lab] = field(default_factory=dict)
+    _warm: dict[tuple[str, Start, bool], Lab] = field(default_factory=dict)
 
     def run(self, cell: Cell, scenario: str, keeper: Keeper | None = None) -> dict[str, Any]:
         """Fire and measure; the record as in its file, without prediction.
@@ -66,9 +67,10 @@ class Bench:
         return forked(lambda: measure_cost(lab.scene, lab.device).record(), LIMIT_S)
 
     def _warm_up(self, cell: Cell) -> Lab:
-        key = (cell.column, cell.goal.start)
+        tamper = cell.defence.guard is Guard.TAMPER
+        key = (cell.column, cell.goal.start, tamper)
         if key not in self._warm:
-            earlier = (cell.column, Start.PUBLISHING)
+            earlier = (cell.column, Start.PUBLISHING, tamper)
             self._warm[key] = self._renewing(self._warm.pop(earlier)) if cell.goal.start is Start.RENEWING \
                 and earlier in self._warm else self._build(cell)
         return self._warm[key]
@@ -94,8 +96,9 @@ class Bench:
     def _build_into(self, lab: Lab, cell: Cell) -> Lab:
         scene = Scene(self.seed, things=(THING, OTHER_THING), interval_s=2.0)
         try:
-            defence = replace(cell.defence, rdp_level=0, policy=NARROW)
-            device, other = (scene.build(thing, defence, engine=self.engine, elf=self.elf, rotation=True)
+            defence = replace(cell.defence, rdp_level=0, policy=NARROW, guard=Guard.NONE)
+            device, other = (scene.build(thing, defence, engine=self.engine, elf=self.elf, rotation=True,
+                                         tamper=cell.defence.guard is Guard.TAMPER)
                              for thing in (THING, OTHER_THING))
             lab.install(scene, device, (other,))
             if lab.recorder:
@@ -136,6 +139,7 @@ def _judge(cell: Cell, lab: Lab) -> None:
     try:
         lab.protect(cell.defence.rdp_level)
         lab.grant(cell.defence.policy)
+        lab.guard(cell.defence.guard)
         lab.reach.meanwhile = lambda: cell.goal.meanwhile(lab)
         cell.goal.prepare(lab)
         cell.goal.fire(lab)

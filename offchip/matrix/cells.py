@@ -14,6 +14,7 @@ from offchip.broker.world import NARROW, WIDE
 from offchip.errors import OffchipError
 from offchip.matrix.axis import column, storages, switches, with_switches
 from offchip.scene.defence import Defence
+from offchip.scene.guard import Guard
 from OffchipLibrary.goals.base import Goal
 from OffchipLibrary.goals.catalogue import GOALS
 
@@ -32,7 +33,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """``A07/whole/fresh/sd``, with what differs from the defence as shipped behind it: ``/rdp2``, ``/wide``."""
+        """``A07/whole/fresh/sd``, with what differs from the defence as shipped behind it: ``/rdp2``, ``/tamper``."""
         return "/".join((self.row, self.defence.scheme.name, self.defence.medium.name, *switches(self.defence)))
 
     @property
@@ -56,7 +57,8 @@ class Cell:
     def tags(self) -> tuple[str, ...]:
         """Robot tags: attack, weaknesses, scheme, medium, switches."""
         names = (self.defence.scheme.name, self.defence.medium.name)
-        return ("matrix", *self.attack.tags(), *names, f"rdp{self.defence.rdp_level}", self.defence.policy)
+        return ("matrix", *self.attack.tags(), *names, f"rdp{self.defence.rdp_level}", self.defence.policy,
+                *((str(self.defence.guard),) if self.defence.guard else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def survey() -> Iterator[Cell | NoCell]:
         for row, goal in GOALS.items():
             refused = ""
             found = False
-            for defence in with_switches(storage, goal.rdp_levels, goal.policies):
+            for defence in with_switches(storage, goal.rdp_levels, goal.policies, goal.guards):
                 if applies := goal.applies(defence):
                     found = True
                     yield Cell(row, defence)
@@ -115,7 +117,8 @@ def _why_not(name: str) -> str:
         return "it has the form attack/variant/scheme/medium"
     defence = Defence(vault.scheme(where[0]), vault.medium(where[1]),
                       next((int(each[3:]) for each in others if each in ("rdp0", "rdp1", "rdp2")), 1),
-                      WIDE if WIDE in others else NARROW)
+                      WIDE if WIDE in others else NARROW,
+                      next((guard for guard in Guard if guard and guard in others), Guard.NONE))
     if not defence.scheme.goes_with(defence.medium):
         return f"scheme '{where[0]}' does not go with medium '{where[1]}'"
     return GOALS[row].applies(defence).reason if not GOALS[row].applies(defence) else "it is not asked so"

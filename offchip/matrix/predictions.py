@@ -16,7 +16,8 @@ from offchip.report.record import Verdict
 
 _CONDITIONS: dict[str, Callable[[Cell], object]] = {
     "schemes": lambda cell: cell.defence.scheme.name, "media": lambda cell: cell.defence.medium.name,
-    "rdp": lambda cell: cell.defence.rdp_level, "policies": lambda cell: cell.defence.policy}
+    "rdp": lambda cell: cell.defence.rdp_level, "policies": lambda cell: cell.defence.policy,
+    "guards": lambda cell: str(cell.defence.guard)}
 
 
 @dataclass(frozen=True, slots=True)

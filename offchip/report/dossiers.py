@@ -5,7 +5,8 @@
 means when the defence is broken, ``kept`` when it held, ``remedy`` what stops it.
 
 ``[[rows.<variant>]]``: who wins each cell and by what, argued by hand before anything is run. The first rule that fits
-decides; conditions: schemes, media, rdp, policies; none of them: every cell of the row that is left.
+decides; conditions: schemes, media, rdp, policies, guards (``""``: none); none of them: every cell of the row that
+is left.
 
 ``[unbroken.<variant>]``: a row in which no way of storing is predicted to break, and the weaker device, server or chip
 in which the same attack gets through: a ``mutant`` of tests/mutants, or in words the ``reason`` why there is none. A

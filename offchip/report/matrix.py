@@ -20,6 +20,7 @@ from offchip.report.answer import judge_answer
 from offchip.report.checks import missing_check
 from offchip.report.code_size import code_bytes
 from offchip.report.dossiers import stories
+from offchip.scene.guard import Guard
 from offchip.vault import SCHEMES
 
 SCHEMA = 1
@@ -60,6 +61,7 @@ def build_matrix(rows: Sequence[Row], facts: Mapping[str, Any], other: Document 
         "attacks": [_attack(key) for key in sorted(used | set(ATTACKS))],
         "defences": [{"id": place, "number": number, "scheme": scheme, "medium": medium, "shows": SCHEMES[scheme].shows}
                      for number, (place, scheme, medium) in enumerate(_columns(cells), 1)],
+        "measures": {str(guard): guard.words for guard in Guard if guard},
         "cells": cells,
         "skipped": [{"attack": each.row.partition("/")[0], "variant": each.row.partition("/")[2],
                      "column": "/".join((*each.column.split(), "none")[:2]), "reason": each.reason}

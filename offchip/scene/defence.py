@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from offchip.broker.world import NARROW
+from offchip.scene.guard import Guard
 from offchip.vault import INTERNAL, NONE, Chunk, MediumKind, Scheme
 
 
@@ -17,12 +18,14 @@ class Defence:
         scheme, medium: where the credentials lie.
         rdp_level: readout protection of the chip (RM0090 3.7.3).
         policy: what the server lets the thing do: ``narrow`` or ``wide``.
+        guard: one measure more.
     """
 
     scheme: Scheme = INTERNAL
     medium: MediumKind = NONE
     rdp_level: int = 0
     policy: str = NARROW
+    guard: Guard = Guard.NONE
 
     @property
     def off_chip(self) -> bool:
@@ -37,5 +40,6 @@ class Defence:
         """The form in a verdict record."""
         other = [f"RDP {self.rdp_level}"] if self.rdp_level else []
         other += [f"{self.policy} policy"] if self.policy != NARROW else []
+        other += [self.guard.words.partition(":")[0]] if self.guard else []
         return {"scheme": self.scheme.name, "medium": self.medium.name,
                 **({"other": ", ".join(other)} if other else {})}

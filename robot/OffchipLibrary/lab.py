@@ -24,6 +24,7 @@ from offchip.paths import FIRMWARE
 from offchip.pki.own import OwnCredentials
 from offchip.report.record import Record
 from offchip.scene import DEFAULT_SEED, Device, Scene
+from offchip.scene.guard import Guard
 from offchip.vault import MediumKind
 
 
@@ -141,6 +142,13 @@ class Lab:
             registry.detach_policy(certificate, before)
             registry.attach_policy(certificate, policy)
             self._device = replace(self.device, defence=replace(self.device.defence, policy=policy))
+            self.record.defence = self.device.defence.record()
+
+    def guard(self, guard: Guard) -> None:
+        """The owner's server begins to react; what a device does by itself it was built with."""
+        if guard is not self.device.defence.guard:
+            self.scene.world.reactions.rules = guard.rules
+            self._device = replace(self.device, defence=replace(self.device.defence, guard=guard))
             self.record.defence = self.device.defence.record()
 
     # what happens --------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@
   const fits = (cell, want) => {
     const attack = attacks.get(cell.attack);
     const text = [cell.id, attack.title, cell.reason, cell.why, attack.effect, "CWE-" + attack.cwe.join(" CWE-"), attack.emb3d, attack.psa].join(" ").toLowerCase();
-    return (!want.medium || cell.medium === want.medium) && (!want.rdp || rdp(cell) === want.rdp) && (!want.family || attack.family === want.family)
+    return (!want.medium || cell.medium === want.medium) && (!want.rdp || rdp(cell) === want.rdp) && (!want.measure || (want.measure === "none" ? !cell.switches.some((each) => data.measures[each]) : cell.switches.includes(want.measure))) && (!want.family || attack.family === want.family)
       && (!want.verdict || (want.verdict === "unexpected" ? cell.surprise : cell.verdict === want.verdict))
       && want.search.toLowerCase().split(/\s+/).every((word) => text.includes(word));
   };
@@ -62,7 +62,7 @@
       head.hidden = !left;
       head.colSpan = left || 1;
     }
-    const narrowed = want.rdp || want.family || want.verdict || want.search || want.medium;
+    const narrowed = want.rdp || want.measure || want.family || want.verdict || want.search || want.medium;
     for (const row of document.querySelectorAll(".matrix tbody tr")) row.hidden = Boolean(narrowed) && !fields.some((each) => each.field.parentElement === row && each.found.length);
     document.getElementById("shown").textContent = shown === cells.size ? "" : shown + " of " + cells.size + " cells";
   };
@@ -172,7 +172,7 @@
     const result = make("p");
     result.append(make("span", "tag " + kind(cell.verdict), MARK[cell.verdict] + " " + cell.verdict), " ", cell.reason || cell.message || "");
     body.append(result);
-    const setting = make("p", "soft small", [cell.variant && "variant: " + cell.variant, "readout protection: level " + rdp(cell), ...cell.switches.filter((each) => !/^rdp/.test(each)).map((each) => each + " policy"), cell.predicted && "predicted: " + cell.predicted + (cell.why ? ", because " + cell.why : "")].filter(Boolean).join(" \u00b7 "));
+    const setting = make("p", "soft small", [cell.variant && "variant: " + cell.variant, "readout protection: level " + rdp(cell), ...cell.switches.filter((each) => !/^rdp/.test(each)).map((each) => data.measures[each] || each + " policy"), cell.predicted && "predicted: " + cell.predicted + (cell.why ? ", because " + cell.why : "")].filter(Boolean).join(" \u00b7 "));
     body.append(setting);
     if (cell.surprise) body.append(make("p", "banner bad", "This came out otherwise than predicted" + (cell.message ? ": " + cell.message : ".")));
     section("What the attacker does", make("p", "", attack.effect), make("p", "soft small", attack.needs.length ? "He needs: " + attack.needs.join("; ") + "." : ""));

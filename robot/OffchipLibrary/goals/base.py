@@ -18,6 +18,7 @@ from offchip.attacks.base import Applies, Attack, AttackFailed
 from offchip.errors import BoardError, OffchipError
 from offchip.report.record import Verdict
 from offchip.scene.defence import Defence
+from offchip.scene.guard import Guard
 from OffchipLibrary.device_oracle import DeviceOracleKeywords
 from OffchipLibrary.lab import Lab
 from OffchipLibrary.loot_oracle import LootOracleKeywords
@@ -85,6 +86,7 @@ class Goal(ABC):
         after: what the attacker wants, in plain words.
         start: what the device has done before.
         rdp_levels, policies: the switches this goal is asked under; empty: as shipped.
+        guards: measures it is asked under, each alone; ``NONE`` stands for the defence without one.
     """
 
     attack: ClassVar[str]
@@ -93,6 +95,7 @@ class Goal(ABC):
     start: ClassVar[Start] = Start.PUBLISHING
     rdp_levels: ClassVar[tuple[int, ...]] = ()
     policies: ClassVar[tuple[str, ...]] = ()
+    guards: ClassVar[tuple[Guard, ...]] = (Guard.NONE,)
 
     @abstractmethod
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-from offchip.attacks.base import Attack
+from offchip.attacks.base import Applies, Attack
 from offchip.attacks.bus import SniffBus
 from offchip.attacks.client import CloneIdentity
-from offchip.attacks.debug import DumpMemory, Lowering, LowerProtection, Memory
+from offchip.attacks.debug import DumpMemory, Lid, Lowering, LowerProtection, Memory
 from offchip.attacks.medium import ReadMedium
+from offchip.report.record import Verdict
 from offchip.scene.defence import Defence
-from offchip.vault import EEPROM, SD
-from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Start, either
+from offchip.scene.guard import Guard
+from offchip.vault import EEPROM, INTERNAL, SD, scheme
+from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Start, Undecided, either
 from OffchipLibrary.lab import Lab
 
 _FEED = "offchip/feed"
+_FRESH = scheme("fresh")
 
 
 class Theft(Goal):
@@ -69,9 +72,35 @@ class DumpTheChip(Theft):
 
     attack, variant, after = "A13", "dump", "the private key, from flash and RAM through the debug port"
     rdp_levels = (0, 1, 2)
+    guards = (Guard.NONE, Guard.TAMPER)
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
-        return (DumpMemory(Memory.ALL),)
+        return (DumpMemory(Memory.ALL, Lid.OPENED if defence.guard is Guard.TAMPER else Lid.CLOSED),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        outcome = super().measure(lab, see)
+        if lab.device.defence.guard is not Guard.TAMPER or outcome.verdict is not Verdict.HELD:
+            return outcome
+        erased = lab.said_since("tamper: erased", "state: fault reason=tamper")
+        if not erased or lab.device.secrets():
+            raise Undecided(f"the lid is open, and the device says {erased or 'nothing'} of it")
+        lab.saw(f"console: {erased[0]}; no secret is left in the chip")
+        return Outcome(Verdict.DEGRADED, "the open lid has destroyed what was sought, and the device's service with it")
+
+
+class DumpPastTheLid(Theft):
+    """The same by somebody who knows where the sensor is."""
+
+    attack, variant, guards = "A13", "past-the-lid", (Guard.TAMPER,)
+    after = "the private key, from RAM through the debug port of an opened device whose lid sensor a magnet deceives"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (DumpMemory(Memory.ALL, Lid.MAGNET),)
+
+    def applies(self, defence: Defence) -> Applies:
+        if defence.scheme in (INTERNAL, _FRESH):
+            return super().applies(defence)
+        return Applies(False, "the sensor knows nothing of how the credentials are stored; asked of internal and fresh")
 
 
 class LowerAndDump(Theft):

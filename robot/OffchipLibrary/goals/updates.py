@@ -5,14 +5,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from offchip.attacks.base import Attack
+from offchip.attacks.base import Applies, Attack
 from offchip.attacks.moving import RestoreOlderImage
 from offchip.attacks.remains import SearchRemains
 from offchip.attacks.updates import CutTheUpdate, Moment, ReuseNonces, Then
-from offchip.broker.events import CertificateReplaced
+from offchip.broker.events import Banned, CertificateReplaced
 from offchip.broker.registry import Status
+from offchip.report.record import Verdict
 from offchip.scene.defence import Defence
-from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Start, either
+from offchip.scene.guard import Guard
+from offchip.vault import Chunk
+from offchip.vault.vaulted import Vaulted
+from OffchipLibrary.goals.base import SETTLE_S, Goal, Oracles, Outcome, Start, Undecided, either
 from OffchipLibrary.goals.dissection import has_the_key
 from OffchipLibrary.goals.moving import kept_on, refused, took
 from OffchipLibrary.lab import Lab
@@ -100,6 +104,7 @@ class RestoreBehindARotation(Goal):
     """The owner has replaced the key over the air, and the medium is put back as it was before."""
 
     attack, variant, start = "A07", "rotated", Start.RENEWING
+    guards = (Guard.NONE, Guard.ROLLBACK)
     after = "the device working with the credentials it has itself replaced when its owner asked"
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
@@ -108,9 +113,27 @@ class RestoreBehindARotation(Goal):
     def meanwhile(self, lab: Lab) -> None:
         rotated(lab)
 
+    def applies(self, defence: Defence) -> Applies:
+        fits = super().applies(defence)
+        if fits and defence.guard and (isinstance(defence.scheme, Vaulted) and defence.scheme.format.fresh
+                                       or Chunk.DEVICE_KEY in defence.scheme.on_chip):
+            return Applies(False, "the device itself refuses what is older; nothing of it reaches the server")
+        return fits
+
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
-        return either(lab, (lambda: took(lab, lab.device.identity), "the replaced credentials are in use again"),
-                      (lambda: refused(lab), "the older image is refused"))
+        outcome = either(lab, (lambda: took(lab, lab.device.identity), "the replaced credentials are in use again"),
+                         (lambda: refused(lab), "the older image is refused"))
+        if lab.device.defence.guard is not Guard.ROLLBACK:
+            return outcome
+        lab.board.run_until(lambda: any(each.rule == "retired" for each in lab.scene.broker.events.of(Banned)),
+                            SETTLE_S, "the owner noticing")
+        bans = lab.scene.broker.events.of(Banned)
+        states = {lab.scene.registry.certificate(each.certificate_id).status for each in bans}
+        if outcome.verdict is not Verdict.BROKEN or states != {Status.INACTIVE}:
+            raise Undecided(f"{outcome.reason}; bans {bans}, now {states}")
+        lab.saw(f"broker: {bans[0]}; nothing of the device's opens a session any more")
+        return Outcome(Verdict.DEGRADED, "the rolled back device is noticed and put out of service, with a key that was "
+                                         "good")
 
 
 class RemainsOfARotation(Goal):
