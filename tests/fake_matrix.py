@@ -25,7 +25,8 @@ LOSERS: dict[str, set[str]] = {
     "A04/firmware": TRUSTING, "A05/swap": TRUSTING | {"sealed"}, "A06/transplant": CLEAR | {"fleet-key"},
     **dict.fromkeys(("A07/whole", "A07/rotated", "A07/retired-ca", "A11/older"), STALE),
     **dict.fromkeys(("A11/torn", "A11/torn-late", "A12/forged", "A12/stale", "A16/cut"), set()),
-    **dict.fromkeys(("A21/false-data", "A21/banned"), CLEAR), "A08/clone": CLEAR, "A08/board": CLEAR | {"fleet-key"}, "A09/wipe": set(),
+    **dict.fromkeys(("A21/false-data", "A21/banned"), CLEAR), "A08/clone": CLEAR,
+    "A08/board": CLEAR | {"fleet-key"}, "A09/wipe": set(),
     "A19/device": set(), "A20/another-unit": {"fleet-key"}, "A27/mutual": CLEAR, "A27/server-only": TRUSTING,
     "A30/read": set(SCHEMES), "A30/forge": set(SCHEMES), "A30/deactivated": set(),
 }

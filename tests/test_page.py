@@ -74,6 +74,18 @@ def test_the_answer_comes_first_and_cites_cells_that_open(page: Page) -> None:
     assert page.locator("#story-title").inner_text().startswith("A01 read the medium, take the private key")
 
 
+def test_what_one_measure_more_does_stands_beside_what_it_does_not(page: Page) -> None:
+    rows = {row.inner_text().replace("\n", " ").replace("\t", " ") for row in page.locator(".measures tbody tr").all()}
+    for words in ("clone detection", "deactivation", "rogue-data", "owner-signed", "rollback", "tamper", "narrow policy",
+                  "level 2"):
+        assert any(words in row for row in rows), words
+    (copied,) = [row for row in rows if "clone detection" in row and "(board)" in row]
+    assert copied.index("broken") < copied.index("degraded")
+    page.locator("[name=measure]").select_option("tamper")
+    assert {chip.get_attribute("data-open").split("/")[0] for chip in page.locator(".matrix button.chip:visible").all()
+            } == {"A13"}
+
+
 def test_each_filter_leaves_what_it_names(page: Page) -> None:
     everything = chips(page)
     for name, value, fits in (("medium", "eeprom", "EEPROM"), ("verdict", "held", ": held"), ("verdict", "unexpected",
@@ -114,7 +126,7 @@ def test_variants_are_inside_their_chip_and_a_link_opens_one(page: Page, folder:
     page.goto((folder / "index.html").as_uri() + "#A13/dump/fresh/sd/rdp2")
     page.reload()
     pressed = page.locator(".variants button[aria-pressed=true]")
-    assert page.locator(".variants button").count() == 3 and "rdp2" in pressed.inner_text()
+    assert page.locator(".variants button").count() == 5 and "rdp2" in pressed.inner_text()
     assert page.locator(".story .tag").first.inner_text().endswith("held")
     page.locator(".variants button").first.click()
     assert page.locator(".story .tag").first.inner_text().endswith("broken")

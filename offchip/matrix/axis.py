@@ -42,6 +42,7 @@ def column(defence: Defence) -> str:
 def switches(defence: Defence) -> tuple[str, ...]:
     """What differs from the column as shipped, for a cell's id: ``rdp2``, ``wide``, ``tamper``."""
     rdp = (f"rdp{defence.rdp_level}",) if defence.rdp_level != SHIPPED_RDP else ()
-    return (*rdp, *((defence.policy,) if defence.policy != NARROW else ()), *((defence.guard,) if defence.guard else ()))
+    others = (defence.policy if defence.policy != NARROW else "", str(defence.guard))
+    return (*rdp, *(each for each in others if each))
 
 

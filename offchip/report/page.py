@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from offchip.attacks.catalogue import ATTACKS
 from offchip.report.matrix import VERDICTS, cell_failed, column
+from offchip.report.measures import measures_of
 
 _MARKS = {"broken": "\N{BALLOT X}", "held": "\N{CHECK MARK}", "degraded": "~", "not run": "\N{EN DASH}"}
 _LANES = ("console", "bus", "media", "network", "broker")
@@ -81,33 +82,9 @@ def _of_matrix(matrix: Mapping[str, Any]) -> dict[str, Any]:
         {**section, "sentences": [{**sentence, "cites": _cites(sentence)} for sentence in section["sentences"]]}
         for section in matrix["answer"]["sections"]]}
     return {"matrix": {**matrix, "answer": answer}, "attacks": rows, "fields": _fields(matrix),
-            "switched": _switched(matrix), "families": sorted({attack["family"] for attack in rows}), "data": _data(matrix),
+            "families": sorted({attack["family"] for attack in rows}), "data": _data(matrix),
+            "switched": measures_of(matrix),
             "reasons": {(each["attack"], each["column"]): each["reason"] for each in reversed(matrix["skipped"])}}
-
-
-#: switches that make a device or a server stronger than another setting of the same: (with it, without it, words)
-_STRONGER = (("", "wide", "a narrow policy instead of a wide one"), ("rdp2", "", "readout protection at level 2, not 1"))
-
-
-def _switched(matrix: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Measure by measure and row by row: verdict -> cells, without it and with it."""
-    cells = {cell["id"]: cell for cell in matrix["cells"]}
-    measures = [(key, "", words) for key, words in matrix["measures"].items()] + list(_STRONGER)
-    found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    titles = {attack["id"]: attack["title"] for attack in matrix["attacks"]}
-    for stronger, weaker, words in measures:
-        for cell in matrix["cells"]:
-            base = "/".join((cell["attack"], cell["variant"], cell["scheme"], cell["medium"]))
-            other = cells.get(f"{base}/{weaker}" if weaker else base)
-            if cell["switches"] != ([stronger] if stronger else []) or other is cell or (other is None and not stronger):
-                continue
-            row = found.setdefault((words, cell["attack"], cell["variant"]), {
-                "words": words, "attack": cell["attack"], "title": titles[cell["attack"]], "variant": cell["variant"],
-                "without": {}, "with": {}})
-            row["with"].setdefault(cell["verdict"], []).append(cell["id"])
-            if other is not None:
-                row["without"].setdefault(other["verdict"], []).append(other["id"])
-    return list(found.values())
 
 
 def _rows(matrix: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -158,8 +135,8 @@ def _data(matrix: Mapping[str, Any]) -> str:
         cells.append(shown)
     used = {cell["attack"] for cell in cells}
     attacks = [attack for attack in matrix["attacks"] if attack["id"] in used]
-    data = json.dumps({"cells": cells, "attacks": attacks, "texts": list(texts), "lanes": _LANES, "measures": matrix["measures"],
-                       "verdicts": VERDICTS}, separators=(",", ":"))
+    data = json.dumps({"cells": cells, "attacks": attacks, "texts": list(texts), "lanes": _LANES,
+                       "measures": matrix["measures"], "verdicts": VERDICTS}, separators=(",", ":"))
     return data.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 

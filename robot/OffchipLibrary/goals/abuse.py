@@ -72,8 +72,8 @@ def banned(lab: Lab) -> None:
 def noticed(lab: Lab, outcome: Outcome) -> Outcome:
     """What is left of the attacker's success where the owner's server has reacted to it: he is out, and so is the
     device whose key he has."""
-    rules = (Guard.CLONES, Guard.ROGUE_DATA)
-    if outcome.verdict is not Verdict.BROKEN or lab.device.defence.guard not in rules or passes(lab, lambda: banned(lab)):
+    watched = lab.device.defence.guard in (Guard.CLONES, Guard.ROGUE_DATA)
+    if outcome.verdict is not Verdict.BROKEN or not watched or passes(lab, lambda: banned(lab)):
         return outcome
     return Outcome(Verdict.DEGRADED, "the server notices and bans the key: the attacker is out, and the genuine device "
                                      "with him")
@@ -148,7 +148,7 @@ class CloneBoard(Goal):
         double = lab.others[0].board
         copied = double.sd if lab.device.defence.medium is SD else double.eeprom
         lines = [line.text for line in double.console.lines]
-        started = max(at for at, text in enumerate(lines) if text.startswith("boot: "))
+        started = max((at for at, text in enumerate(lines) if text.startswith("boot: ")), default=0)
         words = [text for text in lines[started:] if text.startswith(("config: scheme", "credentials: ",
                                                                       "storage: error", "mqtt: published"))]
         if not any(f" thing={lab.device.thing} " in word for word in words):
@@ -160,8 +160,8 @@ class CloneBoard(Goal):
             own = lab.said_since(topic)
             if not said:
                 raise AssertionError(f"the second board has published nothing as {lab.device.thing}: {words[-2:]}")
-            sent = [each for each in lab.scene.accepted_publishes(f"offchip/things/{lab.device.thing}", lab.device.thing)
-                    if lab.event_ns(each) >= lab.begun.time_ns]
+            taken = lab.scene.accepted_publishes(f"offchip/things/{lab.device.thing}", lab.device.thing)
+            sent = [each for each in taken if lab.event_ns(each) >= lab.begun.time_ns]
             if len(sent) <= len(own):
                 raise AssertionError(f"the first board has published {len(own)} times, the server took {len(sent)}")
             lab.saw(f"second board: {len(said)} publishes, {said[0]}; the first one: {len(own)}; server: {len(sent)}")
@@ -262,7 +262,7 @@ class ReadWhatIsPrivate(WithWhatTheMediumGives):
     """What the owner keeps at the server for another device: its shadow."""
 
     attack, variant, policies = "A21", "private", (NARROW, WIDE)
-    after = "what the owner keeps for another of his devices at the server, with the identity this one's medium gives away"
+    after = "what the owner keeps for another device at the server, with the identity this one's medium gives away"
     topic = f"$aws/things/{OTHER_THING}/shadow/get"
     answer = f"{topic}/accepted"
     private = b"the alarm code is 4711"

@@ -132,8 +132,7 @@ class RestoreBehindARotation(Goal):
         if outcome.verdict is not Verdict.BROKEN or states != {Status.INACTIVE}:
             raise Undecided(f"{outcome.reason}; bans {bans}, now {states}")
         lab.saw(f"broker: {bans[0]}; nothing of the device's opens a session any more")
-        return Outcome(Verdict.DEGRADED, "the rolled back device is noticed and put out of service, with a key that was "
-                                         "good")
+        return Outcome(Verdict.DEGRADED, "the rolled back device is noticed and out of service, its good key with it")
 
 
 class RemainsOfARotation(Goal):
