@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import struct
 from collections.abc import MutableSequence
 from functools import cache
@@ -16,6 +17,9 @@ from unicorn.unicorn_py3.unicorn import Uc
 
 _WORD = ctypes.sizeof(ctypes.c_size_t)
 _STRUCTURE, _CORE = 4096, 1 << 16  # bytes of Unicorn's structure, and of the core's, that are looked at
+#: ID_ISAR0 to 4 of the core Unicorn takes for every M profile (Cortex-M33 TRM, table of the identification registers)
+_ISAR = (0x01101110, 0x02212000, 0x20232232, 0x01111131, 0x01310132)
+DIVIDE_INSTRS = 0xF << 24  # of ID_ISAR0 (ARMv7-M ARM B4.1.14)
 _IDS = (*(getattr(arm, f"UC_ARM_REG_R{n}") for n in range(13)), arm.UC_ARM_REG_SP, arm.UC_ARM_REG_LR,
         arm.UC_ARM_REG_PC)
 
@@ -59,6 +63,33 @@ class _CalledIt:
     @value.setter
     def value(self, bits: int) -> None:
         self._uc.reg_write(arm.UC_ARM_REG_CPSR, _with_it(int(self._uc.reg_read(arm.UC_ARM_REG_CPSR)), bits))
+
+
+def divide_feature_of(uc: Uc) -> ctypes.c_uint32 | None:
+    """The core's ID_ISAR0, whose field Divide_instrs decides whether SDIV and UDIV are decoded; None: not to be found.
+
+    What was translated before it changed must be flushed.
+    """
+    places, offset = _places(), _isar_place()
+    if places is None or offset is None:
+        return None
+    core = ctypes.c_size_t.from_address(_address(uc) + places[0]).value
+    return ctypes.c_uint32.from_address(core + offset)
+
+
+@cache
+def _isar_place() -> int | None:
+    """Where in the core the five ID_ISAR registers are, found by their content; None: not to be found."""
+    places = _places()
+    if places is None:
+        return None
+    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+    uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+    uc.reg_write(arm.UC_ARM_REG_PC, 1)
+    core = ctypes.c_size_t.from_address(_address(uc) + places[0]).value
+    content = ctypes.string_at(core, _CORE)
+    found = [each.start() for each in re.finditer(re.escape(struct.pack("<5I", *_ISAR)), content)]
+    return found[0] if len(found) == 1 else None
 
 
 def _with_it(flags: int, bits: int) -> int:

@@ -53,20 +53,23 @@ from unicorn.unicorn_py3.unicorn import (
     uclib,
 )
 
-from offchip.engines.embedded.register_file import registers_of
+from offchip.engines.embedded.register_file import DIVIDE_INSTRS, divide_feature_of, it_state_of, registers_of
 from offchip.engines.embedded.thumb import in_it_block, instruction_length
 from offchip.engines.embedded.virtual_tlb import PAGE_SIZE, VirtualTlb, invalid_address_offset
 from offchip.errors import EngineError
 
 PAGE = 0x1000
 _NOTHING: Mapping[int, tuple[int, Callable[[int, int], int], Callable[[int, int, int], None]]] = {}
-_NEVER = 0xFFFFFFFF  # an address no thumb instruction can have
+#: an address no thumb instruction can have. Unicorn looks for its translation at the end of every slice: in a page that
+#: is mapped, and where the vector table is, it finds none without a call back
+_NEVER = 0x08000001
 _NEIGHBOURHOOD = 0x10000
 #: bytes in front of an instruction in which its IT may stand
 _BEFORE = 32
 _HINTS = (b"\x20\xbf", b"\x10\xbf")  # WFE, YIELD: Unicorn reports both as invalid instructions
 #: CPSIE i/f and MSR MSP, PSP, PRIMASK, BASEPRI, BASEPRI_MAX or FAULTMASK, Rn (ARMv7-M ARM B5.2.1, B5.2.3)
 _UNMASKING = re.compile(rb"(?=([\x61-\x63]\xb6|[\x80-\x8f]\xf3[\x08\x09\x10-\x13][\x88\x98\xc8\xd8]))", re.DOTALL)
+_ONE_BIT = (0x10, 0x13)  # SYSm of PRIMASK and FAULTMASK: nothing else is to be put right behind these
 #: SDIV and UDIV (A7.7.127, A7.7.195)
 _DIVISION = re.compile(rb"(?=[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff])", re.DOTALL)
 
@@ -106,6 +109,14 @@ class End(Enum):
 _INTERRUPTS = {2: End.SVC, 3: End.FETCH_ERROR, 7: End.BREAKPOINT, 8: End.EXCEPTION_RETURN}
 
 
+_HALVES = struct.Struct("<HH")
+
+
+def _it_behind(state: int) -> int:
+    """ITSTATE behind an instruction of the block (ARMv7-M ARM A7.3.3)."""
+    return state & 0xE0 | state << 1 & 0x1F if state & 7 else 0
+
+
 class _Batch:
     """Arguments of Unicorn's batch calls, prepared once: its Python layer builds them anew at every call."""
 
@@ -129,13 +140,16 @@ class UnicornCore:
         self._batches: dict[tuple[str, ...], _Batch] = {}
         self._counter, self._limit = self._find_counter()
         self._registers = registers_of(self.uc)
+        self._it = it_state_of(self.uc)
+        self._isar0 = divide_feature_of(self.uc)
+        self._isar0_value = self._isar0.value if self._isar0 is not None else 0
         self.running = False
         self.executed = 0
         self.fault_address = 0
         self._end: End | None = None
         self._keep: list[object] = []
         self._unmask_hooks: set[int] = set()
-        self._divisions: set[int] = set()  # where the core stops, while a division by zero is to be trapped
+        self._divisions: set[int] = set()  # where the core ends a slice, if it decodes divisions that are to be trapped
         self._watched: dict[int, int] = {}  # address -> hook
         self._trap_hooks: list[int] = []
         self._read_hooks: list[int] = []
@@ -295,7 +309,7 @@ class UnicornCore:
     def _watch_page(self, page: int) -> None:
         """Watch what must be seen of a page that is about to be executed for the first time."""
         self._watch_unmasking(page)
-        if self._trap_division and self._divisions_in(page, PAGE_SIZE) != {
+        if self._trap_division and self._isar0 is None and self._divisions_in(page, PAGE_SIZE) != {
                 each for each in self._divisions if page <= each < page + PAGE_SIZE}:
             # a change costs as much as all exits there are: the neighbourhood comes along, unless it changes by itself
             start, length = next(((page & -_NEIGHBOURHOOD, _NEIGHBOURHOOD) for start, size, writable in self._memories
@@ -319,11 +333,12 @@ class UnicornCore:
         for found in _UNMASKING.finditer(self._peek(page, PAGE_SIZE + 2) or self._peek(page, PAGE_SIZE)):
             if found.start() % 2:
                 continue
-            cps = found[1][1] == 0xB6
-            behind = page + found.start() + (2 if cps else 4)
+            code: bytes = found[1]
+            behind = page + found.start() + len(code)
             if behind not in self._unmask_hooks:
                 self._unmask_hooks.add(behind)
-                self._hook(UC_HOOK_BLOCK, self._behind_cps if cps else self._behind_msr, behind, behind)
+                mask_only = len(code) == 2 or code[2] in _ONE_BIT
+                self._hook(UC_HOOK_BLOCK, self._behind_cps if mask_only else self._behind_msr, behind, behind)
 
     def watch(self, address: int) -> None:
         """Ask ``before_watched`` each time before the instruction at ``address`` is executed."""
@@ -398,6 +413,11 @@ class UnicornCore:
             self.tlb.flush()
         if division != self._trap_division:
             self._trap_division = division
+            if self._isar0 is not None:  # to the core they are undefined instructions then
+                self._isar0.value = self._isar0_value & ~DIVIDE_INSTRS if division else self._isar0_value
+                self.uc.ctl_flush_tb()
+                return
+            # Unicorn looks for translations of all exits at the end of every slice, so this is slower
             self._divisions.clear()
             self._enable_exits()
             self.tlb.forget_code(0, 1 << 32)
@@ -411,7 +431,7 @@ class UnicornCore:
         self._enable_exits()
 
     def _enable_exits(self) -> None:
-        wanted = self._trap_division or self._end_address is not None
+        wanted = self._trap_division and self._isar0 is None or self._end_address is not None
         self.uc.ctl_exits_enabled(wanted)
         if wanted:
             self._set_exits()
@@ -429,7 +449,7 @@ class UnicornCore:
         """Carry out the SDIV or UDIV at PC; False: the divisor is 0, nothing is done (A7.7.127, A7.7.195)."""
         registers = self._registers
         pc = registers[15]
-        first, second = struct.unpack("<HH", self.load(pc, 4) or self._peek(pc, 4))
+        first, second = _HALVES.unpack(self.load(pc, 4) or self._peek(pc, 4))
         dividend, divisor = registers[first & 0xF], registers[second & 0xF]
         if not divisor:
             return False
@@ -438,6 +458,8 @@ class UnicornCore:
         quotient = abs(dividend) // abs(divisor)
         registers[second >> 8 & 0xF] = (quotient if (dividend < 0) == (divisor < 0) else -quotient) & 0xFFFFFFFF
         registers[15] = pc + 4
+        if it := self._it.value:
+            self._it.value = _it_behind(it)
         return True
 
     def _stop_for_trap(self) -> None:
@@ -450,7 +472,7 @@ class UnicornCore:
         pc, cpsr = self.get("pc", "cpsr")
         it = cpsr >> 8 & 0xFC | cpsr >> 25 & 3
         if it:
-            it = it & 0xE0 | it << 1 & 0x1F if it & 7 else 0
+            it = _it_behind(it)
             self.put(("cpsr",), cpsr & ~0x0600FC00 | (it & 0xFC) << 8 | (it & 3) << 25)
         self.pc = (pc & ~1) + instruction_length(self._peek(pc & ~1, 2))
 
@@ -463,15 +485,17 @@ class UnicornCore:
             self.executed = self._base + executed
             if end is not End.DIVISION:
                 return end
-            if self._traced is not None:
-                self._traced(self.pc)
+            if self._isar0 is None:  # it stopped before the division, which nobody has seen
+                if self._traced is not None:
+                    self._traced(self.pc)
+                executed += 1
             if not self.divide():
+                self.executed = self._base + executed - 1
                 return end
-            self.executed += 1
-            limit = self._limit.value - executed - 1
+            self._base = self.executed = self._base + executed
+            limit = self._limit.value - executed
             if limit <= 0:
                 return End.LIMIT
-            self._base = self.executed
 
     def _run(self, limit: int) -> tuple[End, int]:
         """One call of Unicorn: why it ended, and how many instructions it executed."""
@@ -539,6 +563,9 @@ class UnicornCore:
             if not self.get("cpsr")[0] & 0x20:
                 return End.INVALID_STATE
             pc = self.pc
+            if self._trap_division and self._isar0 is not None and _DIVISION.match(
+                    self.load(pc, 4) or self._peek(pc, 4)):
+                return End.DIVISION
             before = self._peek(pc - 2, 2)
             if before in _HINTS and not (self._counter.value == 1 and start == pc):
                 return End.HINT
