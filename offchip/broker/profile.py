@@ -127,9 +127,11 @@ class Profile:
     audit_delay_seconds: int
 
     def with_changes(self, **changes: Any) -> Profile:
-        """A copy with other values, for what-if tests. Raises BrokerError for a behaviour that does not exist."""
+        """A copy with other values, for what-if tests; its name says them. Raises BrokerError for a behaviour that does
+        not exist."""
+        said = "".join(f" {name}={value}" for name, value in changes.items())
         try:
-            return replace(self, **changes)
+            return replace(self, **{"name": self.name + said, **changes})
         except TypeError as error:
             raise BrokerError(f"profile {self.name}: {error}") from error
 
@@ -158,6 +160,11 @@ def load_profile(name: str | Path = DEFAULT_PROFILE) -> Profile:
     if base:
         return replace(base, name=path.stem, evidence=MappingProxyType({**base.evidence, **evidence}), **values)
     return Profile(name=path.stem, evidence=MappingProxyType(evidence), **values)
+
+
+def named_profile(text: str) -> Profile:
+    """What a person names on a command line: a profile, or a TOML file of his own. Raises BrokerError."""
+    return load_profile(Path(text) if text.endswith(".toml") else text)
 
 
 def profile_names() -> list[str]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from offchip.broker.profile import DEFAULT_PROFILE, named_profile
 from offchip.captures.keep import Wanted
 from offchip.cli.scenario import fire
 from offchip.cli.terminal import console, mark
@@ -53,6 +54,9 @@ def run(
     against: Annotated[Path | None, typer.Option(
         help="folder of another report, of another engine for instance: the page says cell by cell whether they agree",
         )] = None,
+    profile: Annotated[str, typer.Option(
+        help="whose rules the server follows: aws-2026, aws-2018, or a TOML file that says what is otherwise",
+        )] = DEFAULT_PROFILE,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was interrupted")] = False,
     summary: Annotated[bool, typer.Option(help="print the table of claims")] = True,
 ) -> None:
@@ -63,7 +67,7 @@ def run(
         fire(scenario, engine)
     options = Options(engine, elf.resolve(), suites.resolve(), suite or [], test or [], include or [], exclude or [],
                       results, jobs, seed, limit, own_credentials.resolve() if own_credentials else None, captures,
-                      against, resume)
+                      against, resume, known_profile(profile))
     place, outcome, stopped = judge(options, lambda line: console.print(escape(line)))
     if xunit is not None:
         try:
@@ -72,6 +76,12 @@ def run(
             raise OffchipError(f"{xunit}: the JUnit file cannot be written ({error.strerror}); it is also at "
                                f"{place / 'xunit.xml'}.") from None
     finish(place, outcome, summary, stopped)
+
+
+def known_profile(text: str) -> str:
+    """A profile's name or file, as every process of a run finds it. Raises OffchipError where it is none."""
+    named_profile(text)
+    return str(Path(text).resolve()) if text.endswith(".toml") else text
 
 
 def finish(place: Path, outcome: dict[str, Any], summary: bool, stopped: Stopped | None = None) -> None:

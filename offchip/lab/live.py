@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from offchip.broker.profile import DEFAULT_PROFILE, Profile, load_profile
+from offchip.broker.profile import DEFAULT_PROFILE, Profile, named_profile
 from offchip.broker.reactions import Rules
 from offchip.broker.world import PROCESSOR, WIDE, enrol
 from offchip.errors import BrokerError, OffchipError
@@ -77,9 +77,7 @@ def open_scene(options: Options) -> tuple[Scene, Files]:
         if not (certificate and key):
             raise BrokerError("a server certificate needs its private key and the other way round; give both.")
         identity = Identity.load(certificate, key)
-    name = options.profile
-    chosen = load_profile(Path(name) if name.endswith(".toml") else name)
-    scene = _scene(options, chosen, identity)
+    scene = _scene(options, named_profile(options.profile), identity)
     if OBSERVER not in scene.world.devices:
         scene.world.devices[OBSERVER] = enrol(scene.authority, scene.registry, OBSERVER, WIDE)
     observer, device = scene.world.devices[OBSERVER], scene.world.devices[THING]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from offchip.attacks.reach import AttackFailed
+from offchip.broker.profile import DEFAULT_PROFILE, Profile
 from offchip.broker.world import NARROW
 from offchip.captures import Recorder
 from offchip.captures.keep import Keeper
@@ -34,12 +35,13 @@ class Bench:
     """Runs cells of one column; :meth:`close` lets go of its devices.
 
     Args:
-        engine, elf, seed: as for any scene.
+        engine, elf, seed, profile: as for any scene.
     """
 
     engine: str
     elf: Path | None
     seed: int
+    profile: Profile | str = DEFAULT_PROFILE
     _warm: dict[tuple[str, Start, bool], Lab] = field(default_factory=dict)
 
     def run(self, cell: Cell, scenario: str, keeper: Keeper | None = None) -> dict[str, Any]:
@@ -94,7 +96,7 @@ class Bench:
             return self._build_into(lab, cell)
 
     def _build_into(self, lab: Lab, cell: Cell) -> Lab:
-        scene = Scene(self.seed, things=(THING, OTHER_THING), interval_s=2.0)
+        scene = Scene(self.seed, things=(THING, OTHER_THING), interval_s=2.0, profile=self.profile)
         try:
             defence = replace(cell.defence, rdp_level=0, policy=NARROW, guard=Guard.NONE)
             device, other = (scene.build(thing, defence, engine=self.engine, elf=self.elf, rotation=True,
@@ -123,7 +125,7 @@ class Bench:
 def run_cell(cell: Cell, lab: Lab, scenario: str, keeper: Keeper | None = None) -> dict[str, Any]:
     """One cell on this lab, which is used up by it; the record as in its file."""
     lab.record = Record(scenario, cell.id, attack=cell.attack.id, cell=cell.id, defence=cell.defence.record(),
-                        seed=lab.seed)
+                        seed=lab.seed, profile=lab.scene.broker.profile.name)
     if lab.recorder is None:
         _judge(cell, lab)
     else:

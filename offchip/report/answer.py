@@ -61,7 +61,7 @@ def markdown(document: Mapping[str, Any]) -> str:
             lines += [_markdown_sentence(sentence), ""]
     lines += [*_costs(document["costs"]),
               f"Stands on {run['cells']} cells: firmware `{run['elf_sha256'][:16]}`, engine {run['engine']}, "
-              f"seed {run['seed']}.", ""]
+              f"seed {run['seed']}, server's rules {run['profile']}.", ""]
     return "\n".join(lines)
 
 

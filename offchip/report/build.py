@@ -52,6 +52,7 @@ class RunFacts:
         scope: what ``--suite`` and ``--test`` chose; empty for all claims.
         skipped: where the matrix has no cell, and why.
         code: sizes of the firmware's vault, see :mod:`offchip.report.code_size`.
+        profile: whose rules the server followed.
     """
 
     engine: str
@@ -60,6 +61,7 @@ class RunFacts:
     scope: tuple[str, ...] = ()
     skipped: tuple[NoCells, ...] = ()
     code: Mapping[str, int] = field(default_factory=dict)
+    profile: str = ""
 
 
 def build_report(results: Path, facts: RunFacts, claims: Sequence[Judged], host: Mapping[str, Any],
@@ -84,7 +86,7 @@ def build_report(results: Path, facts: RunFacts, claims: Sequence[Judged], host:
     engines = sorted({row["record"]["engine"] for row in rows if row["record"].get("engine")})
     summary = {
         "schema": SCHEMA, "engine": ", ".join(engines) or facts.engine, "elf_sha256": facts.elf_sha256,
-        "seed": facts.seed, "scope": list(facts.scope), "total": len(rows),
+        "seed": facts.seed, "profile": facts.profile, "scope": list(facts.scope), "total": len(rows),
         **{key: sum(row["status"] == status for row in rows)
            for key, status in (("proven", "proven"), ("refuted", "refuted"), ("not_run", "not run"))},
         "claims": rows,
@@ -154,7 +156,7 @@ def _matrix(results: Path, summary: dict[str, Any], run: RunFacts, other: Path |
     """Write what is drawn from the cells; None when there are none."""
     if not any(map(cell_of, summary["claims"])):
         return None
-    facts = {key: summary[key] for key in ("engine", "elf_sha256", "seed", "scope")}
+    facts = {key: summary[key] for key in ("engine", "elf_sha256", "seed", "profile", "scope")}
     document = build_matrix(summary["claims"], facts, load_matrix(other) if other else None, run.skipped,
                             run.code)
     replace_file(results / "matrix.json", json.dumps(document, indent=1) + "\n")

@@ -35,7 +35,7 @@ def draw_page(summary: Mapping[str, Any], host: Mapping[str, Any], rows: Sequenc
     templates = files("offchip.report") / "templates"
     facts: dict[str, Any] = {
         "summary": summary, "host": host, "suites": suites, "has_log": has_log, "marks": _MARKS,
-        "profile": summary.get("profile", "aws-2026"),
+        "profile": summary["profile"],
         "css": (templates / "page.css").read_text(encoding="utf-8"),
         "js": (templates / "page.js").read_text(encoding="utf-8"),
     }

@@ -47,6 +47,7 @@ class Record:
         cell: id of the matrix's cell this is, '' for a claim of a suite.
         predicted, why: who should win in this cell, and by what.
         timeline: what happened, in the order of time, for the cell's story.
+        profile: whose rules the server followed, with what was changed about them.
     """
 
     scenario: str
@@ -69,6 +70,7 @@ class Record:
     predicted: str = ""
     why: str = ""
     timeline: list[dict[str, Any]] = field(default_factory=list)
+    profile: str = ""
     _observed_before: int | None = None
 
     def add_evidence(self, evidence: list[Evidence]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from offchip.broker.profile import DEFAULT_PROFILE, named_profile
 from offchip.captures.keep import Wanted
 from offchip.engines.elf import read_elf
 from offchip.engines.renode.locate import need_renode
@@ -49,6 +50,7 @@ class Options:
             ``none``.
         against: the report of another run, to compare cell by cell.
         resume: go on with a run that was interrupted.
+        profile: whose rules the server follows: a name, or a TOML file.
     """
 
     engine: str
@@ -66,6 +68,7 @@ class Options:
     captures: Wanted = Wanted.FAILED
     against: Path | None = None
     resume: bool = False
+    profile: str = DEFAULT_PROFILE
 
 
 def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str, Any], Stopped | None]:
@@ -118,7 +121,8 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
         (folder.fresh / "earlier.xml").unlink(missing_ok=True)
         shutil.rmtree(folder.fresh / "suites", ignore_errors=True)
         host.finish({key: each.seconds for key, each in outcomes.claims.items()})
-        facts = RunFacts(engine, firmware.sha256, options.seed, scope, _no_cells(), vault_objects(options.elf))
+        facts = RunFacts(engine, firmware.sha256, options.seed, scope, _no_cells(), vault_objects(options.elf),
+                         named_profile(options.profile).name)
         summary = build_report(folder.fresh, facts, claims, asdict(host), log_ids, options.against)
         if outcomes.stopped:
             outcomes.stopped.left = (f"{summary['total'] - summary['not_run']} of {summary['total']} claims are kept, "
@@ -134,7 +138,8 @@ def _scope(options: Options, own: bool) -> tuple[str, ...]:
     """What makes this run one of a part of the claims, or of others; empty: it is a whole one."""
     return (*([] if own else [options.folder.name]), *options.suites, *options.tests,
             *(f"tag {each}" for each in options.include), *(f"not tag {each}" for each in options.exclude),
-            *(["own credentials"] if options.own_credentials else []))
+            *(["own credentials"] if options.own_credentials else []),
+            *([f"profile {named_profile(options.profile).name}"] if options.profile != DEFAULT_PROFILE else []))
 
 
 def _judged(claim: Claim, outcome: Outcome, recorded: bool) -> Judged:
@@ -151,7 +156,7 @@ def _outcomes(options: Options, engine: str, elf: Path, fresh: Path, inventory: 
             lost = {claim.key: Outcome("LOST", reason) for suite in inventory for claim in suite.claims}
             return Outcomes(lost, refused=True)
         variables = {"ENGINE": engine, "ELF": str(elf), "RECORDS": str(fresh / "records"), "SEED": str(options.seed),
-                     "CAPTURES": str(options.captures)}
+                     "CAPTURES": str(options.captures), "PROFILE": options.profile}
         if options.own_credentials is not None:
             variables["OWN_CREDENTIALS"] = str(options.own_credentials)
         order = Order(options.folder, variables, PACKAGES, fresh / "suites", temporary, options.limit_s)

@@ -17,6 +17,7 @@ from robotlibcore import DynamicCore
 
 from offchip import __version__, vault
 from offchip.attacks.catalogue import ATTACKS
+from offchip.broker.profile import DEFAULT_PROFILE, named_profile
 from offchip.errors import OffchipError
 from offchip.paths import FIRMWARE
 from offchip.pki.own import load_own_credentials
@@ -66,6 +67,8 @@ class OffchipLibrary(DynamicCore):  # type: ignore[misc]
     - ``elf``: the firmware (empty: the lab's own);
     - ``records``: folder for verdict records, one JSON file per test (empty: none are written);
     - ``seed``: of keys, certificates, TLS and the device's random generator; one seed, one result;
+    - ``profile``: whose rules the server follows, such as ``aws-2026``, or a TOML file (empty: the variable
+      ``${PROFILE}`` of the run, if it is set);
     - ``own_credentials``: folder with the three files AWS IoT hands out for a thing, for the device to hold instead of
       made ones (empty: the variable ``${OWN_CREDENTIALS}`` of the run, if it is set).
 
@@ -76,11 +79,12 @@ class OffchipLibrary(DynamicCore):  # type: ignore[misc]
     ROBOT_LISTENER_API_VERSION = 3
 
     def __init__(self, engine: str = "embedded", elf: str = "", records: str = "", seed: int = DEFAULT_SEED,
-                 own_credentials: str = "") -> None:
+                 own_credentials: str = "", profile: str = "") -> None:
         self.ROBOT_LIBRARY_LISTENER = self
         firmware = Path(elf) if elf else FIRMWARE
         folder = own_credentials or _variable("${OWN_CREDENTIALS}")
-        self.lab = Lab(engine, firmware, seed, load_own_credentials(Path(folder)) if folder else None)
+        self.lab = Lab(engine, firmware, seed, load_own_credentials(Path(folder)) if folder else None,
+                       named_profile(profile or _variable("${PROFILE}") or DEFAULT_PROFILE))
         self._records = Path(records) if records else None
         self._checks_itself = True
         self._common = SecretOracleKeywords(self.lab)

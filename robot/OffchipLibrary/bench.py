@@ -53,7 +53,7 @@ class BenchKeywords:
         | rotation | the owner may ask it for another key |
         """
         scene = Scene(self.lab.seed, things=(THING, OTHER_THING), policy=policy, interval_s=interval_ms / 1000,
-                      own=self.lab.own)
+                      own=self.lab.own, profile=self.lab.profile)
         try:
             changes: dict[str, Any] = {"publish_topics": tuple(publish_topics)} if publish_topics else {}
             changes |= {"newcomer": newcomer, "enrol_lost": enrol_lost, "rotation": rotation}

@@ -50,7 +50,7 @@ class CostOracleKeywords:
         return self._plain[medium]
 
     def _device(self, scheme: Scheme, medium: MediumKind) -> tuple[Scene, Device]:
-        scene = Scene(self.lab.seed, things=(THING,))
+        scene = Scene(self.lab.seed, things=(THING,), profile=self.lab.profile)
         try:
             return scene, scene.build(THING, Defence(scheme, medium), engine=self.lab.engine, elf=self.lab.elf)
         except BaseException:

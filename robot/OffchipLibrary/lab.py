@@ -17,6 +17,7 @@ from offchip.attacks.rogue import RogueBroker
 from offchip.board.board import Board
 from offchip.board.media import Eeprom, SdCard
 from offchip.broker.events import ConnectionOpened, Disconnected, Event, PublishForbidden, SubscribeForbidden
+from offchip.broker.profile import DEFAULT_PROFILE, Profile
 from offchip.captures import Recorder
 from offchip.errors import OffchipError
 from offchip.evidence import Evidence
@@ -51,6 +52,7 @@ class Lab:
     elf: Path | None
     seed: int = DEFAULT_SEED
     own: OwnCredentials | None = None
+    profile: Profile | str = DEFAULT_PROFILE
     record: Record = field(default_factory=lambda: Record("", ""))
     begun: Mark = field(default_factory=Mark)
     owner_acted_ns: int | None = None
@@ -126,6 +128,7 @@ class Lab:
             raise OffchipError("a test has one device; write another test for another configuration.")
         self._scene, self._device, self._others = scene, device, tuple(others)
         self.record.seed, self.record.defence = scene.seed, device.defence.record()
+        self.record.profile = scene.broker.profile.name
 
     def protect(self, rdp_level: int) -> None:
         """The factory's last step: raise the readout protection of a device that was set up without it."""

@@ -11,6 +11,7 @@ from robot.api.deco import keyword, library
 from robot.libraries.BuiltIn import BuiltIn
 
 from offchip import __version__
+from offchip.broker.profile import DEFAULT_PROFILE, named_profile
 from offchip.captures.keep import Keeper, Wanted
 from offchip.matrix.bench import Bench
 from offchip.matrix.cells import Cell
@@ -35,7 +36,8 @@ class OffchipMatrix:
 
     def __init__(self, engine: str = "embedded", elf: str = "", records: str = "", seed: int = DEFAULT_SEED) -> None:
         self.ROBOT_LIBRARY_LISTENER = self
-        self._bench = Bench(engine, Path(elf) if elf else FIRMWARE, seed)
+        profile = named_profile(BuiltIn().get_variable_value("${PROFILE}", DEFAULT_PROFILE))
+        self._bench = Bench(engine, Path(elf) if elf else FIRMWARE, seed, profile)
         self._records = Path(records) if records else None
         wanted = BuiltIn().get_variable_value("${CAPTURES}", Wanted.FAILED) if self._records else Wanted.NONE
         self._keeper = Keeper(self._records.parent, Wanted(wanted)) if self._records else None
