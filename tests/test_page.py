@@ -76,8 +76,8 @@ def test_the_answer_comes_first_and_cites_cells_that_open(page: Page) -> None:
 
 def test_what_one_measure_more_does_stands_beside_what_it_does_not(page: Page) -> None:
     rows = {row.inner_text().replace("\n", " ").replace("\t", " ") for row in page.locator(".measures tbody tr").all()}
-    for words in ("clone detection", "deactivation", "rogue-data", "owner-signed", "rollback", "tamper", "narrow policy",
-                  "level 2"):
+    for words in ("clone detection", "deactivation", "rogue-data", "owner-signed", "rollback", "tamper",
+                  "narrow policy", "level 2"):
         assert any(words in row for row in rows), words
     (copied,) = [row for row in rows if "clone detection" in row and "(board)" in row]
     assert copied.index("broken") < copied.index("degraded")

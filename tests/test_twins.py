@@ -421,6 +421,7 @@ I2C = scenario(
     step("call", "eeprom", "ReadRaw", st.integers(-1, 32768), st.integers(0, 70)),
     step("call", "eeprom", "WriteRaw", st.integers(0, 32767), st.binary(min_size=1, max_size=4)),
     step("rule", "i2c", "replace", st.integers(-1, 4), st.integers(-1, 256), yes_or_no),
+    step("rule", "i2c", "replace_at", some(0, 1, 0x55, 0x5500, 0x5555, 32768), st.integers(-1, 256), some(0, 1, 1, 2)),
     step("rule", "i2c", "drop_address", some(None, None, 0x50, 0x51, 128)),
     step("rule", "i2c", "cut_power_after", st.integers(0, 12)), step("rule", "i2c", "record", some(True, True, False)),
     step("rule", "i2c", "clear"), step("rule", "i2c", "clear"), step("evidence", "i2c"), step("evidence", "i2c"),

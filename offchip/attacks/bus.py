@@ -13,10 +13,10 @@ from offchip.attacks.reach import Reach
 from offchip.attacks.wire import BLOCK, rebuild
 from offchip.board.media import SdCard
 from offchip.engines.protocol import Fired, I2cTap, SpiTap, Tap
-from offchip.errors import MediumError
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
 from offchip.vault import EEPROM, NONE, PLAIN, SD, Chunk, MediumKind
+from offchip.vault.plain import record_place
 from offchip.vault.records import EEPROM_MAGIC, Entries, encode_record
 from offchip.vault.records import Tag as Field
 
@@ -64,7 +64,7 @@ class ReplaceOnTheBus(Attack):
     | =Argument= | =Description= |
     | repair_crc | also put the checksum right, of each block or of the record, as anybody would |
     | from_read | which read of each block is the first to be answered so; with 2 the device may check the genuine one |
-    | | and use the other. Of an EEPROM's record the first read, that of its head, always passes unchanged |
+    | | and use the other |
     | medium | whose bus it is |
     """
 
@@ -78,8 +78,6 @@ class ReplaceOnTheBus(Attack):
     def applies(self, defence: Defence) -> Applies:
         if defence.medium is not self.medium or self.medium is NONE:
             return Applies(False, f"no trust anchor crosses the bus of the {self.medium.name} medium")
-        if self.medium is EEPROM and Chunk.BROKER_CA not in defence.scheme.clear:
-            return Applies(False, "this interposer knows the record of trust anchors in clear")
         return Applies(True, f"trust anchors cross the bus of the {self.medium.name} medium")
 
     def fire(self, scene: Reach) -> list[Evidence]:
@@ -108,12 +106,21 @@ class ReplaceOnTheBus(Attack):
             at += len(piece)
 
     def _on_i2c(self, scene: Reach, tap: I2cTap) -> None:
-        """One rule for each byte that differs between the record there and one of the same length with another CA."""
+        """One rule for each byte that differs from what is stored; the interposer has read the chip before."""
+        pieces, (piece, *_) = holding(scene.board.eeprom, Chunk.BROKER_CA)
+        if isinstance(pieces, Slots):
+            start, forged = pieces.start(piece), pieces.forged(piece, scene.authority.root.certificate_der)
+        else:
+            start, forged = self._record_with_another(scene)
+        stored = scene.board.eeprom.read(start, len(forged))
+        for offset, (old, new) in enumerate(zip(stored, forged, strict=True), start):
+            if old != new:
+                tap.replace_at(offset, new, self.from_read)
+
+    def _record_with_another(self, scene: Reach) -> tuple[int, bytes]:
+        """Where the record in clear begins, and one of the same length with the attacker's CA certificate."""
         chip = scene.board.eeprom
-        try:
-            entries = PLAIN.read(EEPROM, chip)
-        except MediumError as error:
-            raise AttackFailed(f"{chip.name}: there are no trust anchors to replace: {error}") from error
+        entries = PLAIN.read(EEPROM, chip)
         stored = encode_record(EEPROM_MAGIC, entries)
         others = [entry for entry in entries if entry[0] != Field.TRUST_ANCHOR]
         replaced: Entries = [(Field.TRUST_ANCHOR, scene.authority.root.certificate_der), *others]
@@ -124,9 +131,7 @@ class ReplaceOnTheBus(Attack):
             forged = encode_record(EEPROM_MAGIC, [*replaced, (_FILLER, bytes(len(stored) - len(forged) - 4))])
         if not self.repair_crc:
             forged = forged[:-4] + stored[-4:]
-        for index, (old, new) in enumerate(zip(stored, forged, strict=True)):
-            if old != new:
-                tap.replace(index, new, on_read=True)
+        return record_place(chip), forged
 
     def _forgery(self, scene: Reach) -> tuple[int, bytes]:
         """From which byte of the card on what is handed over; the interposer has read the card before."""

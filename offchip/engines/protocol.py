@@ -192,6 +192,9 @@ class I2cTap(Tap, Protocol):
     def replace(self, index: int, value: int, on_read: bool) -> None:
         """Replace the data byte ``index`` (0-based within its direction phase) of every transfer."""
 
+    def replace_at(self, offset: int, value: int, nth: int = 1) -> None:
+        """Replace the byte that is read from this memory address of a 24xx256, from its nth read on (1-based)."""
+
     def drop_address(self, address: int | None) -> None:
         """Let the 7-bit ``address`` go unacknowledged; ``None`` lets go."""
 

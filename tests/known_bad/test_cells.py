@@ -11,7 +11,7 @@ import pytest
 from offchip.attacks.base import Attack
 from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.client import CloneIdentity, ExceedRights, Who
-from offchip.attacks.medium import Change, ChangeRecord, ReadMedium
+from offchip.attacks.medium import Change, ChangeRecord, ReadMedium, ReplaceTrustAnchor
 from offchip.attacks.reach import Reach
 from offchip.evidence import Evidence
 from offchip.matrix.bench import Bench
@@ -163,6 +163,18 @@ def test_an_attacker_who_does_nothing_decides_nothing(benches: dict[str, Bench],
     record = benches[chosen.column].run(chosen, name)
     assert record["verdict"] == "not run", record["reason"]
     assert record["fired"] and record["reason"]
+
+
+@pytest.mark.parametrize("row", ["A04/redirect", "A04/configuration"])
+def test_a_server_without_its_anchor_in_the_store_is_no_attack_on_the_store(
+        benches: dict[str, Bench], monkeypatch: pytest.MonkeyPatch, row: str) -> None:
+    """A device that refuses a stranger's server has not shown that it would refuse a stranger's certificate."""
+    def plant(attack: ReplaceTrustAnchor, scene: Reach, anchor: bytes) -> Evidence:
+        return attack.note(scene, "replace trust anchor", "sdcard", "who planted nothing", before=b"", after=anchor)
+
+    monkeypatch.setattr(ReplaceTrustAnchor, "_plant", plant)
+    record = benches["fresh sd"].run(cell(f"{row}/fresh/sd"), row)
+    assert record["verdict"] == "not run" and "nowhere on it" in record["reason"]
 
 
 @pytest.mark.parametrize("row", ["A03/flip-anchor", "A08/clone"])

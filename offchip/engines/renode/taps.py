@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from offchip.chip_map import EEPROM_SIZE as MEMORY_SIZE
 from offchip.engines.protocol import Fired, Transfer
 from offchip.errors import MediumError
 
@@ -150,6 +151,12 @@ class RenodeI2cTap:
         if index < 0 or not 0 <= value <= 0xFF:
             raise MediumError(f"I2cTap: replace takes an index from 0 and a byte, not {index} and {value}.")
         self._ask("call", _I2C, "Replace", index, value, bool(on_read))
+
+    def replace_at(self, offset: int, value: int, nth: int = 1) -> None:
+        if not 0 <= offset < MEMORY_SIZE or not 0 <= value <= 0xFF or nth < 1:
+            raise MediumError(f"I2cTap: replace_at takes a memory address below {MEMORY_SIZE}, a byte and a "
+                              f"number from 1, not {offset}, {value} and {nth}.")
+        self._ask("call", _I2C, "ReplaceAt", offset, value, nth)
 
     def drop_address(self, address: int | None) -> None:
         if address is not None and not 0 <= address <= 0x7F:

@@ -8,7 +8,7 @@ from offchip.attacks.disturbing import LiftTheLock, Noise, SpoilTheNoise
 from offchip.scene.defence import Defence
 from OffchipLibrary.goals.base import Oracles, Outcome, Start, either
 from OffchipLibrary.goals.dissection import Opening, has_the_key
-from OffchipLibrary.goals.impostor import Impostor
+from OffchipLibrary.goals.impostor import ReplaceTheAnchor
 from OffchipLibrary.goals.moving import kept_on
 from OffchipLibrary.lab import Lab
 
@@ -42,7 +42,7 @@ class PredictableNoise(StuckNoise):
     after = "the private key, from the medium with the secret another unit made of the same noise"
 
 
-class LiftedLock(Impostor):
+class LiftedLock(ReplaceTheAnchor):
     """The EEPROM's WP pin pulled low."""
 
     attack, variant = "A29", "write-protect"

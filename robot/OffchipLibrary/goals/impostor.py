@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from offchip.attacks.base import Attack
 from offchip.attacks.bus import ReplaceOnTheBus
-from offchip.attacks.medium import COMPLAINTS, ReplaceTrustAnchor
+from offchip.attacks.medium import COMPLAINTS, ReplaceTrustAnchor, contents
 from offchip.attacks.server import ImpersonateServer, StaleServer, UseStaleServer, WrongServer
 from offchip.scene.defence import Defence
 from offchip.vault import SD
+from offchip.vault.credentials import pem
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either, settle
 from OffchipLibrary.lab import Lab
 
@@ -42,7 +43,11 @@ class Impostor(Goal):
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         settle(lab, lambda: bool(lab.rogue and lab.rogue.messages), self.failures)
         return either(lab, (see.loot.rogue_should_have_received_device_data, self.had),
-                      (lambda: kept_away(lab, see), self.refused))
+                      (lambda: self.kept_away(lab, see), self.refused))
+
+    def kept_away(self, lab: Lab, see: Oracles) -> None:
+        """An oracle: the device was reached, and refused him."""
+        kept_away(lab, see)
 
 
 def kept_away(lab: Lab, see: Oracles) -> None:
@@ -62,6 +67,16 @@ def kept_away(lab: Lab, see: Oracles) -> None:
     lab.saw(f"the device ended a call with {alerts[-1]}" if alerts else f"console: {complaints[-1]}")
 
 
+def false_anchor_lies_there(lab: Lab) -> None:
+    """An oracle: the attacker's CA certificate is on the medium, in the bytes or the text a device would read."""
+    der = lab.reach.authority.root.certificate_der
+    medium = lab.medium(lab.device.defence.medium if lab.device.defence.off_chip else SD)
+    found = [place for place, content in contents(medium) if der in content or pem("CERTIFICATE", der) in content]
+    if not found:
+        raise AssertionError(f"{medium.name}: the attacker's CA certificate is nowhere on it")
+    lab.saw(f"{found[0]}: the attacker's CA certificate lies there")
+
+
 class ReplaceTheAnchor(Impostor):
     """The CA certificate on the medium is replaced by the attacker's."""
 
@@ -71,8 +86,12 @@ class ReplaceTheAnchor(Impostor):
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return (ReplaceTrustAnchor(defence.medium if defence.off_chip else SD),)
 
+    def kept_away(self, lab: Lab, see: Oracles) -> None:
+        false_anchor_lies_there(lab)
+        super().kept_away(lab, see)
 
-class Configure(Impostor):
+
+class Configure(ReplaceTheAnchor):
     """The rogue gives the device a certificate of his own making: the genuine server will not take it any more."""
 
     attack, variant = "A04", "configuration"
@@ -90,7 +109,7 @@ class Configure(Impostor):
             lab.saw(f"kept: certificate {kept.certificate_id[:8]}, issued by the attacker, unknown to the registry")
 
         return either(lab, (configured, "the attacker's server has replaced the device's own key and certificate"),
-                      (lambda: kept_away(lab, see), self.refused))
+                      (lambda: self.kept_away(lab, see), self.refused))
 
 
 class ReplaceTheAnchorOnTheBus(Impostor):

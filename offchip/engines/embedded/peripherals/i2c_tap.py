@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from offchip.chip_map import EEPROM_SIZE as MEMORY_SIZE
 from offchip.engines.embedded.peripheral import Machine, model
 from offchip.engines.embedded.peripherals.i2c import I2cBus, I2cProbe
 from offchip.engines.protocol import Fired, Transfer
@@ -66,6 +67,7 @@ class I2cTap(I2cProbe):
         self._wires: I2cBus | None = None
         self._recording = False
         self._events: deque[tuple[str, int, bool, int]] = deque(maxlen=capacity)  # kind, value, ack, time
+        self._memory = 0  # the memory address the next data byte is about, as a 24xx256 counts it
         self.clear()
 
     # engine protocol -------------------------------------------------------------------------------------------
@@ -102,6 +104,7 @@ class I2cTap(I2cProbe):
         """Forget rules and evidence; recorded transactions stay."""
         self._fired: list[Fired] = []
         self._replacements: dict[tuple[str, int], int] = {}
+        self._at: dict[int, list[int]] = {}  # memory address: value, first read it is for, reads so far
         self._dropped: int | None = None
         self._drop_seen = False
         self._cut_at = 0
@@ -114,6 +117,13 @@ class I2cTap(I2cProbe):
         if index < 0 or not 0 <= value <= 0xFF:
             raise MediumError(f"I2cTap: replace takes an index from 0 and a byte, not {index} and {value}.")
         self._replacements["R" if on_read else "W", index] = value
+
+    def replace_at(self, offset: int, value: int, nth: int = 1) -> None:
+        """Replace the byte read from this memory address, from its nth read on."""
+        if not 0 <= offset < MEMORY_SIZE or not 0 <= value <= 0xFF or nth < 1:
+            raise MediumError(f"I2cTap: replace_at takes a memory address below {MEMORY_SIZE}, a byte and a "
+                              f"number from 1, not {offset}, {value} and {nth}.")
+        self._at[offset] = [value, nth, 0]
 
     def drop_address(self, address: int | None) -> None:
         """Let ``address`` go unacknowledged; the first refusal leaves the evidence, as polling refuses thousands."""
@@ -145,11 +155,39 @@ class I2cTap(I2cProbe):
         return False
 
     def filter(self, kind: str, address: int, index: int, value: int) -> int:
-        replaced = self._replacements.get((kind, index), value)
-        if replaced != value:
-            way = "read" if kind == "R" else "write"
-            self._evidence("replace", f"address 0x{address:02X} {way} byte {index}", bytes([value]), bytes([replaced]))
+        if (replaced := self._replacements.get((kind, index))) is not None:
+            if replaced != value:
+                way = "read" if kind == "R" else "write"
+                self._evidence("replace", f"address 0x{address:02X} {way} byte {index}", bytes([value]),
+                               bytes([replaced]))
+        else:
+            replaced = self._by_memory(address, value) if kind == "R" and self._at else value
+        self._follow(kind, index, replaced)
         return replaced
+
+    def _by_memory(self, address: int, value: int) -> int:
+        """What is read instead of ``value`` at the memory address that is next."""
+        rule = self._at.get(self._memory)
+        if rule is None:
+            return value
+        rule[2] += 1
+        replaced, nth, reads = rule
+        if reads < nth:
+            return value
+        if replaced != value:
+            self._evidence("replace_at", f"address 0x{address:02X} memory byte {self._memory}", bytes([value]),
+                           bytes([replaced]))
+        return replaced
+
+    def _follow(self, kind: str, index: int, value: int) -> None:
+        """Keep the memory address in step: two bytes written set it, every other byte moves it on."""
+        if kind == "W" and index == 0:
+            self._memory = value << 8
+        elif kind == "W" and index == 1:
+            self._memory = self._memory & 0xFF00 | value
+        else:
+            self._memory += 1
+        self._memory %= MEMORY_SIZE
 
     def event(self, kind: str, value: int, ack: bool) -> None:
         self.count += 1
