@@ -21,7 +21,8 @@ CLEAR, TRUSTING = {"plain"}, {"plain", "split-plain"}
 STALE = CLEAR | {"encrypted", "sealed", "labelled"}
 #: attack/variant -> schemes that lose
 LOSERS: dict[str, set[str]] = {
-    "A01/read": CLEAR, "A02/boot": CLEAR, "A03/flip-anchor": TRUSTING | {"encrypted"}, "A04/redirect": TRUSTING,
+    "A01/read": CLEAR, "A02/boot": CLEAR, "A03/flip-anchor": TRUSTING | {"encrypted"},
+    "A03/each-field": TRUSTING | {"encrypted", "sealed"}, "A04/redirect": TRUSTING,
     "A04/firmware": TRUSTING, "A05/swap": TRUSTING | {"sealed"}, "A06/transplant": CLEAR | {"fleet-key"},
     **dict.fromkeys(("A07/whole", "A07/rotated", "A07/retired-ca", "A11/older"), STALE),
     **dict.fromkeys(("A11/torn", "A11/torn-late", "A12/forged", "A12/stale", "A16/cut"), set()),
@@ -31,7 +32,7 @@ LOSERS: dict[str, set[str]] = {
     "A30/read": set(SCHEMES), "A30/forge": set(SCHEMES), "A30/deactivated": set(),
 }
 #: rows in which a device that does not lose is out of service
-OUT_OF_SERVICE = {"A03/flip-anchor", "A09/wipe"}
+OUT_OF_SERVICE = {"A03/flip-anchor", "A03/each-field", "A09/wipe"}
 ONLY_OUTSIDE = {"A01", "A02", "A03", "A04", "A05", "A06", "A07", "A09", "A11", "A12", "A16"}
 
 

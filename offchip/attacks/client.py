@@ -10,8 +10,7 @@ from enum import Enum
 
 from offchip import chip_map
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import await_or_fail, holds_credentials, switch_off
-from offchip.attacks.moving import start_and_listen
+from offchip.attacks.medium import await_or_fail, holds_credentials, start_and_listen, switch_off
 from offchip.attacks.reach import ADDRESS, Reach
 from offchip.broker import events
 from offchip.broker.client import MqttClient

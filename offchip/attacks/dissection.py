@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import await_contact, contents, holds_credentials, switch_off
-from offchip.attacks.moving import apart, start_and_listen
+from offchip.attacks.medium import await_contact, contents, holds_credentials, start_and_listen, switch_off
+from offchip.attacks.moving import apart
 from offchip.attacks.pieces import Slots
 from offchip.attacks.reach import OpenedChip, Reach
 from offchip.attacks.unsealing import counters_of, open_all

@@ -8,8 +8,14 @@ from enum import Enum
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
 from offchip.attacks.dissection import open_medium
-from offchip.attacks.medium import ReplaceTrustAnchor, await_contact, await_or_fail, holds_credentials, switch_off
-from offchip.attacks.moving import start_and_listen
+from offchip.attacks.medium import (
+    ReplaceTrustAnchor,
+    await_contact,
+    await_or_fail,
+    holds_credentials,
+    start_and_listen,
+    switch_off,
+)
 from offchip.attacks.reach import Reach
 from offchip.attacks.unsealing import counters_of
 from offchip.evidence import Evidence

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import await_or_fail, switch_off
-from offchip.attacks.moving import apart, start_and_listen
+from offchip.attacks.medium import await_or_fail, start_and_listen, switch_off
+from offchip.attacks.moving import apart
 from offchip.attacks.pieces import Piece, Pieces
 from offchip.attacks.reach import Reach
 from offchip.attacks.unsealing import length_of, records_in

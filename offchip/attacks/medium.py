@@ -16,6 +16,7 @@ from offchip.attacks.base import Applies, Attack, AttackFailed, Need
 from offchip.attacks.pieces import Fields, Piece, Pieces, Slots, taken_apart
 from offchip.attacks.reach import Reach
 from offchip.attacks.rogue import RogueBroker
+from offchip.board.console import ConsoleLine
 from offchip.board.media import Eeprom, SdCard
 from offchip.errors import BoardError, MediumError
 from offchip.evidence import Evidence
@@ -34,6 +35,8 @@ _INSIDE_KEY = 37
 _INSIDE_SIGNATURE = 20
 #: what a device says that has no usable credentials
 COMPLAINTS = ("storage: error", "credentials: error")
+#: what the device says of its credentials, good or bad
+_REACTIONS = ("credentials: ", "storage: error")
 
 
 def holds_credentials(defence: Defence, medium: MediumKind) -> Applies:
@@ -69,6 +72,7 @@ class Change(Enum):
     FLIP = "flip"
     FLIP_ANCHOR = "flip-anchor"
     TRUNCATE = "truncate"
+    EACH = "each"
 
     @property
     def chunk(self) -> Chunk:
@@ -77,7 +81,7 @@ class Change(Enum):
 
 
 _CHANGED = {Change.FLIP: Chunk.DEVICE_KEY, Change.FLIP_ANCHOR: Chunk.BROKER_CA,
-            Change.TRUNCATE: Chunk.DEVICE_CERTIFICATE}
+            Change.TRUNCATE: Chunk.DEVICE_CERTIFICATE, Change.EACH: Chunk.DEVICE_CERTIFICATE}
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class ChangeRecord(Attack):
     | flip | bit 0 of a byte in the middle of the private key is inverted |
     | flip-anchor | bit 0 of a byte in the signature of the CA certificate, which no device looks at, is inverted |
     | truncate | the device certificate is cut to its first half |
+    | each | one bit in one field of the device certificate's record after the other; the device is started each time |
 
     Where it is encrypted, the same is done to the byte that stands for it. ``repair_crc``: also put a checksum right,
     as anybody would.
@@ -110,6 +115,8 @@ class ChangeRecord(Attack):
         medium, chunk = scene.medium(self.medium), self.how.chunk
         pieces, there = holding(medium, chunk)
         switch_off(scene)
+        if self.how is Change.EACH:
+            return [self._one_field(scene, pieces, piece, field) for piece in there for field in pieces.fields(piece)]
         before = {piece: pieces.read(piece) for piece in there}
         after = {piece: self._cut(pieces, piece) if self.how is Change.TRUNCATE else self._flip(scene, pieces, piece)
                  for piece in there}
@@ -122,6 +129,19 @@ class ChangeRecord(Attack):
                           f"{medium.name}:{piece.name} byte {_first_difference(before[piece], after[piece])}",
                           f"in the {chunk.value}, {len(before[piece])} bytes became {len(after[piece])}",
                           before=before[piece], after=after[piece]) for piece in there]
+
+    def _one_field(self, scene: Reach, pieces: Pieces, piece: Piece, field: tuple[str, int, int]) -> Evidence:
+        """Change one field, let the device look at it, put the medium back as it was."""
+        name, at, mask = field
+        medium = scene.medium(self.medium)
+        image, before = medium.image, pieces.read(piece)
+        after = before[:at] + bytes([before[at] ^ mask]) + before[at + 1:]
+        pieces.put({piece: after})
+        told = start_and_listen(scene)
+        switch_off(scene)
+        medium.replace(image)
+        return self.note(scene, "flip bit", f"{medium.name}:{piece.name} byte {at}", f"{name}; {told}", before=before,
+                         after=after)
 
     def _flip(self, scene: Reach, pieces: Pieces, piece: Piece) -> bytes:
         at = _INSIDE_KEY
@@ -345,6 +365,21 @@ def start_and_await_reaction(scene: Reach) -> str:
 
     await_or_fail(scene, lambda: bool(complaints()) or _called(scene), "the device's reaction")
     return "" if _called(scene) else complaints()[0]
+
+
+def start_and_listen(scene: Reach) -> str:
+    """Start the device anew and let it run until it has said what it thinks of its credentials; returns that line.
+
+    Raises AttackFailed when it says nothing.
+    """
+    scene.start()
+    said = len(scene.board.console.lines)
+
+    def reactions() -> list[ConsoleLine]:
+        return [line for line in scene.board.console.lines[said:] if line.text.startswith(_REACTIONS)]
+
+    await_or_fail(scene, lambda: bool(reactions()), "a word of the device about its credentials")
+    return reactions()[0].text
 
 
 def _called(scene: Reach) -> bool:

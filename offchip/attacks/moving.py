@@ -7,32 +7,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import await_or_fail, holds_credentials, switch_off
+from offchip.attacks.medium import holds_credentials, start_and_listen, switch_off
 from offchip.attacks.pieces import Piece, Pieces, taken_apart
 from offchip.attacks.reach import Reach
-from offchip.board.console import ConsoleLine
 from offchip.errors import MediumError
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
 from offchip.vault import MediumKind
-
-#: what the device says of its credentials, good or bad
-_REACTIONS = ("credentials: ", "storage: error")
-
-
-def start_and_listen(scene: Reach) -> str:
-    """Start the device anew and let it run until it has said what it thinks of its credentials; returns that line.
-
-    Raises AttackFailed when it says nothing.
-    """
-    scene.start()
-    said = len(scene.board.console.lines)
-
-    def reactions() -> list[ConsoleLine]:
-        return [line for line in scene.board.console.lines[said:] if line.text.startswith(_REACTIONS)]
-
-    await_or_fail(scene, lambda: bool(reactions()), "a word of the device about its credentials")
-    return reactions()[0].text
 
 
 def apart(scene: Reach, kind: MediumKind) -> Pieces:

@@ -24,6 +24,12 @@ _BLANK_TEXT = _BLANK + b"\n"
 #: a record: head, where in it the content's length stands, tag (SPEC.md section 9)
 _HEAD, _LENGTH_AT, _TAG = 32, 8, 16
 _XTS_SECTOR = 512
+_HEAD_FIELDS = (("magic", 0), ("format", 4), ("scheme", 5), ("chunk", 6), ("reserved", 7), ("length", 8),
+                ("version", 12), ("nonce", 16), ("device", 28))
+#: where nothing can be told apart, in so many places
+_PARTS = 8
+#: bytes from the start and from the end of a certificate to within its first field and its signature
+_INSIDE_BEGIN, _INSIDE_END = 12, 20
 _CHUNKS = {tag: chunk for chunk, tag in CREDENTIAL_TAGS.items()}
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 
@@ -75,6 +81,12 @@ class Pieces:
         In text it is the next character from there on that stays one of its alphabet when its bit 0 is inverted.
         """
         raise NotImplementedError
+
+    def fields(self, piece: Piece) -> list[tuple[str, int, int]]:
+        """Everything in the piece that says something of its own: (name, where in the piece, a mask to change it)."""
+        size = self.value_size(piece, 0)
+        parts = (("begin", _INSIDE_BEGIN), ("middle", size // 2), ("end", size - _INSIDE_END))
+        return [(name, self.spot(piece, at), 1) for name, at in parts]
 
     def forged(self, piece: Piece, value: bytes) -> bytes:
         """What somebody without a key can put there to say ``value`` (DER): right in everything but its tag."""
@@ -240,6 +252,15 @@ class Slots(Pieces):
 
     def spot(self, piece: Piece, at: int) -> int:
         return _HEAD + 2 + at
+
+    def fields(self, piece: Piece) -> list[tuple[str, int, int]]:
+        held = self.read(piece)
+        if not held.startswith(b"OCV1"):  # no head can be seen, and no tag: all over it
+            return [(f"part {part + 1} of {_PARTS}", len(held) * part // _PARTS + 1, 1) for part in range(_PARTS)]
+        end = _HEAD + int.from_bytes(held[_LENGTH_AT:_LENGTH_AT + 4], "little")
+        # bit 1: the version 1 becomes 3, which is newer
+        return [*((name, at, 2) for name, at in _HEAD_FIELDS), ("begin of the content", _HEAD + 2, 2),
+                ("end of the content", end - 1, 2), ("begin of the tag", end, 2), ("end of the tag", end + _TAG - 1, 2)]
 
     def forged(self, piece: Piece, value: bytes) -> bytes:
         held = self.read(piece)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import holding, holds_credentials, switch_off
-from offchip.attacks.moving import start_and_listen
+from offchip.attacks.medium import holding, holds_credentials, start_and_listen, switch_off
 from offchip.attacks.pieces import Piece, taken_apart
 from offchip.attacks.reach import Reach
 from offchip.campaign.injections import Outcome

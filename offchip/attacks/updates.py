@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import await_or_fail, holds_credentials, switch_off
-from offchip.attacks.moving import apart, start_and_listen
+from offchip.attacks.medium import await_or_fail, holds_credentials, start_and_listen, switch_off
+from offchip.attacks.moving import apart
 from offchip.attacks.pieces import Fields, Piece
 from offchip.attacks.reach import Reach
 from offchip.attacks.unsealing import length_of, nonce_of, records_in

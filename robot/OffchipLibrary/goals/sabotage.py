@@ -12,6 +12,7 @@ from offchip.report.record import Verdict
 from offchip.scene.defence import Defence
 from offchip.vault import SD
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Undecided, either, settle
+from OffchipLibrary.goals.moving import first_words
 from OffchipLibrary.lab import Lab
 
 _COMPLAINT = r"^(storage|credentials|vault): error "
@@ -121,3 +122,22 @@ class Truncate(Falsify):
 
     attack, variant, how = "A03", "truncate", Change.TRUNCATE
     after = "the device uses half a certificate"
+
+
+class FlipEachField(Falsify):
+    """One bit of everything in a record that says something: a field nobody authenticates is a way in."""
+
+    attack, variant, how = "A03", "each-field", Change.EACH
+    after = "the device takes its certificate's record although a bit of one of its fields was inverted"
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        tried = [each.detail.partition(";")[0] for each in lab.evidence() if each.action == "flip bit"]
+        words = first_words(lab)
+        if not tried or len(words) != len(tried):
+            raise Undecided(f"{len(tried)} fields were changed, {len(words)} starts were seen")
+        good = [name for name, word in zip(tried, words, strict=True) if word.startswith("credentials: ok")]
+        lab.saw(f"console: of {len(tried)} changed fields {len(good)} were taken: {', '.join(good) or 'none'}")
+        if good:
+            return Outcome(Verdict.BROKEN, "the device takes a changed record and notices nothing")
+        lab.saw(f"console: {sorted(set(words))[:4]}")
+        return Outcome(Verdict.DEGRADED, "the device notices a change in any field, and is out of service")
