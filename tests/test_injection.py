@@ -75,11 +75,9 @@ def test_a_register_flip_is_exact(steps: Path) -> None:
     with Bench("embedded", steps) as bench:
         injector, core = bench.engine.fault_injector(), bench.engine.machine.core
         seen: list[int] = []
-        core.before_watched = lambda address: seen.append(core.position() + before)
+        core.before_watched = lambda address: seen.append(core.position() + bench.engine.instructions)
         core.watch(symbols(steps)["first_step"])
-        before = 0
         while not seen:
-            before = bench.engine.instructions
             bench.engine.run(1_000)
     with Bench("embedded", steps) as bench:
         injector = bench.engine.fault_injector()

@@ -83,15 +83,21 @@ __attribute__((used, noreturn)) static void psp_main(void)
     for (;;) { }
 }
 
+static int cases(void);
 int probe(void)
+{
+    CPACR |= 0xFu << 20;                        /* before a function that saves FP registers on entry */
+    __asm volatile("dsb\nisb");
+    return cases();
+}
+
+__attribute__((noinline)) static int cases(void)
 {
     for (int i = 0; i < 16 + 82; i++) ram_vectors[i] = (uint32_t)(uintptr_t)fault_entry2;
     ram_vectors[11] = (uint32_t)(uintptr_t)svc_entry; ram_vectors[14] = (uint32_t)(uintptr_t)pendsv;
     ram_vectors[15] = (uint32_t)(uintptr_t)tick;
     ram_vectors[16 + 1] = (uint32_t)(uintptr_t)irq_low; ram_vectors[16 + 2] = (uint32_t)(uintptr_t)irq_high;
     VTOR = (uint32_t)(uintptr_t)ram_vectors;
-    CPACR |= 0xFu << 20;
-    __asm volatile("dsb\nisb");
     SHPR8(14) = 0xFF; SHPR8(11) = 0x80; SHPR8(15) = 0x60;
     fact("shpr.implemented", SHPR8(14));
     fact("cpuid", REG(0xE000ED00));

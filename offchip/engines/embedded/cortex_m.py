@@ -24,7 +24,7 @@ from offchip.engines.embedded.unicorn_core import End, UnicornCore
 # CFSR bits, ARMv7-M ARM B3.2.15
 IACCVIOL, IBUSERR, PRECISERR, UNSTKERR, STKERR, BFARVALID = 1, 1 << 8, 1 << 9, 1 << 11, 1 << 12, 1 << 15
 DACCVIOL, MMARVALID = 1 << 1, 1 << 7
-UNDEFINSTR, INVSTATE, INVPC = 1 << 16, 1 << 17, 1 << 18
+UNDEFINSTR, INVSTATE, INVPC, NOCP = 1 << 16, 1 << 17, 1 << 18, 1 << 19
 HFSR_VECTTBL, HFSR_FORCED, HFSR_DEBUGEVT = 2, 1 << 30, 1 << 31
 DFSR_BKPT = 2
 SCR_SLEEPONEXIT, SCR_SLEEPDEEP, CCR_STKALIGN = 2, 4, 1 << 9
@@ -78,6 +78,8 @@ class CortexM(Peripheral):
         nvic.masks = self._masks
         nvic.on_traps = self._set_traps
         nvic.on_mpu = self._mpu_changed
+        nvic.on_fp_access = self._fp_access_changed
+        nvic.fp = self.core.fp
         machine.clock.slice_position = self.core.position
         machine.clock.on_earlier = self._event_scheduled
         nvic.on_change = self._look_at_exceptions
@@ -155,6 +157,7 @@ class CortexM(Peripheral):
         for mask in ("primask", "basepri", "faultmask"):
             core.set(mask, 0)
         core.set("fpscr", 0)
+        core.fp.clear_exclusive()
         try:
             sp, pc = struct.unpack("<II", core.uc.mem_read(self.nvic.vtor, 8))
         except UcError:
@@ -241,6 +244,8 @@ class CortexM(Peripheral):
             End.DIVISION: self._division,
             End.UNDEFINED: lambda: self._raise(
                 USAGE_FAULT, UNDEFINSTR, f"undefined instruction at 0x{self.core.pc:08X}"),
+            End.NO_COPROCESSOR: lambda: self._raise(
+                USAGE_FAULT, NOCP, f"coprocessor or FPU instruction at 0x{self.core.pc:08X} without access"),
             End.INVALID_STATE: lambda: self._raise(
                 USAGE_FAULT, INVSTATE, f"branch to 0x{self.core.pc:08X} without the thumb bit"),
             End.BREAKPOINT: self._breakpoint,
@@ -319,8 +324,22 @@ class CortexM(Peripheral):
         privileged = bool(ipsr & 0x1FF) or not control & CONTROL_NPRIV
         return self.nvic.mpu.permissions(page, privileged, self._execution_priority()[0] < 0)
 
+    def _fp_access_changed(self) -> None:
+        """CPACR or FPCCR was written (B3.2.20, B3.2.21); what is translated counts on neither changing."""
+        access = self.nvic.cpacr >> 20 & 3
+        denied = access == 0 or access == 1 and self.unprivileged
+        if denied != self.core.fp.denied:
+            if denied:
+                self.core.fp.denied = True
+            else:
+                self.core.fp.allow()
+        self.core.stop_soon()
+
     def _mode_changed(self) -> None:
         """Entry and return: what handlers below priority 0 may do is another matter."""
+        self.core.fp.clear_exclusive()
+        if self.nvic.cpacr >> 20 & 3 == 1:
+            self._fp_access_changed()
         if self.core.tlb.guard is not None:
             self.core.tlb.flush()
 
@@ -380,11 +399,11 @@ class CortexM(Peripheral):
         ipsr &= 0x1FF
         extended = bool(control & CONTROL_FPCA)
         on_psp = not ipsr and bool(control & CONTROL_SPSEL)
-        padding = sp & 4 if nvic.ccr & CCR_STKALIGN else 0
+        padding = sp & 4 if extended or nvic.ccr & CCR_STKALIGN else 0
         sp = (sp - (0x68 if extended else 0x20) - padding) & 0xFFFFFFFF
         xpsr = (cpsr & 0xFE0FFC00) & ~(1 << 24) | (cpsr & 0x20) << 19 | (1 << 9 if padding else 0) | ipsr
         frame = _FRAME.pack(r0, r1, r2, r3, r12, lr, pc & ~1, xpsr)
-        if extended:
+        if extended and not core.fp.reserve(sp):
             frame += _FP_FRAME.pack(*core.get(*_S), core.get("fpscr")[0], 0)
         if not core.store(sp, frame):
             self.machine.report("fault", self.path, f"stacking at 0x{sp:08X} failed")
@@ -456,7 +475,7 @@ class CortexM(Peripheral):
             self._raise(BUS_FAULT, UNSTKERR, f"unstacking from 0x{sp:08X} failed")
             return
         r0, r1, r2, r3, r12, lr, pc, xpsr = _FRAME.unpack_from(frame)
-        if extended:
+        if extended and not core.fp.still_there():
             *singles, fpscr, _ = _FP_FRAME.unpack_from(frame, 0x20)
             for name, word in zip(_S, singles, strict=True):
                 core.set(name, word)

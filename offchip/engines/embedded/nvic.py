@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from offchip.engines.embedded.clock import Event
+from offchip.engines.embedded.fp_context import ASPEN, LSPEN, FpContext
 from offchip.engines.embedded.mpu import Mpu
 from offchip.engines.embedded.peripheral import Machine, Peripheral, model
 
@@ -30,12 +31,10 @@ STIR, FPCCR, FPCAR, FPDSCR = 0xF00, 0xF34, 0xF38, 0xF3C
 
 #: registers that read as an attribute of the NVIC
 _PLAIN = {ACTLR: "actlr", VTOR: "vtor", SCR: "scr", CCR: "ccr", CFSR: "cfsr", HFSR: "hfsr", DFSR: "dfsr",
-          MMFAR: "mmfar", BFAR: "bfar", CPACR: "cpacr", DEMCR: "demcr", FPCCR: "fpccr", FPCAR: "fpcar",
-          FPDSCR: "fpdscr"}
+          MMFAR: "mmfar", BFAR: "bfar", CPACR: "cpacr", DEMCR: "demcr", FPDSCR: "fpdscr"}
 #: of these, what a write stores: (attribute, writable bits)
 _STORED = {VTOR: ("vtor", 0x3FFFFF80), SCR: ("scr", 0x16), MMFAR: ("mmfar", 0xFFFFFFFF), BFAR: ("bfar", 0xFFFFFFFF),
-           CPACR: ("cpacr", 0x00F00000), DEMCR: ("demcr", 0xFFFFFFFF), ACTLR: ("actlr", 0xFFFFFFFF),
-           FPCCR: ("fpccr", 0xC0000000), FPCAR: ("fpcar", 0xFFFFFFF8), FPDSCR: ("fpdscr", 0x07C00000)}
+           DEMCR: ("demcr", 0xFFFFFFFF), ACTLR: ("actlr", 0xFFFFFFFF)}
 _WRITE_ONE_TO_CLEAR = (CFSR, HFSR, DFSR)
 #: implementation defined or the debugger's alone: ignored by silicon, too
 _IGNORED = (AFSR, DHCSR, DCRSR, DCRDR)
@@ -169,10 +168,12 @@ class Nvic(Peripheral):
         self.IRQ = self.irq
         self._readers: dict[int, Callable[[], int]] = {
             ICSR: self._read_icsr, SHCSR: self._read_shcsr, AIRCR: lambda: 0xFA050000 | self.prigroup << 8,
-            DHCSR: lambda: 0x00010001 if self.debugger else 0}
+            DHCSR: lambda: 0x00010001 if self.debugger else 0,
+            FPCCR: lambda: self.fp.control if self.fp else 0, FPCAR: lambda: self.fp.address if self.fp else 0}
         self._writers: dict[int, Callable[[int], None]] = {
             ICSR: self._write_icsr, AIRCR: self._write_aircr, SHCSR: self._write_shcsr, STIR: self._write_stir,
-            CCR: self._write_ccr}
+            CCR: self._write_ccr, CPACR: self._write_cpacr, FPDSCR: self._write_fpdscr,
+            FPCCR: self._write_fpccr, FPCAR: self._write_fpcar}
         #: a debugger is attached: S_REGRDY and C_DEBUGEN (ARMv7-M ARM C1.6.2)
         self.debugger = False
         self.systick = SysTick(machine, lambda: self.pend(SYSTICK))
@@ -182,6 +183,9 @@ class Nvic(Peripheral):
         #: BASEPRI and FAULTMASK of the core
         self.masks: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.on_mpu: Callable[[], None] = lambda: None
+        #: CPACR or FPCCR was written
+        self.on_fp_access: Callable[[], None] = lambda: None
+        self.fp: FpContext | None = None
         self.mpu = Mpu(lambda: self.on_mpu())
         #: where the vector table is at a reset; not 0 stands for a bootloader that is not there
         self.initial_vtor = 0
@@ -204,11 +208,15 @@ class Nvic(Peripheral):
         self.ccr = 0x200
         self.cfsr = self.hfsr = self.dfsr = self.mmfar = self.bfar = 0
         self.cpacr = self.demcr = self.actlr = 0
-        self.fpccr, self.fpcar, self.fpdscr = 0xC0000000, 0, 0
+        self.fpdscr = 0
         self._best: int | None = None
 
     def reset(self) -> None:
         self._clear()
+        self._write_cpacr(0)
+        self._write_fpdscr(0)
+        self._write_fpcar(0)
+        self._write_fpccr(ASPEN | LSPEN)
         self.mpu.reset()
         self.on_mpu()
         self.systick.reset()
@@ -413,6 +421,24 @@ class Nvic(Peripheral):
     def _write_ccr(self, value: int) -> None:
         self.ccr = value & 0x31B
         self.on_traps(self.ccr)
+
+    def _write_cpacr(self, value: int) -> None:
+        self.cpacr = value & 0x00F00000
+        self.on_fp_access()
+
+    def _write_fpdscr(self, value: int) -> None:
+        self.fpdscr = value & 0x07C00000
+        if self.fp is not None:
+            self.fp.set_default(self.fpdscr)
+
+    def _write_fpccr(self, value: int) -> None:
+        if self.fp is not None:
+            self.fp.control = value
+            self.on_fp_access()
+
+    def _write_fpcar(self, value: int) -> None:
+        if self.fp is not None:
+            self.fp.address = value
 
     def _write_bits(self, block: int, first: int, value: int) -> None:
         for i in range(32):

@@ -34,6 +34,12 @@ def registers_of(uc: Uc) -> MutableSequence[int] | ctypes.Array[ctypes.c_uint32]
     return (ctypes.c_uint32 * 16).from_address(core + offset)
 
 
+def core_address(uc: Uc) -> int | None:
+    """Where in this process R0 of the core is, and behind it the rest of the core; None: not to be found."""
+    places = _places()
+    return None if places is None else ctypes.c_size_t.from_address(_address(uc) + places[0]).value + places[1]
+
+
 class ItState(Protocol):
     """The bits of the IT block the core is in; 0: in none."""
 

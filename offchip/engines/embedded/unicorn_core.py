@@ -53,6 +53,7 @@ from unicorn.unicorn_py3.unicorn import (
     uclib,
 )
 
+from offchip.engines.embedded.fp_context import FpContext
 from offchip.engines.embedded.register_file import DIVIDE_INSTRS, divide_feature_of, it_state_of, registers_of
 from offchip.engines.embedded.thumb import in_it_block, instruction_length
 from offchip.engines.embedded.virtual_tlb import PAGE_SIZE, VirtualTlb, invalid_address_offset
@@ -98,6 +99,7 @@ class End(Enum):
     EXCEPTION_RETURN = auto()
     BREAKPOINT = auto()
     UNDEFINED = auto()
+    NO_COPROCESSOR = auto()
     INVALID_STATE = auto()
     BUS_ERROR = auto()  # load or store where nothing answers: `fault_address`
     FETCH_ERROR = auto()
@@ -106,7 +108,7 @@ class End(Enum):
 
 
 #: Unicorn's numbers of what ends a slice
-_INTERRUPTS = {2: End.SVC, 3: End.FETCH_ERROR, 7: End.BREAKPOINT, 8: End.EXCEPTION_RETURN}
+_INTERRUPTS = {2: End.SVC, 3: End.FETCH_ERROR, 7: End.BREAKPOINT, 8: End.EXCEPTION_RETURN, 17: End.NO_COPROCESSOR}
 
 
 _HALVES = struct.Struct("<HH")
@@ -143,6 +145,7 @@ class UnicornCore:
         self._it = it_state_of(self.uc)
         self._isar0 = divide_feature_of(self.uc)
         self._isar0_value = self._isar0.value if self._isar0 is not None else 0
+        self.fp = FpContext(self.uc)
         self.running = False
         self.executed = 0
         self.fault_address = 0
@@ -504,6 +507,8 @@ class UnicornCore:
         self.running = True
         if self._done_hooks:
             self._forget_done_hooks()
+        if self.fp.denied:
+            self.fp.deny()
         start = self._registers[15]
         status = uclib.uc_emu_start(self._handle, start | 1, _NEVER, 0, limit)
         self.running = False
