@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from offchip import vault
-from offchip.campaign.crowd import Trace
+from offchip.campaign import gate
+from offchip.campaign.crowd import Trace, engine_of
 from offchip.campaign.cuts import Cuts, ToolFailed
 from offchip.campaign.nonvolatile import Base, State, capture, differing
 from offchip.campaign.operations import NEW, Provision, Reset, Rotation
@@ -60,6 +61,30 @@ def test_states_are_equal_exactly_when_their_bytes_are() -> None:
         assert word.torn(Tear(2)) == b"\x00\x00\xff\xff"  # programming never raises a bit
         trace = Trace([word], [empty])
         assert len({state.key for _, state in trace.cuts()}) == 5
+    finally:
+        device.board.close()
+
+
+def test_who_comes_to_the_parser_with_known_credentials_goes_no_further() -> None:
+    """... and nothing is known of one who does more than parse them."""
+    header = (FIRMWARE.parents[1] / "src/vault/config.h").read_text()
+    assert f"CONFIG_ANCHORS_MAX = {gate.ANCHORS}" in header
+    device, passed = provision().build(), gate.Gate(FIRMWARE)
+    try:
+        device.board.power_on()
+        engine, runs = engine_of(device.board), list[str]()
+
+        def decide(answer: str = "new") -> str:
+            device.board.run(0.2)
+            runs.append(answer)
+            return answer
+
+        assert passed.decide(engine, decide, int) == "new" and runs == ["new"] and len(passed.known) == 1
+        device.board.power_cycle()
+        assert passed.decide(engine, decide, int) == "new" and runs == ["new"], "known by what it would parse"
+        device.board.power_cycle()
+        passed.known.clear()
+        assert passed.decide(engine, decide, lambda: len(runs)) == "new" and not passed.known, "it went on and did more"
     finally:
         device.board.close()
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from offchip.board.board import Board
+from offchip.campaign.gate import Gate
 from offchip.campaign.nonvolatile import BACKUP, UNIT, Base, State, backup_content, differing
 from offchip.engines.embedded.engine import EmbeddedEngine
 from offchip.engines.fork import Branches
@@ -92,29 +93,41 @@ class Recovery:
     steps: list[Step]
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How many runs it took, by ``State.key`` what they came to, and what is known by now of who passes the gate."""
+
+    runs: int
+    recoveries: dict[bytes, Recovery]
+    known: dict[bytes, str]
+
+
 class Crowd:
     """These states, in a board that holds ``base`` and was just powered.
 
     Args:
         branches: every copy ends in its :meth:`Branches.answer` with what :meth:`end` returned there.
+        gate: what devices came to that went through it before.
     """
 
-    def __init__(self, board: Board, base: Base, states: Sequence[State], branches: Branches) -> None:
+    def __init__(self, board: Board, base: Base, states: Sequence[State], branches: Branches, gate: Gate) -> None:
         self._board, self._base, self._branches = board, base, branches
+        self._gate = gate
         self._engine = engine_of(board)
         self._states = {state.key: state for state in states}
         #: of each state that is still in this copy: the units nobody has looked at yet
         self._unseen = {state.key: dict(state.units) for state in states}
         self._held = State(base, {})
         self._steps: list[Step] = []
-        self._runs = 1
+        self._runs, self._parted = 1, 0
         self._done: dict[bytes, Recovery] = {}
         self._engine.before_touch(differing(states), lambda memory, cells: self._part((memory, cells.start // UNIT)))
         self._engine.fault_injector().watch_storage(self._write)
 
-    def end(self, decision: str, examine: Callable[[], str]) -> tuple[int, dict[bytes, Recovery]]:
-        """The device has come to its decision; ``examine`` judges what the board then holds, for each state that is
-        still here. Number of runs, and by ``State.key`` what they came to, with those of the copies of this one."""
+    def end(self, decide: Callable[[], str], examine: Callable[[str], str]) -> Ends:
+        """Have the device come to its decision; ``examine`` judges it by what the board then holds, for each state that
+        is still here."""
+        decision = self._gate.decide(self._engine, decide, lambda: (len(self._steps), self._parted))
         self._engine.before_touch({}, lambda memory, cells: None)
         self._engine.fault_injector().watch_storage(None)
         backup = backup_content(self._board)
@@ -125,13 +138,14 @@ class Crowd:
             final = trace.before[-1].after(trace.steps[-1]) if trace.steps else self._states[key]
             if final.key not in verdicts:
                 final.apply(self._board)
-                verdicts[final.key] = examine()
+                verdicts[final.key] = examine(decision)
                 final.take_back(self._board)
             self._done[key] = Recovery(verdicts[final.key], dict(final.put(BACKUP, 0, backup).units), trace.steps)
-        return self._runs, self._done
+        return Ends(self._runs, self._done, self._gate.known)
 
     def _part(self, unit: tuple[str, int]) -> None:
         """The device is about to look at this unit for the first time."""
+        self._parted += 1
         groups: dict[bytes | None, list[bytes]] = {}
         for key, units in self._unseen.items():
             groups.setdefault(units.get(unit), []).append(key)
@@ -144,9 +158,10 @@ class Crowd:
                 self._runs, self._done = 1, {}
                 self._go_on(keys, unit, content)
                 return
-            assert isinstance(answer, tuple)
-            self._runs += answer[0]
-            self._done |= answer[1]
+            assert isinstance(answer, Ends)
+            self._runs += answer.runs
+            self._done |= answer.recoveries
+            self._gate.known |= answer.known
         self._go_on(groups[staying], unit, staying)
 
     def _go_on(self, keys: Collection[bytes], unit: tuple[str, int], content: bytes | None) -> None:

@@ -8,7 +8,8 @@ sample of the points, pruned ones among them, is really cut in a copy of the run
 in what the cut left, in the end of the recovery and in its verdict; otherwise the tool has failed, not the firmware.
 
 All recoveries begin as one, which parts where the device first looks at something in which the states differ
-(:mod:`offchip.campaign.crowd`).
+(:mod:`offchip.campaign.crowd`), and of those that come to its parser with the same credentials only the first goes on
+(:mod:`offchip.campaign.gate`).
 
 Torn shapes are models: half-programmed block, page partly erased, erased and not yet written, flash erase that stopped
 half-way or after its preprogramming. None was measured on these parts.
@@ -24,7 +25,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from offchip.board.board import Board
-from offchip.campaign.crowd import SHAPES, Crowd, Point, Recovery, Trace, engine_of, retraced
+from offchip.campaign.crowd import SHAPES, Crowd, Ends, Point, Recovery, Trace, engine_of, retraced
+from offchip.campaign.gate import Gate
 from offchip.campaign.nonvolatile import BACKUP, Base, State, backup_content, capture
 from offchip.campaign.operations import NEW, OLD, Operation, connects
 from offchip.engines.fork import Branches, forked, forked_all
@@ -91,8 +93,8 @@ class Report:
 
     @property
     def rate(self) -> float:
-        """Cuts per second of one core."""
-        return self.points / self.cpu_s if self.cpu_s else 0.0
+        """Cuts per second of one core, the tool's own proof left out."""
+        return self.points / max(self.cpu_s - self.check_s, 1e-9)
 
     @property
     def good(self) -> bool:
@@ -123,7 +125,7 @@ class Cuts:
                  connect: str = "classes", say: Callable[[str], None] = lambda text: None,
                  shapes: Collection[str] = (), most_checked: int = 20,
                  events: Collection[StorageEvent] = ()) -> None:
-        self._operation = operation
+        self._operation, self._gate = operation, Gate(operation.elf)
         self._workers = workers
         self._check_every = max(1, check_every)
         self._most_checked = most_checked
@@ -175,20 +177,21 @@ class Cuts:
         size = -(-len(cases) // self._workers)
         parts = [cases[start:start + size] for start in range(0, len(cases), max(1, size))]
         tasks = [partial(self._serve, device, base, [case.state for case in part]) for part in parts]
-        for part, (runs, recoveries) in zip(parts, forked_all(tasks, self._workers, _CHILD_LIMIT_S), strict=True):
-            report.runs += runs
+        for part, ends in zip(parts, forked_all(tasks, self._workers, _CHILD_LIMIT_S), strict=True):
+            report.runs += ends.runs
+            self._gate.known |= ends.known
             for case in part:
-                case.recovery = recoveries[case.state.key]
+                case.recovery = ends.recoveries[case.state.key]
 
-    def _serve(self, device: Device, base: Base, states: Sequence[State]) -> tuple[int, dict[bytes, Recovery]]:
-        """In a process of its own: boot, and part wherever the states begin to matter. Runs, and what they came to."""
+    def _serve(self, device: Device, base: Base, states: Sequence[State]) -> Ends:
+        """In a process of its own: boot, and part wherever the states begin to matter."""
         branches = Branches()
         with branches.kept_apart():
             self._warm_up(device, base)
             self._power_cycle(device)
-            crowd = Crowd(device.board, base, states, branches)
-            decision = self._operation.decide(device)
-            found = crowd.end(decision, lambda: self._operation.examine(device, decision))
+            crowd, start = Crowd(device.board, base, states, branches, self._gate), len(device.board.console.lines)
+            found = crowd.end(lambda: self._operation.decide(device, start),
+                              lambda decision: self._operation.examine(device, decision))
             if branches.in_child:
                 branches.answer(found)
         return found

@@ -87,9 +87,10 @@ class Operation(ABC):
         """Whether that is true of what flash and medium hold: the decision, or a sentence."""
         return decision
 
-    def decide(self, device: Device) -> str:
-        """Let a device with its supply back run until it says what became of it."""
-        start = len(device.board.console.lines)
+    def decide(self, device: Device, start: int | None = None) -> str:
+        """Let a device with its supply back run until it says what became of it; ``start``: lines of the console
+        before it began (None: it begins now)."""
+        start = len(device.board.console.lines) if start is None else start
         verdict: list[str] = []
 
         def decided() -> bool:
