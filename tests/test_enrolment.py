@@ -247,6 +247,23 @@ def test_a_wiped_medium_ends_in_publishing_again_with_another_key(scene: Scene, 
     assert "device-key" in until(device, "storage: error record")
 
 
+def test_a_cut_between_reset_and_enrolment_costs_no_more_attempts(scene: Scene) -> None:
+    """What was given up is not given up again: the device enrols at its first attempt, wherever the supply went."""
+    device = build(scene, "fresh", "eeprom", enrol_lost=True)
+    device.board.power_on()
+    until(device, FEED)
+    device.board.power_off()
+    wipe(device)
+    device.board.power_on()
+    until(device, "vault: reset")
+    for end in ("vault: secret created", FEED):
+        device.board.power_cycle()
+        start = len(device.board.console.lines)
+        until(device, end)
+        lines = [line.text for line in device.board.console.lines[start:]]
+        assert not [line for line in lines if line.startswith(("state: waiting", "vault: reset"))], lines
+
+
 def test_without_leave_a_wiped_medium_stops_the_device_until_it_comes_back(scene: Scene) -> None:
     device = build(scene, "fresh", "sd", claim=scene.credentials(scene.claim()))
     device.board.power_on()

@@ -239,6 +239,11 @@ class TestEnrolment:
             assert not live(program, 20_000, enrolment="2", credentials_load=script, mqtt_serve="stream,stream",
                             tls_receive="e:closed,e:closed").times("vault_reset|enrolment_register")
 
+    def test_what_was_given_up_before_a_cut_is_not_given_up_again(self, program: Path) -> None:
+        life = live(program, 9000, enrolment="2", vault_empty="no", credentials_load="lost,ok", vault_given_up="yes")
+        life.before("credentials_load", "identity_parse key=claim-key", "enrolment_register", "vault_store_all chunk=1")
+        assert not life.times("vault_reset|state: waiting")
+
     def test_a_reset_the_medium_does_not_let_finish_is_no_enrolment_yet(self, program: Path) -> None:
         life = live(program, 9000, enrolment="3", credentials_load="lost,lost,lost,fail,lost,ok", vault_reset="fail",
                     vault_empty="no,no,no,ok")

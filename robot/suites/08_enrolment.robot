@@ -105,6 +105,20 @@ Wiped EEPROM Ends In A New Identity
     Device Comes Back As Itself
     Verdict Should Be    degraded    silent until it has made itself another identity; the one it lost opens nothing
 
+Power Lost Between A Reset And The Enrolment After It Costs Nothing
+    [Tags]    A09
+    Given A Device    scheme=fresh    medium=eeprom    enrol_lost=True
+    Power On
+    Device Should Publish    offchip/feed
+    Power Off
+    Damage The Medium    eeprom    wipe
+    Leave Power On
+    Console Should Show    ^vault: reset
+    Power Cycle
+    Console Should Show    ^credentials: ok source=claim
+    Device Comes Back As Itself
+    Verdict Should Be    degraded    silent until it has made itself another identity; what was given up is not given up twice
+
 Wiped EEPROM Without A Claim Is Waited For
     [Tags]    A09
     Given A Device    scheme=fresh    medium=eeprom

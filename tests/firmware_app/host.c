@@ -167,6 +167,7 @@ enum storage_error credentials_load(const struct device_config *config, struct c
 }
 bool vault_lost(enum storage_error error) { return error == STORAGE_RECORD; }
 bool vault_empty(void) { return good("vault_empty"); }
+bool vault_given_up(void) { return strcmp(answer("vault_given_up"), "yes") == 0; }
 enum storage_error vault_reset(const struct device_config *config)
 {
     (void)config;

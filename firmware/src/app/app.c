@@ -93,7 +93,13 @@ static bool wants_enrolment(enum storage_error error)
     if (allowed & CONFIG_ENROL_FIRST && vault_empty()) {
         return true;
     }
-    if (!(allowed & CONFIG_ENROL_LOST) || ++app.losses < LOSSES_MAX) {
+    if (!(allowed & CONFIG_ENROL_LOST)) {
+        return false;
+    }
+    if (vault_given_up()) { /* before a cut: there is nothing to be lost any more */
+        return true;
+    }
+    if (++app.losses < LOSSES_MAX) {
         return false;
     }
     return vault_reset(app.config) == STORAGE_OK;

@@ -34,15 +34,21 @@ static uint32_t u32(const uint8_t *at)
     return u16(at) | u16(at + 2) << 16;
 }
 
+/* Reads a block, unless it is in `to` already, whose number is *cached. */
+static enum storage_error load_to(struct fat_volume *volume, uint32_t lba, uint32_t *cached, uint8_t to[BLOCK])
+{
+    if (*cached == lba)
+        return STORAGE_OK;
+    *cached = UINT32_MAX;
+    enum storage_error error = volume->read_block(volume->medium, lba, to);
+    if (!error)
+        *cached = lba;
+    return error;
+}
+
 static enum storage_error load(struct fat_volume *volume, uint32_t lba)
 {
-    if (volume->cached_lba == lba)
-        return STORAGE_OK;
-    volume->cached_lba = UINT32_MAX;
-    enum storage_error error = volume->read_block(volume->medium, lba, volume->block);
-    if (!error)
-        volume->cached_lba = lba;
-    return error;
+    return load_to(volume, lba, &volume->cached_lba, volume->block);
 }
 
 static bool is_fat32(const struct fat_volume *volume)
@@ -105,7 +111,7 @@ enum storage_error fat_mount(struct fat_volume *volume, fat_read_block *read_blo
     volume->read_block = read_block;
     volume->write_block = write_block;
     volume->medium = medium;
-    volume->cached_lba = UINT32_MAX;
+    volume->cached_lba = volume->fat_lba = UINT32_MAX;
     if (blocks == 0)
         return STORAGE_NO_FILESYSTEM;
     enum storage_error error = load(volume, 0);
@@ -143,10 +149,10 @@ static uint32_t first_block(const struct fat_volume *volume, uint32_t cluster)
 static enum storage_error follow(struct fat_volume *volume, uint32_t *cluster)
 {
     uint32_t size = is_fat32(volume) ? 4 : 2, per_block = BLOCK / size;
-    enum storage_error error = load(volume, volume->fat_start + *cluster / per_block);
+    enum storage_error error = load_to(volume, volume->fat_start + *cluster / per_block, &volume->fat_lba, volume->fat);
     if (error)
         return error;
-    const uint8_t *entry = volume->block + *cluster % per_block * size;
+    const uint8_t *entry = volume->fat + *cluster % per_block * size;
     *cluster = is_fat32(volume) ? u32(entry) & FAT32_MASK : u16(entry);
     return STORAGE_OK;
 }

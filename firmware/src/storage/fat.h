@@ -25,6 +25,8 @@ struct fat_volume {
     uint32_t cluster_blocks;
     uint32_t cached_lba; /* block in `block`; UINT32_MAX: none */
     uint8_t block[512];
+    uint32_t fat_lba; /* likewise of the FAT: a chain is followed for each piece of a file */
+    uint8_t fat[512];
 };
 
 struct fat_file {

@@ -52,7 +52,7 @@ static struct {
     uint32_t versions[VERSIONS];
     uint32_t contents[VERSIONS]; /* offset of the entry whose content counts; 0: none */
     uint32_t staged[VERSIONS];   /* of the one the next commit makes count */
-    bool resetting;
+    uint32_t reset;              /* RESET_BEGIN, RESET_END: nothing was stored since; 0: there was none */
 } state;
 
 static const struct head *head_of(const struct sector *sector)
@@ -114,9 +114,10 @@ static uint32_t take_entry(const struct entry *entry, uint32_t at)
         return padded(entry->value);
     case COMMIT:
         take_commit(operand);
+        state.reset = 0;
         break;
     case RESET_BEGIN:
-        state.resetting = entry->what == RESET_BEGIN;
+        state.reset = entry->what;
         break;
     default:
         break;
@@ -213,8 +214,8 @@ static struct entry make_entry(uint32_t what, uint32_t value, uint32_t seals)
     return entry;
 }
 
-/* A new sector, but for its magic: head, contents that count, or the mark of a reset. *end is where its log goes on. */
-static bool write_sector(const struct sector *sector, struct head *head, bool reset)
+/* A new sector, but for its magic: head, contents that count, or the mark of a `reset` (0: of none). */
+static bool write_sector(const struct sector *sector, struct head *head, uint32_t reset)
 {
     uintptr_t at = sector->start + sizeof *head;
     uint32_t moved = 0;
@@ -233,32 +234,35 @@ static bool write_sector(const struct sector *sector, struct head *head, bool re
             at += ENTRY + padded(from->value);
         }
     }
-    struct entry last = make_entry(reset ? RESET_BEGIN : COMMIT | moved, 0, head->seals);
+    struct entry last = make_entry(reset ? reset : COMMIT | moved, 0, head->seals);
     return done && ((!moved && !reset) || write_words(at, &last, sizeof last));
 }
 
 /* The magic comes last: until then the other sector, or none, is the state. */
-static bool begin_sector(const struct sector *sector, struct head *head, bool reset)
+static bool begin_sector(const struct sector *sector, struct head *head, uint32_t reset)
 {
     head->magic = MAGIC;
     return write_sector(sector, head, reset) && write_words(sector->start, &head->magic, 4);
 }
 
-bool counters_create(const uint8_t *secret)
-{
-    struct head head = { .generation = 1 };
-    memset(&state, 0, sizeof state);
-    if (secret != NULL) {
-        memcpy(head.secret, secret, sizeof head.secret);
-    }
-    bool done = begin_sector(&SECTORS[0], &head, false);
-    wipe(&head, sizeof head);
-    return done && counters_open();
-}
-
 static bool erase_other(void)
 {
     return erase(other_sector());
+}
+
+bool counters_create(const uint8_t *secret)
+{
+    bool exists = counters_open();
+    struct head head = { .generation = exists ? head_of(state.sector)->generation + 1 : 1 };
+    const struct sector *sector = exists ? other_sector() : &SECTORS[0];
+    uint32_t reset = exists ? state.reset : 0;
+    if (secret != NULL) {
+        memcpy(head.secret, secret, sizeof head.secret);
+    }
+    memset(&state, 0, sizeof state);
+    bool done = begin_sector(sector, &head, reset);
+    wipe(&head, sizeof head);
+    return done && counters_open() && (!exists || erase_other());
 }
 
 /* Begins the other sector with the present state, then erases this one: nothing secret must outlive a later erase. */
@@ -268,7 +272,7 @@ static bool turn(void)
     memcpy(head.secret, head_of(state.sector)->secret, sizeof head.secret);
     memcpy(head.versions, state.versions, sizeof head.versions);
     const struct sector *next = other_sector();
-    bool done = begin_sector(next, &head, false);
+    bool done = begin_sector(next, &head, state.reset);
     wipe(&head, sizeof head);
     if (done) {
         replay(next);
@@ -417,7 +421,7 @@ bool counters_reset_begin(bool keep_secret)
         memcpy(head.versions, state.versions, sizeof head.versions);
     }
     const struct sector *next = other_sector();
-    bool done = begin_sector(next, &head, true);
+    bool done = begin_sector(next, &head, RESET_BEGIN);
     wipe(&head, sizeof head);
     if (!done) {
         return false;
@@ -428,17 +432,17 @@ bool counters_reset_begin(bool keep_secret)
 
 bool counters_resetting(void)
 {
-    return state.resetting;
+    return state.reset == RESET_BEGIN;
 }
 
 bool counters_reset_end(void)
 {
-    if (counters_secret() != NULL) {
-        return append(RESET_END, 0, state.seals);
-    }
-    bool done = erase(state.sector);
-    memset(&state, 0, sizeof state);
-    return done;
+    return append(RESET_END, 0, state.seals) && counters_given_up();
+}
+
+bool counters_given_up(void)
+{
+    return state.reset == RESET_END;
 }
 
 void counters_burn(void)

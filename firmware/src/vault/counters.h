@@ -18,7 +18,8 @@ bool counters_open(void);
 /* counters_open has found one, or counters_create has made it. */
 bool counters_exist(void);
 
-/* Writes the first state: this secret (NULL: none), no seals, no versions. false: the flash refuses. */
+/* Writes the first state, or after a reset the next one: this secret (NULL: none), no seals, no versions. false: the
+ * flash refuses. */
 bool counters_create(const uint8_t *secret);
 
 /* Erases the sector that is not in use, if there is anything in it, and overwrites contents that do not count. */
@@ -56,6 +57,9 @@ bool counters_commit(uint32_t chunks);
 bool counters_reset_begin(bool keep_secret);
 bool counters_resetting(void);
 bool counters_reset_end(void);
+
+/* A reset has ended, and no update counts since. */
+bool counters_given_up(void);
 
 /* Overwrites everything in both sectors with zeros, secret first, without looking at states; for tamper, also in an
  * interrupt. Programming zeros needs no erase: 16 us a word (data sheet 5.3.12) instead of half a second. */

@@ -329,7 +329,14 @@ static enum storage_error ready(struct vault *vault)
     if (error && error != STORAGE_NO_SECRET) {
         return error;
     }
-    return counters_open() ? STORAGE_OK : create_state(vault->config->scheme);
+    const struct scheme *scheme = vault->config->scheme;
+    bool good = counters_open() && (scheme->format == NULL || counters_secret() != NULL);
+    return good ? STORAGE_OK : create_state(scheme);
+}
+
+bool vault_given_up(void)
+{
+    return counters_open() && counters_given_up();
 }
 
 enum storage_error vault_store_all(const struct device_config *config, const struct vault_update *updates, size_t count)

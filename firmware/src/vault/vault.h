@@ -48,6 +48,9 @@ enum storage_error vault_reset(const struct device_config *config);
 /* Nothing has been stored since the factory, or since a reset that erased the secret. */
 bool vault_empty(void);
 
+/* A reset came to its end, and nothing has been stored since: there is nothing that could be lost any more. */
+bool vault_given_up(void);
+
 /* Secrets are in use right now: an interrupt that wants to destroy them must not return to it. */
 bool vault_busy(void);
 #endif
