@@ -10,9 +10,11 @@ from offchip.attacks.impostor import SESSIONS, Downgrade, DowngradeTls, PushFirm
 from offchip.attacks.medium import ReadMedium
 from offchip.attacks.reach import ADDRESS
 from offchip.broker import events
+from offchip.errors import MediumError
 from offchip.scene.defence import Defence
-from offchip.vault import NONE
-from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either
+from offchip.vault import NONE, PLAIN
+from offchip.vault.records import Tag
+from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Undecided, either
 from OffchipLibrary.goals.dissection import has_the_key
 from OffchipLibrary.goals.impostor import Impostor, met
 from OffchipLibrary.goals.moving import kept_on
@@ -28,6 +30,16 @@ class FailOpen(Impostor):
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return (PlantClearCredentials(kept_on(defence), self.sealed),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        kind = lab.device.defence.medium
+        try:
+            planted = {value for tag, value in PLAIN.read(kind, lab.medium(kind)) if tag == Tag.TRUST_ANCHOR}
+        except MediumError as error:
+            raise Undecided(f"no credentials in clear lie on the medium: {error}") from error
+        if lab.reach.authority.root.certificate_der not in planted:
+            raise Undecided("the credentials in clear on the medium do not lead to the attacker's server")
+        return super().measure(lab, see)
 
 
 class FailOpenBeside(FailOpen):
@@ -63,7 +75,9 @@ class Firmware(Goal):
             if self._code(lab) != self._before or starts > 1:
                 raise AssertionError(f"the code is not as it was, or the device started {starts} times")
             met(lab)
-            took = lab.board.console.find("^mqtt: message topic=")
+            took = lab.said_since("mqtt: message topic=")
+            if lab.rogue and lab.rogue.clients and not took:
+                raise AssertionError("the device was connected to the attacker's server, and nothing was pushed to it")
             lab.saw(f"code in flash as it was; {len(took)} pushed messages arrived, {starts} start")
 
         return either(lab, (in_the_flash, "the device takes firmware from the attacker's server"),

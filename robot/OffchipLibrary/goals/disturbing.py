@@ -25,7 +25,15 @@ class StuckNoise(Opening):
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         return either(lab, (lambda: has_the_key(lab), "the secret was guessed and opens the medium"),
-                      (see.loot.attacker_should_not_have_the_device_key, self.missed))
+                      (lambda: self._not_had(lab, see), self.missed))
+
+    def _not_had(self, lab: Lab, see: Oracles) -> None:
+        see.loot.attacker_should_not_have_the_device_key()
+        complaints = lab.said_since("rng: error")
+        if self.noise is not Noise.PREDICTABLE:  # good noise would be no secret to guess, however little it was touched
+            if not complaints:
+                raise AssertionError("the device has complained of no noise, so nobody has spoilt it")
+            lab.saw(f"console: {complaints[0]}")
 
 
 class AlternatingNoise(StuckNoise):

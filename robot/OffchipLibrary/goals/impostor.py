@@ -39,6 +39,8 @@ class Impostor(Goal):
     refused = "the device ends every call to the attacker's server, or does not call; it gets nothing"
     #: so many attempts have to fail
     failures = 1
+    #: what the device says when it refuses him for what he is; '': it may have several reasons
+    because = ""
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         settle(lab, lambda: bool(lab.rogue and lab.rogue.messages), self.failures)
@@ -46,8 +48,13 @@ class Impostor(Goal):
                       (lambda: self.kept_away(lab, see), self.refused))
 
     def kept_away(self, lab: Lab, see: Oracles) -> None:
-        """An oracle: the device was reached, and refused him."""
+        """An oracle: the device was reached, and refused him for what he is."""
         kept_away(lab, see)
+        if self.because:
+            words = lab.said_since(self.because)
+            if not words:  # another fault of his would be refused by a device that overlooks this one
+                raise AssertionError(f"the device has refused him, and not for this: it never said '{self.because}'")
+            lab.saw(f"console: {words[0]}")
 
 
 def kept_away(lab: Lab, see: Oracles) -> None:
@@ -134,6 +141,7 @@ class AnotherAuthority(Impostor):
     """A certificate of the attacker's own authority."""
 
     attack, variant, after = "A17", "untrusted", "the device's data, by a certificate of an authority of his own"
+    because = "tls: refused reason=untrusted-ca"
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return (ImpersonateServer(WrongServer.UNTRUSTED),)
@@ -143,6 +151,7 @@ class AnotherHost(Impostor):
     """The right authority, another host's certificate."""
 
     attack, variant, after = "A17", "wrong-host", "the device's data, by another host's certificate of the right CA"
+    because = "tls: refused reason=host-name"
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return (ImpersonateServer(WrongServer.WRONG_HOST),)
@@ -152,6 +161,7 @@ class Stale(Impostor):
     """A certificate of the server's own past whose key leaked."""
 
     attack, variant, after = "A18", "expired", "the device's data, by a leaked certificate that is over"
+    because = "tls: refused reason=expired"
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return (UseStaleServer(StaleServer.EXPIRED),)
@@ -162,6 +172,7 @@ class StaleWithClock(Impostor):
 
     attack, variant = "A18", "clock-back"
     after = "the device's data, by a leaked certificate that is over and a spoofed answer for the time"
+    because = "clock: refused"
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return (UseStaleServer(StaleServer.EXPIRED, 330),)

@@ -21,7 +21,7 @@ from OffchipLibrary.goals.dissection import has_the_key
 from OffchipLibrary.goals.moving import kept_on, refused, took
 from OffchipLibrary.lab import Lab
 
-_HEAD, _CHUNK_AT, _LENGTH_AT, _NONCE_AT, _NONCE, _TAG = 32, 6, 8, 16, 12, 16
+_HEAD, _CHUNK_AT, _LENGTH_AT, _VERSION_AT, _NONCE_AT, _NONCE, _TAG = 32, 6, 8, 12, 16, 12, 16
 _CERTIFICATE = 2
 _RENEWAL_S = 60.0
 
@@ -48,6 +48,15 @@ def works(lab: Lab) -> None:
     lab.saw(f"kept: key and certificate {kept.certificate_id[:8]} fit, ACTIVE at the server")
 
 
+def cut_before_its_end(lab: Lab) -> None:
+    """The supply went before the device said that its update is complete; an oracle."""
+    told = [line.text for line in lab.board.console.lines[lab.begun.lines:]]
+    start = next((at for at, text in enumerate(told) if "boot: " in text), None)
+    if start is None or any(text.startswith("rotation: complete") for text in told[:start]):
+        raise AssertionError("the update was not cut: " + ("there was no start behind it" if start is None
+                                                           else "it came to its end before the supply went"))
+
+
 class Cut(Goal):
     """The device, cut in its update, has neither the old nor the new credentials."""
 
@@ -63,7 +72,12 @@ class Cut(Goal):
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         return either(lab, (lambda: refused(lab), "the device has neither the old nor the new credentials"),
-                      (lambda: works(lab), "the device has the old or the new credentials, whole"))
+                      (lambda: self._whole(lab), "the device has the old or the new credentials, whole"))
+
+    @staticmethod
+    def _whole(lab: Lab) -> None:
+        cut_before_its_end(lab)
+        works(lab)
 
 
 class CutWhenReplaced(Cut):
@@ -174,9 +188,12 @@ class NonceTwice(Goal):
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         contents: dict[tuple[int, bytes], set[bytes]] = defaultdict(set)
+        of_version: dict[int, set[bytes]] = defaultdict(set)
         for image in (each.received for each in lab.evidence() if each.action == "collect records"):
-            for chunk, nonce, content in sealed_in(image):
+            for chunk, version, nonce, content in sealed_in(image):
                 contents[chunk, nonce].add(content)
+                if chunk == _CERTIFICATE:
+                    of_version[version].add(nonce + content)
 
         def twice() -> None:
             found = [(chunk, nonce) for (chunk, nonce), each in contents.items() if len(each) > 1]
@@ -188,6 +205,8 @@ class NonceTwice(Goal):
             seals = [nonce for chunk, nonce in contents if chunk == _CERTIFICATE]
             if len(seals) < 3 or any(len(each) > 1 for each in contents.values()):
                 raise AssertionError(f"{len(seals)} seals of the certificate, {len(contents)} nonces")
+            if all(len(each) == 1 for each in of_version.values()):
+                raise AssertionError("no version of the certificate was sealed twice: nothing was put back in between")
             lab.saw(f"{len(seals)} seals of the certificate, the last two from one state; {len(contents)} nonces, each "
                     "for one content")
 
@@ -195,12 +214,13 @@ class NonceTwice(Goal):
                       (never, "no nonce serves twice, however often the medium is put back"))
 
 
-def sealed_in(records: bytes) -> list[tuple[int, bytes, bytes]]:
-    """(chunk, nonce, encrypted content) of records in a row; SPEC.md section 9."""
+def sealed_in(records: bytes) -> list[tuple[int, int, bytes, bytes]]:
+    """(chunk, version, nonce, encrypted content) of records in a row; SPEC.md section 9."""
     found, at = [], 0
     while at + _HEAD <= len(records):
         head = records[at:at + _HEAD]
         size = int.from_bytes(head[_LENGTH_AT:_LENGTH_AT + 4], "little")
-        found.append((head[_CHUNK_AT], head[_NONCE_AT:_NONCE_AT + _NONCE], records[at + _HEAD:at + _HEAD + size]))
+        found.append((head[_CHUNK_AT], int.from_bytes(head[_VERSION_AT:_VERSION_AT + 4], "little"),
+                      head[_NONCE_AT:_NONCE_AT + _NONCE], records[at + _HEAD:at + _HEAD + size]))
         at += _HEAD + size + _TAG
     return found

@@ -26,6 +26,9 @@ class Console(Goal):
             heard, said = lab.evidence()[-1].received, bytes(lab.board.console.raw)
             if b"boot: " not in heard or not said.endswith(heard):
                 raise AssertionError(f"what was heard is no whole start of the device: {heard[:40]!r}")
+            stored = b"storage: error" in heard or b"credentials: error" in heard
+            if b"tls: refused" not in heard or (lab.device.defence.off_chip and not stored):
+                raise AssertionError("the device was not made to talk: it never refused a server, or nothing stored")
             lab.saw(f"{len(heard)} bytes of the console were heard, {heard.count(b'boot: ')} starts")
 
         return either(lab, (lambda: has_the_key(lab), "the console tells the private key"),

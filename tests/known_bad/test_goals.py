@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What decides a cell, in worlds where nothing, or not enough, was done or seen: forged consoles, no boots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from offchip import chip_map
+from offchip.attacks.reach import ADDRESS
+from offchip.attacks.rogue import Visit
+from offchip.broker import events
+from offchip.evidence import Evidence
+from offchip.pki import Identity
+from offchip.report.record import Verdict
+from offchip.scene.scene import OTHER_THING
+from offchip.vault import EEPROM, PLAIN, SD, scheme
+from OffchipLibrary.goals.base import Goal, Oracles, Undecided, either, passes
+from OffchipLibrary.goals.catalogue import GOALS
+from OffchipLibrary.goals.dissection import has_the_key, was_let_in
+from OffchipLibrary.goals.impostor import met
+from OffchipLibrary.goals.moving import refused, took
+from OffchipLibrary.goals.updates import cut_before_its_end, sealed_in, works
+from tests.known_bad.worlds import World
+
+FRESH = scheme("fresh")
+OWN, OTHER, ANY = "credentials: ok source=sd certificate=", "credentials: ok source=sd certificate=00000000", "boot: "
+REFUSED = "storage: error record-stale device-key"
+
+Make = Callable[..., World]
+
+
+@pytest.fixture
+def world() -> Iterator[Make]:
+    made: list[World] = []
+
+    def make(tag: str, **options: object) -> World:
+        made.append(World(tag).given(**{"scheme": PLAIN, "medium": SD, **options}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.lab.close()
+
+
+def own(bad: World) -> str:
+    return OWN + bad.lab.device.identity.certificate_id[:8]
+
+
+def did(bad: World, action: str, place: str = "sdcard", detail: str = "", **contents: bytes) -> None:
+    """Evidence of the test's attack, whoever left it."""
+    bad.lab.record.add_evidence([Evidence(bad.lab.record.attack, action, place, bad.lab.board.now_ns, detail=detail,
+                                          **(contents or {"sent": b"?"}))])
+
+
+def measured(bad: World, row: str) -> Verdict | None:
+    """The verdict of a row's oracles; None: they do not decide."""
+    goal: Goal = GOALS[row]
+    try:
+        return goal.measure(bad.lab, Oracles(bad.lab)).verdict
+    except (Undecided, AssertionError):
+        return None
+
+
+# what all rows share -------------------------------------------------------------------------------------------------
+def test_what_a_failed_oracle_saw_before_is_not_kept(world: Make) -> None:
+    lab = world("A06").lab
+
+    def half() -> None:
+        lab.saw("something")
+        raise AssertionError("and then nothing")
+
+    assert passes(lab, half) and not lab.record.observations
+    assert either(lab, (half, "broken"), (lambda: lab.saw("else"), "held")).verdict is Verdict.HELD
+    assert lab.record.observations == ["else"]
+
+
+def test_what_was_taken_is_what_is_asked_for(world: Make) -> None:
+    bad = world("A06")
+    with pytest.raises(AssertionError):  # silence is neither
+        took(bad.lab, bad.lab.device.identity)
+    with pytest.raises(AssertionError):
+        refused(bad.lab)
+    bad.say(ANY, OTHER)
+    with pytest.raises(AssertionError, match="did not take"):
+        took(bad.lab, bad.lab.device.identity)
+    bad.say(ANY, own(bad))
+    took(bad.lab, bad.lab.device.identity)
+    bad.say(ANY, REFUSED)
+    with pytest.raises(AssertionError, match="not all refused"):
+        refused(bad.lab)
+
+
+def test_one_refused_start_is_no_more_than_one(world: Make) -> None:
+    bad = world("A06")
+    bad.say(ANY, REFUSED)
+    refused(bad.lab)
+    with pytest.raises(AssertionError, match="1 starts"):
+        refused(bad.lab, starts=2)
+
+
+def test_a_key_and_a_session_of_somebody_else(world: Make) -> None:
+    bad = world("A30")
+    other, device = bad.lab.scene.world.devices[OTHER_THING], bad.lab.device.identity
+    bad.hand_over(other, "sdcard", other.key_der, "A30")
+    with pytest.raises(AssertionError, match="not among 1 keys"):
+        has_the_key(bad.lab)
+    log = bad.lab.scene.broker.log
+    for number, (address, certificate, topic) in enumerate((
+            (ADDRESS, other.certificate_id, "offchip/feed"), ("modem", device.certificate_id, "offchip/feed"))):
+        log(events.ConnectionOpened(address), number)
+        log(events.Connected("thing-1", certificate, "thing-1", False), number)
+        log(events.PublishAccepted("thing-1", topic, b"{}", 0, 0), number)
+        with pytest.raises(AssertionError, match="sessions of the attacker"):
+            was_let_in(bad.lab)
+
+
+def test_a_session_that_said_nothing_of_worth(world: Make) -> None:
+    bad = world("A30")
+    log = bad.lab.scene.broker.log
+    log(events.ConnectionOpened(ADDRESS), 5)
+    log(events.Connected("thing-1", bad.lab.device.identity.certificate_id, "thing-1", False), 5)
+    log(events.PublishAccepted("thing-1", "offchip/third", b"{}", 0, 0), 5)
+    with pytest.raises(AssertionError, match="publishes accepted: \\[\\]"):
+        was_let_in(bad.lab)
+    log(events.PublishAccepted("thing-1", "offchip/feed", b"{}", 0, 0), 5)
+    was_let_in(bad.lab)
+
+
+def test_nobody_met_the_attacker(world: Make) -> None:
+    bad = world("A27")
+    with pytest.raises(AssertionError, match="never called"):
+        met(bad.lab)
+    bad.say(OTHER)
+    with pytest.raises(AssertionError, match="never called"):
+        met(bad.lab)
+    bad.say(REFUSED)
+    met(bad.lab)
+
+
+# moving --------------------------------------------------------------------------------------------------------------
+def test_swapped_pieces_of_which_one_was_not_noticed(world: Make) -> None:
+    bad = world("A05")
+    did(bad, "swap", before=b"a", after=b"b")
+    did(bad, "swap", before=b"c", after=b"d")
+    assert measured(bad, "A05/swap") is None
+    bad.say(ANY, "storage: error record-swapped broker-ca")
+    assert measured(bad, "A05/swap") is None  # the other start never came
+    bad.say(ANY, "storage: error record-swapped broker-ca")
+    assert measured(bad, "A05/swap") is Verdict.HELD
+    bad.say(ANY, "credentials: error certificate-malformed")
+    assert measured(bad, "A05/swap") is Verdict.BROKEN
+
+
+@pytest.mark.parametrize(("words", "verdict"), [
+    ((), None), ((OTHER,), None), ((OTHER, OTHER), None), ((OTHER, REFUSED), Verdict.HELD),
+    ((OTHER, REFUSED, OTHER), None), ((OTHER, OWN), Verdict.BROKEN)])
+def test_an_older_image_nobody_put_back(world: Make, words: tuple[str, ...], verdict: Verdict | None) -> None:
+    bad = world("A07")
+    for word in words:
+        bad.say(ANY, own(bad) if word == OWN else word)
+    assert measured(bad, "A07/whole") is verdict
+
+
+# updates -------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("lines", "cut"), [
+    ((), False), (("rotation: complete", ANY), False), (("rotation: complete",), False), ((ANY,), True),
+    (("half a line boot: offchip", "rotation: complete"), True)])
+def test_an_update_that_was_not_cut(world: Make, lines: tuple[str, ...], cut: bool) -> None:
+    bad = world("A11")
+    bad.say(*lines)
+    assert (passes(bad.lab, lambda: cut_before_its_end(bad.lab)) == "") is cut
+
+
+def test_an_update_that_came_to_its_end_is_no_torn_one(world: Make) -> None:
+    bad = world("A11")
+    bad.say("rotation: complete", ANY, own(bad))
+    assert measured(bad, "A11/torn") is None and measured(bad, "A11/torn-late") is None
+
+
+def test_a_device_that_cannot_work(world: Make) -> None:
+    bad = world("A11")
+    bad.say(ANY, REFUSED)
+    with pytest.raises(AssertionError, match="did not take"):
+        works(bad.lab)
+    bad.say(ANY, own(bad))
+    works(bad.lab)
+    assert measured(bad, "A11/torn") is Verdict.HELD
+    bad.lab.scene.deactivate(bad.lab.device.identity)
+    with pytest.raises(AssertionError, match="INACTIVE"):
+        works(bad.lab)
+    bad.lab.board.sd.wipe()
+    with pytest.raises(AssertionError, match="keeps no key"):
+        works(bad.lab)
+
+
+def record(version: int, nonce: bytes, content: bytes) -> bytes:
+    head = bytearray(32)
+    head[:4], head[6] = b"OCV1", 2
+    head[8:12], head[12:16] = len(content).to_bytes(4, "little"), version.to_bytes(4, "little")
+    head[16:28] = nonce.ljust(12, b"\0")
+    return bytes(head) + content + bytes(16)
+
+
+@pytest.mark.parametrize(("records", "verdict"), [
+    ((), None),
+    (((2, b"a", b"x"), (2, b"b", b"y")), None),
+    (((1, b"a", b"x"), (2, b"b", b"y")), None),  # one of the two renewals is not there
+    (((1, b"a", b"x"), (2, b"b", b"y"), (3, b"c", b"z")), None),  # nothing was put back in between
+    (((1, b"a", b"x"), (2, b"b", b"y"), (2, b"c", b"z")), Verdict.HELD),
+    (((1, b"aaaabbbbcccc", b"x"), (2, b"aaaabbbbdddd", b"y"), (2, b"aaaaccccdddd", b"z")), Verdict.HELD),
+    (((1, b"a", b"x"), (2, b"b", b"y"), (2, b"b", b"z")), Verdict.BROKEN)])
+def test_nonces(world: Make, records: tuple[tuple[int, bytes, bytes], ...], verdict: Verdict | None) -> None:
+    bad = world("A16", scheme=FRESH, medium=EEPROM)
+    did(bad, "collect records", received=b"".join(record(*each) for each in records) or b"?")
+    assert measured(bad, "A16/cut") is verdict
+
+
+def test_records_in_a_row() -> None:
+    one, two = (1, b"a" * 12, b"x" * 5), (7, b"b" * 12, b"y")
+    assert sealed_in(record(*one) + record(*two)) == [(2, *one), (2, *two)]
+
+
+# watching ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("times", "refusals", "verdict"), [
+    ([100], 16, None), ([100] * 15, 16, None), ([100] * 16, 15, None), ([100] * 16, 16, Verdict.HELD),
+    ([100] * 15 + [101], 16, Verdict.BROKEN)])
+def test_times_of_too_few_refusals(world: Make, times: list[int], refusals: int, verdict: Verdict | None) -> None:
+    bad = world("A25", scheme=FRESH, medium=EEPROM)
+    did(bad, "compare the times", received=b"".join(each.to_bytes(8, "little") for each in times))
+    bad.say(*["storage: error record-forged device-key"] * refusals)
+    assert measured(bad, "A25/timing") is verdict
+
+
+@pytest.mark.parametrize(("lines", "verdict"), [
+    ((ANY, OWN), None), ((ANY, "tls: refused reason=untrusted-ca"), None), ((ANY, REFUSED), None),
+    (("tls: refused reason=untrusted-ca", REFUSED), None),
+    ((ANY, "tls: refused reason=untrusted-ca", REFUSED), Verdict.HELD)])
+def test_a_console_nobody_made_talk(world: Make, lines: tuple[str, ...], verdict: Verdict | None) -> None:
+    bad = world("A22")
+    bad.say(*lines)
+    did(bad, "listen", "usart1, the console", received=bytes(bad.lab.board.console.raw))
+    assert measured(bad, "A22/console") is verdict
+
+
+# between -------------------------------------------------------------------------------------------------------------
+def rogue(bad: World, *visits: Visit) -> None:
+    reach = bad.lab.reach
+    reach.answer_as_server(reach.authority.issue_server([reach.host])).visits += visits
+
+
+def test_firmware_nobody_pushed_and_code_nobody_compared(world: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, goal = world("A23"), type(GOALS["A23/push"])()
+    bad.lab.board.power_on()  # the flash has its firmware
+
+    def verdict() -> Verdict | None:
+        try:
+            return goal.measure(bad.lab, Oracles(bad.lab)).verdict
+        except Undecided:
+            return None
+
+    goal.prepare(bad.lab)
+    bad.say(ANY)
+    assert verdict() is None  # he was never met
+    rogue(bad, Visit(b"hello", None, "thing-1"))
+    assert verdict() is None  # a session, and nothing came
+    bad.say("mqtt: message topic=offchip/things/thing-1/commands bytes=99")
+    assert verdict() is Verdict.HELD
+    bad.say(ANY)
+    assert verdict() is Verdict.BROKEN  # another start
+    flash = bad.lab.board.engine.read_memory
+    monkeypatch.setattr(bad.lab, "begun", bad.lab.mark())
+    for at, broken in ((chip_map.FLASH.start, True), (chip_map.FLASH.end - 1, True), (chip_map.DATA.start, False)):
+        def changed(address: int, length: int, at: int = at) -> bytes:
+            found = bytearray(flash(address, length))
+            found[at - address] ^= 1
+            return bytes(found)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(bad.lab.board.engine, "read_memory", changed)
+            assert (verdict() is Verdict.BROKEN) is broken, hex(at)
+
+
+@pytest.mark.parametrize(("words", "verdict"), [
+    ((), None), (("tls: refused reason=protocol",), Verdict.HELD), ((REFUSED,), Verdict.HELD),
+    (("tls: connected version=TLSv1.2 suite=x",), Verdict.BROKEN)])
+def test_a_session_on_worse_terms(world: Make, words: tuple[str, ...], verdict: Verdict | None) -> None:
+    bad = world("A28")
+    bad.say(*words)
+    did(bad, "answer")
+    bad.say("tls: connected version=TLSv1.3 suite=x", at_ms=5)  # behind the attack
+    assert measured(bad, "A28/old-server") is verdict
+
+
+@pytest.mark.parametrize(("sessions", "verdict"), [(0, Verdict.HELD), (1, None), (2, None), (3, Verdict.HELD)])
+def test_too_few_signatures(world: Make, sessions: int, verdict: Verdict | None) -> None:
+    bad = world("A28")
+    rogue(bad, Visit(b"hello", (48, "unknown_ca")), *(Visit(b"hello", None, "thing-1") for _ in range(sessions)))
+    did(bad, "compute", received=b"?")
+    assert measured(bad, "A28/signatures") is verdict
+
+
+@pytest.mark.parametrize(("row", "because"), [
+    ("A17/untrusted", "tls: refused reason=untrusted-ca"), ("A17/wrong-host", "tls: refused reason=host-name"),
+    ("A18/expired", "tls: refused reason=expired"), ("A18/clock-back", "clock: refused 2026-01-01 source=sntp")])
+def test_an_impostor_who_is_refused_for_another_fault(world: Make, row: str, because: str) -> None:
+    bad = world(row[:3])
+    rogue(bad, Visit(b"hello", (42, "bad_certificate")))
+    bad.say("tls: refused reason=bad-certificate", "state: waiting reason=tls retry_ms=1")
+    assert measured(bad, row) is None
+    bad.say(because)
+    assert measured(bad, row) is Verdict.HELD
+
+
+def test_clear_credentials_that_are_none_or_the_owner_s(world: Make) -> None:
+    bad = world("A24", scheme=FRESH, medium=EEPROM)
+    rogue(bad, Visit(b"hello"))
+    bad.say("storage: error record-missing device-key", "state: waiting reason=storage retry_ms=1")
+    assert measured(bad, "A24/gone") is None  # nothing in clear lies there
+    own_ca, his_ca = bad.lab.scene.authority, bad.lab.reach.authority
+    for authority, verdict in ((own_ca, None), (his_ca, Verdict.HELD)):
+        PLAIN.write(EEPROM, bad.lab.board.eeprom, _credentials(bad, authority.root))
+        assert measured(bad, "A24/gone") is verdict
+
+
+def _credentials(bad: World, root: Identity) -> list[tuple[int, bytes]]:
+    return [(tag, root.certificate_der if tag == 9 else value)
+            for tag, value in bad.lab.scene.credentials(bad.lab.device.identity).entries()]
+
+
+# disturbing, skipping, abuse, sabotage -------------------------------------------------------------------------------
+@pytest.mark.parametrize(("row", "words", "verdict"), [
+    ("A15/stuck", ("rng: ok",), None), ("A15/stuck", (), None),
+    ("A15/stuck", ("rng: error repetition",), Verdict.HELD), ("A15/alternating", ("rng: ok",), None),
+    ("A15/alternating", ("rng: error repetition",), Verdict.HELD)])
+def test_noise_nobody_spoilt(world: Make, row: str, words: tuple[str, ...], verdict: Verdict | None) -> None:
+    bad = world("A15", scheme=FRESH, medium=EEPROM)
+    bad.say(*words)
+    did(bad, "disturb the noise source", "rng")
+    assert measured(bad, row) is verdict
+
+
+@pytest.mark.parametrize(("tried", "detail", "start", "verdict"), [
+    (200, "line 7 (f): 3 refused, 1 crashed", REFUSED, Verdict.HELD), (99, "line 7 (f): 1 crashed", REFUSED, None),
+    (200, "line 7 (f): 4 refused", REFUSED, None), (200, "line 7 (f): 1 crashed", "", None)])
+def test_instructions_nobody_skipped(world: Make, tried: int, detail: str, start: str, verdict: Verdict | None) -> None:
+    bad = world("A12", scheme=FRESH, medium=EEPROM)
+    did(bad, "skip each instruction once", "record.c", detail, sent=bytes(4 * tried))
+    bad.say(*((ANY, start) if start else ()))
+    assert measured(bad, "A12/forged") is verdict
+
+
+@pytest.mark.parametrize(("lines", "verdict"), [
+    (("state: waiting reason=storage retry_ms=1",) * 2, None),
+    ((REFUSED, *("state: waiting reason=storage retry_ms=1",) * 2), Verdict.DEGRADED),
+    ((ANY, REFUSED, ANY, *("state: waiting reason=storage retry_ms=1",) * 2), None)])
+def test_a_medium_whose_loss_nobody_mentions(world: Make, lines: tuple[str, ...], verdict: Verdict | None) -> None:
+    bad = world("A09")
+    bad.lab.board.power_on()
+    bad.say(*lines)
+    assert measured(bad, "A09/open") is verdict
+    if verdict is Verdict.DEGRADED:  # not while it goes on as if nothing were
+        bad.lab.scene.broker.log(events.Connected("thing-1", "any", "thing-1", False), 9)
+        assert measured(bad, "A09/open") is None
+
+
+def test_nobody_is_banned_by_the_attacker_who_was_turned_away(world: Make) -> None:
+    bad = world("A21")
+    bad.lab.board.power_on()
+    log, topic = bad.lab.scene.broker.log, "offchip/things/thing-1"
+    log(events.ConnectionOpened(ADDRESS), 5)
+    log(events.CertificateRefused("his", "not registered"), 5)
+    assert measured(bad, "A21/banned") is Verdict.HELD
+    bad.lab.scene.deactivate(bad.lab.device.identity)  # by somebody else, for another reason
+    assert measured(bad, "A21/banned") is None, topic
+
