@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from cryptography import x509
 
 from offchip.broker.profile import Profile
-from offchip.broker.tls import TlsStream, server_context
+from offchip.broker.stream import PacketStream
+from offchip.broker.tls import server_context
 from offchip.mqtt import (
-    V5,
     Connack,
     Connect,
     Disconnect,
-    Malformed,
     Packet,
-    PacketReader,
     Pingreq,
     Pingresp,
     Puback,
@@ -28,12 +26,9 @@ from offchip.mqtt import (
     Subscribe,
     Unsuback,
     Unsubscribe,
-    UnsupportedVersion,
-    encode,
 )
 from offchip.pki import Identity
 
-_LARGEST_PACKET = 256 * 1024
 _JOB = "advisor-job"
 
 
@@ -124,100 +119,65 @@ class AdvisorServer:
         """What the host's network says is not the client's."""
 
 
-class AdvisorLink:
+class AdvisorLink(PacketStream):
     """The server's end of one connection."""
 
     def __init__(self, server: AdvisorServer, number: int, context: ssl.SSLContext) -> None:
-        self.closed = False
-        self.on_output: Callable[[], None] | None = None
         self._server, self._number = server, number
-        self._tls = TlsStream(context, self._on_alert)
-        self._tls.on_handshake = self._on_handshake
-        self._reader = PacketReader(_LARGEST_PACKET)
-        self._client = ""
         self._packet_id = 0
-        self._version = 4
+        super().__init__(context)
 
-    def receive(self, data: bytes) -> None:
-        if self.closed:
-            return
-        self._tls.feed(data)
-        try:
-            self._advance()
-        except (ssl.SSLError, Malformed, UnsupportedVersion) as error:
-            self._note("failed", getattr(error, "reason", None) or str(error) or type(error).__name__)
-            self.closed = True
-
-    def take(self) -> bytes:
-        return self._tls.take()
-
-    @property
-    def backlog(self) -> int:
-        return self._tls.pending
-
-    def peer_closed(self) -> None:
-        if not self.closed:
-            self._note("closed")
-            self.closed = True
-
-    # inside --------------------------------------------------------------------------------------------------------
-    def _note(self, kind: str, detail: str = "", packet: Packet | None = None) -> None:
-        self._server.note(self._number, kind, detail, packet)
-
-    def _on_alert(self, direction: str, number: int, name: str) -> None:
-        if direction == "received":
-            self._note("alert", name)
-
-    def _on_handshake(self, direction: str, message: bytes) -> None:
+    # what happens --------------------------------------------------------------------------------------------------
+    def greeted(self, direction: str, message: bytes) -> None:
         if direction == "received" and message[:1] == b"\x01":
             self._server.record.suites = suites_of(message)
             self._note("hello")
 
-    def _advance(self) -> None:
-        if not self._tls.established:
-            if not self._tls.handshake():
-                return
-            self._note("tls", f"{self._tls.version} {self._tls.cipher}")
-        while not self.closed and (data := self._tls.read()) is not None:
-            if not data:
-                self.peer_closed()
-                return
-            self._reader.feed(data)
-            while not self.closed and (packet := self._reader.next()):
-                self._note(type(packet).__name__.lower(), "", packet)
-                self._handle(packet)
+    def alerted(self, direction: str, number: int, name: str) -> None:
+        if direction == "received":
+            self._note("alert", name)
 
-    def _send(self, packet: Packet) -> None:
-        self._tls.write(encode(packet, self._version))
+    def established(self) -> None:
+        self._note("tls", f"{self.tls.version} {self.tls.cipher}")
 
-    def _handle(self, packet: Packet) -> None:
+    def failed(self, reason: str) -> None:
+        self._note("failed", reason)
+
+    def left(self) -> None:
+        self._note("closed")
+
+    def answer(self, packet: Packet) -> None:
+        self._note(type(packet).__name__.lower(), "", packet)
         script = self._server.script
         match packet:
             case Connect():
                 self._on_connect(packet)
             case Publish():
                 if packet.qos and script.puback:
-                    self._send(Puback(packet.packet_id))
+                    self.send(Puback(packet.packet_id))
                 self._answer(packet)
             case Subscribe():
                 self._on_subscribe(packet)
             case Unsubscribe():
-                self._send(Unsuback(packet.packet_id, tuple(0 for _ in packet.filters) if self._version == V5 else ()))
+                self.send(Unsuback(packet.packet_id, tuple(0 for _ in packet.filters)))
             case Pingreq() if script.pingresp:
-                self._send(Pingresp())
+                self.send(Pingresp())
             case Disconnect():
                 self.closed = True
 
+    # inside --------------------------------------------------------------------------------------------------------
+    def _note(self, kind: str, detail: str = "", packet: Packet | None = None) -> None:
+        self._server.note(self._number, kind, detail, packet)
+
     def _on_connect(self, packet: Connect) -> None:
         server, script = self._server, self._server.script
-        self._client, self._version = packet.client_id, packet.version
         server.connects += 1
         if server.connects % (script.silent_connects + 1) and script.silent_connects:
             return
         known = packet.client_id in server.sessions and not packet.clean and not script.forget
         if not packet.clean:
             server.sessions.add(packet.client_id)
-        self._send(Connack(0, known))
+        self.send(Connack(0, known))
         if server.dropped < script.drops:
             server.dropped += 1
             self._end(script.rudely)
@@ -228,7 +188,7 @@ class AdvisorLink:
         server, script = self._server, self._server.script
         if not script.suback:
             return
-        self._send(Suback(packet.packet_id, tuple(min(each.qos, 1) for each in packet.subscriptions)))
+        self.send(Suback(packet.packet_id, tuple(min(each.qos, 1) for each in packet.subscriptions)))
         for each in packet.subscriptions:
             self._greet(each.filter)
         if script.end_after_subscribe and not server.parted:
@@ -255,11 +215,11 @@ class AdvisorLink:
 
     def _publish(self, topic: str, payload: bytes) -> None:
         self._packet_id += 1
-        self._send(Publish(topic, payload, 1, False, False, self._packet_id))
+        self.send(Publish(topic, payload, 1, False, False, self._packet_id))
 
     def _end(self, rudely: bool) -> None:
         if not rudely:
-            self._tls.close()
+            self.tls.close()
         self._note("ended")
         self.closed = True
 

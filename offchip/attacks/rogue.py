@@ -11,25 +11,20 @@ from dataclasses import dataclass, field
 from cryptography import x509
 
 from offchip.broker.entropy import Entropy
-from offchip.broker.tls import TlsStream, anonymous_server_context, trust
+from offchip.broker.stream import PacketStream
+from offchip.broker.tls import anonymous_server_context, trust
 from offchip.mqtt import (
     Connack,
     Connect,
-    Malformed,
     Packet,
-    PacketReader,
     Pingreq,
     Pingresp,
     Puback,
     Publish,
     Suback,
     Subscribe,
-    UnsupportedVersion,
-    encode,
 )
 from offchip.pki.identity import Identity
-
-_LARGEST_PACKET = 256 * 1024
 
 
 @dataclass(slots=True)
@@ -110,82 +105,61 @@ class RogueBroker:
         return RogueConnection(self, self.visits[-1], self.context, entropy)
 
 
-class RogueConnection:
-    """One TCP stream to the rogue (endpoint of :mod:`offchip.network.internet`)."""
+class RogueConnection(PacketStream):
+    """One TCP stream to the rogue."""
 
     def __init__(self, rogue: RogueBroker, visit: Visit, context: ssl.SSLContext, entropy: Entropy) -> None:
-        self.closed = False
-        self.on_output: Callable[[], None] | None = None
         self._rogue, self._visit = rogue, visit
-        self._tls = TlsStream(context, self._note_alert, entropy=entropy)
-        self._tls.on_handshake = lambda direction, message: visit.handshake.append((direction, message))
-        self._packets = PacketReader(_LARGEST_PACKET)
-
-    def take(self) -> bytes:
-        return self._tls.take()
-
-    def peer_closed(self) -> None:
-        self.closed = True
+        super().__init__(context, entropy)
 
     def receive(self, data: bytes) -> None:
-        if self.closed:
-            return
-        self._visit.received += data
-        self._tls.feed(data)
-        try:
-            self._go_on()
-        except (ssl.SSLError, Malformed, UnsupportedVersion) as error:
-            self._rogue.failures.append(getattr(error, "reason", None) or str(error))
-            self.closed = True
+        if not self.closed:
+            self._visit.received += data
+        super().receive(data)
 
-    def _go_on(self) -> None:
-        if not self._tls.established:
-            if not self._tls.handshake():
-                return
-            self._visit.version = self._tls.version
-            self._rogue.handshakes.append(self._tls.version)
-        while plain := self._tls.read():
-            self._packets.feed(plain)
-            while (packet := self._packets.next()) is not None:
-                self._answer(packet)
-        self.closed = self.closed or plain == b""
+    def greeted(self, direction: str, message: bytes) -> None:
+        self._visit.handshake.append((direction, message))
 
-    def _note_alert(self, direction: str, number: int, name: str) -> None:
+    def alerted(self, direction: str, number: int, name: str) -> None:
         if direction == "received":
             self._visit.alert = number, name
 
-    def _answer(self, packet: Packet) -> None:
+    def established(self) -> None:
+        self._visit.version = self.tls.version
+        self._rogue.handshakes.append(self.tls.version)
+
+    def failed(self, reason: str) -> None:
+        self._rogue.failures.append(reason)
+
+    def answer(self, packet: Packet) -> None:
         if isinstance(packet, Connect):
             self._visit.client = packet.client_id
-            self._send(Connack())
+            self.send(Connack())
             self._push()
         elif isinstance(packet, Publish):
             self._visit.messages.append((packet.topic, packet.payload))
             if self._rogue.on_message is not None:
                 self._rogue.on_message(packet.topic, packet.payload)
             if packet.qos:
-                self._send(Puback(packet.packet_id))
+                self.send(Puback(packet.packet_id))
             for topic, payload in self._rogue.replies(packet.topic, packet.payload):
-                self._send(Publish(topic, payload))
+                self.send(Publish(topic, payload))
         elif isinstance(packet, Subscribe):
-            self._send(Suback(packet.packet_id, tuple(each.qos for each in packet.subscriptions)))
+            self.send(Suback(packet.packet_id, tuple(each.qos for each in packet.subscriptions)))
             for each in packet.subscriptions:
                 self._visit.filters.append(each.filter)
                 self._push_to(each.filter)
         elif isinstance(packet, Pingreq):
-            self._send(Pingresp())
+            self.send(Pingresp())
 
     def _push(self) -> None:
         """Nobody has asked for it: a device may take what comes anyway."""
         for topic, payload in self._rogue.pushes:
             if topic:
-                self._send(Publish(topic, payload))
+                self.send(Publish(topic, payload))
 
     def _push_to(self, topic_filter: str) -> None:
         topic = topic_filter.replace("+", "pushed").replace("#", "pushed")
         for named, payload in self._rogue.pushes:
             if not named:
-                self._send(Publish(topic, payload))
-
-    def _send(self, packet: Packet) -> None:
-        self._tls.write(encode(packet, self._packets.version))
+                self.send(Publish(topic, payload))

@@ -57,6 +57,10 @@ class Delivery:
             self._send(session, link, self._pop(session))
             link = session.link
 
+    def take_over(self, session: Session) -> None:
+        """A session of an earlier run, with its queue."""
+        self._queued += session.queue_bytes
+
     def forget(self, session: Session) -> None:
         """The session is over; what waited for it is gone."""
         self._queued -= session.queue_bytes

@@ -110,6 +110,14 @@ class Hub:
                 self._send_will(pending)
         self.lifecycle.disconnected(session, reason)
 
+    def wake_up(self, session: Session) -> None:
+        """A sleeping session of an earlier run, that goes on to sleep here."""
+        self.sessions[session.client_id] = session
+        self._versions[session.client_id] = (session.number, self.now())
+        for each in session.subscriptions.values():
+            self._subscriptions.add(session.client_id, each)
+        self.delivery.take_over(session)
+
     def subscribe(self, session: Session, subscription: Subscription) -> bool:
         """True when the session had no subscription of this filter."""
         new = subscription.filter not in session.subscriptions
@@ -132,7 +140,7 @@ class Hub:
         ``publisher``: client id, for subscriptions that do not want their own. Returns the number of receivers.
         """
         if message.retain:
-            self._retain(message)
+            self.retain(message)
         receivers = 0
         # as they are now: who gets the message may subscribe or go because of it
         for client_id, subscriptions in tuple(self._subscriptions.matching(message.topic).items()):
@@ -213,7 +221,8 @@ class Hub:
         subscriptions = self._subscriptions.matching(message.topic).get(client_id)
         return bool(subscriptions) and self._hand(client_id, message, subscriptions or [])
 
-    def _retain(self, message: Message) -> None:
+    def retain(self, message: Message) -> None:
+        """Keep for who subscribes later; without a payload nothing is kept any more."""
         self._unretain(message.topic)
         if not message.payload:
             return

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import time
-from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from offchip.broker import memory
 from offchip.broker.profile import DEFAULT_PROFILE, Profile, named_profile
 from offchip.broker.reactions import Rules
 from offchip.broker.world import PROCESSOR, WIDE, enrol
@@ -100,8 +100,8 @@ def _scene(options: Options, profile: Profile, server: Identity | None) -> Scene
     scene = Scene(int(kept.seed), **common, kept=(kept.registry, kept.identities),
                   start=max(kept.stopped, today or kept.stopped))
     scene.world.shadows.restore(kept.content.get("shadows", {}))
-    for topic, payload in kept.content.get("retained", {}).items():
-        scene.broker.publish(topic, b64decode(payload), 1, True)
+    with scene.broker.turns.step():
+        memory.restore(scene.broker.hub, kept.content.get("broker", {}))
     return scene
 
 
@@ -158,15 +158,14 @@ class LiveLab:
                 time.sleep(ahead)
 
     def save(self) -> None:
-        """Keep the state, where there is a file for it. Sessions and queues are not part of it. Raises BrokerError."""
+        """Keep the state, where there is a file for it. Raises BrokerError."""
         if self.options.state is None:
             return
         world = self.scene.world
         with world.broker.turns.step():
-            retained = {topic: b64encode(each.payload).decode() for topic, each in world.broker.retained.items()}
+            content = {"shadows": world.shadows.dump(), "broker": memory.dump(world.broker.hub)}
             state.save(state.State(world.registry, str(self.scene.seed), world.broker.now(),
-                                   {**world.devices, PROCESSOR: world.processor.identity},
-                                   {"shadows": world.shadows.dump(), "retained": retained}), self.options.state)
+                                   {**world.devices, PROCESSOR: world.processor.identity}, content), self.options.state)
 
     def close(self) -> None:
         """Keep the state and let go of ports and board."""

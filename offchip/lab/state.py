@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a lab remembers between two runs: one SQLite file with registry, identities, shadows and the time it stopped."""
+"""What a lab remembers between two runs: one SQLite file with registry, identities, shadows and sessions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CREATE TABLE identity (thing TEXT PRIMARY KEY, chain TEXT NOT NULL, key TEXT NOT
 @dataclass(slots=True)
 class State:
     """``identities``: thing name -> certificate and key; ``stopped``: the lab's time then, with a time zone;
-    ``content``: shadows and retained messages."""
+    ``content``: shadows, sessions and retained messages."""
 
     registry: Registry
     seed: str
