@@ -53,6 +53,7 @@ def test_rogue_data_is_pinned_on_who_sent_it() -> None:
     honest, liar = lab.client(), lab.client("thing-2", "thing-2")
     honest.publish(OWN, telemetry(1, START))
     liar.publish(OWN, telemetry(1, START))
+    honest.publish(OWN, telemetry(2, START))  # the newest on this topic is not the lie
     reactions.look()
     assert status(lab) is Status.ACTIVE and status(lab, "thing-2") is Status.INACTIVE
     assert honest.connected and not liar.connected
