@@ -22,8 +22,9 @@ from offchip.scene.defence import Defence
 from offchip.vault import NONE, MediumKind
 from offchip.vault.records import CONFIGURATION_MAGIC, Tag, decode_record, encode_record
 
-#: seconds the device and its double are on together
-_TOGETHER_S = 15.0
+#: so often a double is let in or turned away while the device is on as well; seconds it gets for that
+_TURNS, _TOGETHER_S = 3, 20.0
+_TURN = ("mqtt: published", "state: waiting")
 
 
 @dataclass(slots=True)
@@ -144,8 +145,10 @@ class CloneIdentity(Attack):
                           sent=session.sent, received=session.received or b"nothing")]
 
     def _on_a_board(self, scene: Reach) -> list[Evidence]:
-        """The medium is copied while the device is off; then both are switched on, the copy first."""
+        """The medium is copied while the device is off; then its copy is started, and if it is taken, the device too.
+        """
         own, what = scene.another(), scene.medium(self.medium)
+        start_and_listen(own)  # what its factory left to be done is done on its own medium
         for each in (scene, own):
             switch_off(each)
         before, content = own.medium(self.medium).image, what.image
@@ -156,8 +159,11 @@ class CloneIdentity(Attack):
                     self.note(scene, "copy the medium", f"{own.medium(self.medium).name} of {own.thing}",
                               f"that of {scene.thing}", before=before, after=content)]
         told = start_and_listen(own)
-        start_and_listen(scene)
-        scene.board.run(_TOGETHER_S)
+        if told.startswith("credentials: ok"):
+            start_and_listen(scene)
+            said = len(own.board.console.lines)
+            await_or_fail(scene, lambda: sum(line.text.startswith(_TURN) for line in own.board.console.lines[said:])
+                          >= _TURNS, "the second board being let in or turned away", _TOGETHER_S)
         heard = bytes(own.board.console.raw)
         return [*evidence, self.note(scene, "run both", f"console of {own.thing}", told, received=heard)]
 

@@ -51,6 +51,7 @@ class GoOnDeactivated(Goal):
 
 _FEED = "offchip/feed"
 _REACTIONS_S = 1.0
+_WATCHED_S = 30.0
 
 
 def given_away(defence: Defence, applies: Applies) -> Applies:
@@ -145,6 +146,9 @@ class CloneBoard(Goal):
         super().fire(lab)
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        if lab.device.defence.guard is Guard.CLONES:  # both stay on until the owner's rule has had its time
+            passes(lab, lambda: lab.board.run_until(lambda: bool(lab.scene.broker.events.of(events.Banned)), _WATCHED_S,
+                                                    "the owner noticing the second board"))
         double = lab.others[0].board
         copied = double.sd if lab.device.defence.medium is SD else double.eeprom
         lines = [line.text for line in double.console.lines]
