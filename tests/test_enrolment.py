@@ -4,17 +4,24 @@ supply lost in the middle of each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from offchip import chip_map, vault
 from offchip.attacks.rogue import RogueBroker
 from offchip.attacks.wire import rebuild
 from offchip.broker import events
 from offchip.broker.registry import Status
+from offchip.broker.rotation import rotate_topic
+from offchip.broker.services import Request
 from offchip.engines.fork import forked
 from offchip.engines.protocol import StorageEvent
 from offchip.paths import FIRMWARE
@@ -170,6 +177,30 @@ def test_a_request_waits_for_a_device_that_is_away(scene: Scene) -> None:
     until(device, "rotation: complete")
     until(device, FEED)
     assert status(scene, own(device)) is Status.ACTIVE and status(scene, device.identity) is Status.INACTIVE
+
+
+def test_only_who_holds_a_new_certificate_ends_the_old_one(scene: Scene) -> None:
+    rotation, old, log = scene.world.rotation, scene.world.devices[THING].certificate_id, scene.broker.events
+    key = ec.generate_private_key(ec.SECP256R1())
+    csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    asked = json.dumps({"certificateSigningRequest": csr.public_bytes(Encoding.PEM).decode()}).encode()
+
+    def told(what: Callable[[Request], None], certificate: str, topic: str, payload: bytes) -> None:
+        what(Request(THING, certificate, f"{rotate_topic(THING)}/{topic}", payload))
+
+    told(rotation.on_request, old, "csr", asked)  # nobody has asked for it
+    rotation.ask(THING)
+    told(rotation.on_request, "a stranger's", "csr", asked)
+    assert len(log.of(events.RotationRefused)) == 2 and len(scene.registry.principals_of(THING)) == 1
+    told(rotation.on_request, old, "csr", asked)
+    (new,) = set(scene.registry.principals_of(THING)) - {old}
+    done = json.dumps({"certificateId": new}).encode()
+    for certificate in (old, "a stranger's"):
+        told(rotation.on_done, certificate, "done", done)
+        assert rotation.pending(THING) and scene.registry.certificate(old).status is Status.ACTIVE
+    told(rotation.on_done, new, "done", done)
+    assert log.of(events.CertificateReplaced)[-1] == events.CertificateReplaced(THING, new, (old,))
+    assert scene.registry.certificate(old).status is Status.INACTIVE and not rotation.pending(THING)
 
 
 def test_a_certificate_the_server_does_not_take_costs_a_connection_and_not_the_device(

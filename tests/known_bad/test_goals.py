@@ -346,9 +346,17 @@ def test_noise_nobody_spoilt(world: Make, row: str, words: tuple[str, ...], verd
     (200, "line 7 (f): 4 refused", REFUSED, None), (200, "line 7 (f): 1 crashed", "", None)])
 def test_instructions_nobody_skipped(world: Make, tried: int, detail: str, start: str, verdict: Verdict | None) -> None:
     bad = world("A12", scheme=FRESH, medium=EEPROM)
-    did(bad, "skip each instruction once", "record.c", detail, sent=bytes(4 * tried))
+    did(bad, "skip each instruction once", "record.c", detail, sent=b"".join(
+        (0x08000000 + 2 * number).to_bytes(4, "big") for number in range(tried)))
     bad.say(*((ANY, start) if start else ()))
     assert measured(bad, "A12/forged") is verdict
+
+
+def test_one_instruction_skipped_over_and_over(world: Make) -> None:
+    bad = world("A12", scheme=FRESH, medium=EEPROM)
+    did(bad, "skip each instruction once", "record.c", "line 7 (f): 200 crashed", sent=bytes(4 * 200))
+    bad.say(ANY, REFUSED)
+    assert measured(bad, "A12/forged") is None
 
 
 @pytest.mark.parametrize(("lines", "verdict"), [

@@ -41,7 +41,8 @@ class SkipForForged(Goal):
         for each in lab.evidence():
             if each.action == "skip each instruction once":
                 lab.saw(f"{each.place}: {each.detail}")
-        tried = sum(len(each.sent) // 4 for each in lab.evidence() if each.action == "skip each instruction once")
+        tried = len({each.sent[at:at + 4] for each in lab.evidence() if each.action == "skip each instruction once"
+                     for at in range(0, len(each.sent), 4)})
         words = first_words(lab)
 
         def opened() -> None:
