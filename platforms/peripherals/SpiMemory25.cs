@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Serial memory of the 25 series: EEPROM (25LC256 class) or NOR flash (W25Q class). Own work; see SPI-MEMORY.md.
 using System;
-using System.IO;
 using System.Text;
 
 using Antmicro.Renode.Core;
@@ -60,23 +59,7 @@ namespace Antmicro.Renode.Peripherals.Offchip
             {
                 return;
             }
-            try
-            {
-                if(!File.Exists(imageFile))
-                {
-                    File.WriteAllBytes(imageFile, cells);
-                }
-                var content = File.ReadAllBytes(imageFile);
-                if(content.Length != cells.Length)
-                {
-                    throw new RecoverableException("memory image " + imageFile + " has " + content.Length + " bytes, but must have " + cells.Length);
-                }
-                Array.Copy(content, cells, cells.Length);
-            }
-            catch(IOException e)
-            {
-                throw new RecoverableException("memory image " + imageFile + ": " + e.Message);
-            }
+            OffchipHost.LoadImage(imageFile, cells, "memory");
             this.imageFile = imageFile;
         }
 
@@ -449,17 +432,9 @@ namespace Antmicro.Renode.Peripherals.Offchip
 
         private void Persist(int offset, int length)
         {
-            if(string.IsNullOrEmpty(imageFile))
-            {
-                return;
-            }
             try
             {
-                using(var file = new FileStream(imageFile, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite))
-                {
-                    file.Seek(offset, SeekOrigin.Begin);
-                    file.Write(cells, offset, length);
-                }
+                OffchipHost.SaveImage(imageFile, cells, offset, length);
             }
             catch(Exception e)
             {

@@ -554,7 +554,7 @@ class EmbeddedMachine:
     def attach_debugger(self) -> None:
         """From now on semihosting is answered, and the ITM is open for text, as a debugger would have it."""
         if self.semihosting is None:
-            self.semihosting = Semihosting(self)
+            self.semihosting = Semihosting(self, self.cpu)
             self.nvic.debugger = True
             self.cpu.on_breakpoint = self.semihosting.breakpoint
             self._open_trace()

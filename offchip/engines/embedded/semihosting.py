@@ -9,12 +9,10 @@ from __future__ import annotations
 import struct
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from offchip.engines.embedded.cortex_m import CortexM
+from offchip.engines.embedded.peripheral import Machine
 from offchip.errors import EngineError
-
-if TYPE_CHECKING:
-    from offchip.engines.embedded.machine import EmbeddedMachine
 
 BKPT_SEMIHOSTING = 0xBEAB
 CONSOLE = "semihosting"  # what its output is called among the UARTs
@@ -31,9 +29,9 @@ class Semihosting:
         exit_code: what the program ended itself with; None: it has not.
     """
 
-    def __init__(self, machine: EmbeddedMachine) -> None:
-        self._machine = machine
-        self._core = machine.core
+    def __init__(self, machine: Machine, cpu: CortexM) -> None:
+        self._machine, self._cpu = machine, cpu
+        self._core = cpu.core
         self.exit_code: int | None = None
         self.input: deque[int] = deque()
         self._operations: dict[int, Callable[[int], int]] = {
@@ -50,8 +48,8 @@ class Semihosting:
         """The core stands at a BKPT."""
         pc = self._core.pc
         if self._machine.read_bytes(pc, 2) != BKPT_SEMIHOSTING.to_bytes(2, "little"):
-            self._machine.cpu.is_halted = True
-            self._machine.report("fault", self._machine.cpu.path, f"BKPT at 0x{pc:08X}: the debugger has the core now")
+            self._cpu.is_halted = True
+            self._machine.report("fault", self._cpu.path, f"BKPT at 0x{pc:08X}: the debugger has the core now")
             return
         operation, block = self._core.get("r0", "r1")
         answer = self._operations.get(operation, self._unknown)
@@ -62,7 +60,7 @@ class Semihosting:
         if self.exit_code is None:
             self._core.skip()
         else:
-            self._machine.cpu.is_halted = True
+            self._cpu.is_halted = True
 
     def _unknown(self, block: int) -> int:
         operation = self._core.get("r0")[0]
