@@ -100,7 +100,8 @@ class Bench:
         try:
             defence = replace(cell.defence, rdp_level=0, policy=NARROW, guard=Guard.NONE)
             device, other = (scene.build(thing, defence, engine=self.engine, elf=self.elf, rotation=True,
-                                         tamper=cell.defence.guard is Guard.TAMPER)
+                                         tamper=cell.defence.guard is Guard.TAMPER,
+                                         enrol_lost=cell.goal.start is Start.ENROLLABLE)
                              for thing in (THING, OTHER_THING))
             lab.install(scene, device, (other,))
             if lab.recorder:

@@ -35,6 +35,7 @@ class Start(Enum):
 
     FACTORY = auto()
     PUBLISHING = auto()
+    ENROLLABLE = auto()  # as PUBLISHING; credentials that are lost are given up and got anew
     RENEWING = auto()  # the owner asked for another key; its certificate is there, what replaces the old one comes next
 
 

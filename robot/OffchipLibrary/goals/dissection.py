@@ -8,16 +8,20 @@ from offchip.attacks.client import CloneIdentity, ReturnAfterDeactivation, Who
 from offchip.attacks.dissection import DissectAnotherUnit, Gain, OpenTheChip
 from offchip.attacks.reach import ADDRESS
 from offchip.attacks.remains import SearchRemains
+from offchip.board.media import SdCard
 from offchip.broker import events
 from offchip.scene.defence import Defence
 from offchip.scene.renewal import renew
 from offchip.vault import SD
-from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either, passes, settle
+from offchip.vault.records import Tag
+from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Start, either, passes, settle
 from OffchipLibrary.goals.impostor import Impostor
 from OffchipLibrary.goals.moving import kept_on
 from OffchipLibrary.lab import Lab
 
 _FEED = "offchip/feed"
+#: bytes of a record's magic in clear; seconds in which a device gives up and is enrolled
+_MAGIC, _RESET_S = 4, 300.0
 
 
 def has_the_key(lab: Lab) -> None:
@@ -141,6 +145,35 @@ class Remains(Goal):
 
         return either(lab, (lambda: has_the_key(lab), "what was replaced can still be had"),
                       (gone, "nothing of it is left, nor of what opens it"))
+
+
+class RemainsOfAReset(Remains):
+    """The device gives its credentials up, as its owner has it do before it changes hands."""
+
+    variant, start = "reset", Start.ENROLLABLE
+    after = "the private key the device had before a reset, from what was left of it on the medium and in the chip"
+
+    def applies(self, defence: Defence) -> Applies:
+        if defence.scheme.name not in ("plain", "split", "fresh"):
+            return Applies(False, "a reset is the same for all; asked of plain, split and fresh")
+        return super().applies(defence)
+
+    def meanwhile(self, lab: Lab) -> None:
+        """The owner blanks one piece of it, and waits until the device has given up the rest and is somebody again."""
+        board, medium = lab.board, lab.medium(lab.device.defence.medium)
+        board.power_off()
+        place = lab.device.provisioning.scheme.place(medium.kind, Tag.DEVICE_CERTIFICATE)
+        if isinstance(medium, SdCard):
+            content = medium.read_file(place.path)
+            blank = b"\xFF" * (place.length or len(content))
+            medium.write_file(place.path, content[:place.offset] + blank + content[place.offset + len(blank):])
+        else:
+            medium.write(place.offset, b"\xFF" * (place.length or _MAGIC))
+        board.console.skip()
+        board.power_on()
+        for line in ("^vault: reset", "^enrolment: complete"):
+            board.console.wait_for(line, _RESET_S)
+        board.power_off()
 
 
 class Deleted(Remains):
