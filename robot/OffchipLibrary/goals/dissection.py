@@ -20,7 +20,7 @@ from OffchipLibrary.goals.moving import kept_on
 from OffchipLibrary.lab import Lab
 
 _FEED = "offchip/feed"
-#: bytes of a record's magic in clear; seconds in which a device gives up and is enrolled
+#: bytes of a record's magic in clear; seconds in which a device gives up
 _MAGIC, _RESET_S = 4, 300.0
 
 
@@ -159,7 +159,7 @@ class RemainsOfAReset(Remains):
         return super().applies(defence)
 
     def meanwhile(self, lab: Lab) -> None:
-        """The owner blanks one piece of it, and waits until the device has given up the rest and is somebody again."""
+        """The owner blanks one piece of it, and waits until the device has given up the rest."""
         board, medium = lab.board, lab.medium(lab.device.defence.medium)
         board.power_off()
         place = lab.device.provisioning.scheme.place(medium.kind, Tag.DEVICE_CERTIFICATE)
@@ -171,9 +171,8 @@ class RemainsOfAReset(Remains):
             medium.write(place.offset, b"\xFF" * (place.length or _MAGIC))
         board.console.skip()
         board.power_on()
-        for line in ("^vault: reset", "^enrolment: complete"):
-            board.console.wait_for(line, _RESET_S)
-        board.power_off()
+        board.console.wait_for("^vault: reset", _RESET_S)
+        board.power_off()  # before anything new can have overwritten what is left
 
 
 class Deleted(Remains):
