@@ -116,6 +116,8 @@ def test_a_cell_that_was_not_run_proves_nothing(tmp_path: Path) -> None:
               for section in document(tmp_path)["answer"]["sections"] for sentence in section["sentences"]]
     assert {state for state, cites in states if cites} == {"not proven here"}
     assert {state for state, cites in states if not cites} == {"holds"}
+    counts = document(tmp_path)["run"]["counts"]
+    assert counts["not run"] == counts["unexpected"] == 1
 
 
 def test_another_run_is_compared_cell_by_cell(tmp_path: Path) -> None:

@@ -79,6 +79,10 @@ def test_no_ci_takes_a_claim_that_was_not_proven_for_green(told: Path) -> None:
     marks = {case.get("name"): [child.tag for child in case] for case in suite}
     words = {"proven": [], "refuted": ["failure"], "not run": ["error"]}
     assert marks == {name: words[status] for name, (_, _, _, status, _) in CLAIMS.items()}
+    said = {case.get("name"): child.get("message") for case in suite for child in case}
+    assert said == {name: "its verdict record was not saved" if name == "Without Record" else "why"
+                    for name, (_, _, _, status, _) in CLAIMS.items() if status != "proven"}
+    assert '"message": "why"' in (told / "results.json").read_text()
 
 
 @pytest.mark.parametrize(("refuted", "not_run", "code"), [(0, 0, 0), (1, 0, 1), (0, 1, 1), (2, 3, 1)])

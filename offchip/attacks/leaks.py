@@ -142,22 +142,24 @@ class TimeTheTag(Attack):
         medium, pieces = scene.medium(self.medium), apart(scene, self.medium)
         image, piece, record = medium.image, *self._record(pieces)
         both = [each for each in pieces.all() if each.group == piece.group]
-        traces = []
+        traces, places, start = [], [], _HEAD + length_of(record)
         for number in range(_TAG):
             spoilt = bytearray(record)
-            spoilt[_HEAD + length_of(record) + number] ^= 0xFF
+            spoilt[start + number] ^= 0xFF
             switch_off(scene)
             pieces.put({each: bytes(spoilt) for each in both})
+            lies = pieces.read(piece)  # what is told is what lies there
+            places.append(next(at for at, value in enumerate(record) if lies[at] != value) - start)
             traces.append(self._trace(scene))
         switch_off(scene)
         medium.replace(image)
         counts = refusals(traces)
-        tag = record[_HEAD + length_of(record):]
+        tag = record[start:]
         words = f"all alike: {counts[0]} instructions" if len(set(counts)) == 1 else \
             f"{len(set(counts))} different times: {', '.join(map(str, counts))} instructions"
         return [self.note(scene, "spoil a byte of the tag", f"{medium.name}:{piece.name}, byte {number}",
                           f"turned to the other slot after {count} instructions", before=tag[number:number + 1],
-                          after=bytes([tag[number] ^ 0xFF])) for number, count in enumerate(counts)] + [
+                          after=bytes([tag[number] ^ 0xFF])) for number, count in zip(places, counts, strict=True)] + [
             self.note(scene, "compare the times", medium.name, words,
                       received=b"".join(count.to_bytes(8, "little") for count in counts))]
 

@@ -16,6 +16,7 @@ from offchip.pki import Identity
 from offchip.report.record import Verdict
 from offchip.scene.scene import OTHER_THING
 from offchip.vault import EEPROM, PLAIN, SD, scheme
+from offchip.vault.records import Tag
 from OffchipLibrary.goals.base import Goal, Oracles, Undecided, either, passes
 from OffchipLibrary.goals.catalogue import GOALS
 from OffchipLibrary.goals.dissection import has_the_key, was_let_in
@@ -173,6 +174,16 @@ def test_an_update_that_was_not_cut(world: Make, lines: tuple[str, ...], cut: bo
     assert (passes(bad.lab, lambda: cut_before_its_end(bad.lab)) == "") is cut
 
 
+def test_a_mixture_that_was_taken(world: Make) -> None:
+    bad = world("A11")
+    bad.say(ANY, own(bad))
+    assert measured(bad, "A11/mixed") is None  # what lies there fits together
+    mixed = bad.lab.scene.credentials(bad.lab.scene.world.devices[OTHER_THING]).entries()
+    key = dict(bad.lab.scene.credentials(bad.lab.device.identity).entries())[Tag.DEVICE_PRIVATE_KEY]
+    PLAIN.write(SD, bad.lab.board.sd, [(tag, key if tag == Tag.DEVICE_PRIVATE_KEY else value) for tag, value in mixed])
+    assert bad.lab.device.kept() is None and measured(bad, "A11/mixed") is Verdict.BROKEN
+
+
 def test_an_update_that_came_to_its_end_is_no_torn_one(world: Make) -> None:
     bad = world("A11")
     bad.say("rotation: complete", ANY, own(bad))
@@ -223,11 +234,14 @@ def test_records_in_a_row() -> None:
 
 
 # watching ------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("times", "refusals", "verdict"), [
-    ([100], 16, None), ([100] * 15, 16, None), ([100] * 16, 15, None), ([100] * 16, 16, Verdict.HELD),
-    ([100] * 15 + [101], 16, Verdict.BROKEN)])
-def test_times_of_too_few_refusals(world: Make, times: list[int], refusals: int, verdict: Verdict | None) -> None:
+@pytest.mark.parametrize(("times", "places", "refusals", "verdict"), [
+    ([100], 16, 16, None), ([100] * 15, 16, 16, None), ([100] * 16, 16, 15, None), ([100] * 16, 15, 16, None),
+    ([100] * 16, 16, 16, Verdict.HELD), ([100] * 15 + [101], 16, 16, Verdict.BROKEN)])
+def test_times_of_too_few_refusals(world: Make, times: list[int], places: int, refusals: int,
+                                   verdict: Verdict | None) -> None:
     bad = world("A25", scheme=FRESH, medium=EEPROM)
+    for number in range(16):
+        did(bad, "spoil a byte of the tag", f"eeprom:key, byte {number % places}", before=b"a", after=b"b")
     did(bad, "compare the times", received=b"".join(each.to_bytes(8, "little") for each in times))
     bad.say(*["storage: error record-forged device-key"] * refusals)
     assert measured(bad, "A25/timing") is verdict
@@ -325,7 +339,7 @@ def test_clear_credentials_that_are_none_or_the_owner_s(world: Make) -> None:
 
 
 def _credentials(bad: World, root: Identity) -> list[tuple[int, bytes]]:
-    return [(tag, root.certificate_der if tag == 9 else value)
+    return [(tag, root.certificate_der if tag == Tag.TRUST_ANCHOR else value)
             for tag, value in bad.lab.scene.credentials(bad.lab.device.identity).entries()]
 
 

@@ -18,7 +18,7 @@ from offchip.vault import Chunk
 from offchip.vault.vaulted import Vaulted
 from OffchipLibrary.goals.base import SETTLE_S, Goal, Oracles, Outcome, Start, Undecided, either
 from OffchipLibrary.goals.dissection import has_the_key
-from OffchipLibrary.goals.moving import kept_on, refused, took
+from OffchipLibrary.goals.moving import first_words, kept_on, refused, took
 from OffchipLibrary.lab import Lab
 
 _HEAD, _CHUNK_AT, _LENGTH_AT, _VERSION_AT, _NONCE_AT, _NONCE, _TAG = 32, 6, 8, 12, 16, 12, 16
@@ -106,9 +106,10 @@ class CutAndMix(Cut):
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         def taken() -> None:
-            for identity in (lab.device.identity, lab.device.kept()):
-                if identity is not None:
-                    took(lab, identity)
+            good = [word for word in first_words(lab) if word.startswith("credentials: ok")]
+            if not good or lab.device.kept() is not None:
+                raise AssertionError("what the device keeps fits together" if good else "the device has taken nothing")
+            lab.saw(f"console: {good[-1]}, and the key that is kept does not fit that certificate")
 
         return either(lab, (taken, "the device takes a key and a certificate that do not belong together"),
                       (lambda: refused(lab), "a mixture of old and new is refused"))

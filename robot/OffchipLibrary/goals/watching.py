@@ -47,6 +47,7 @@ class TagTiming(Goal):
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         counts = lab.evidence()[-1].received
         times = [int.from_bytes(counts[at:at + 8], "little") for at in range(0, len(counts), 8)]
+        spoilt = {each.place for each in lab.evidence() if each.action == "spoil a byte of the tag"}
         forged = len(lab.board.console.find("^storage: error record-forged"))
 
         def differ() -> None:
@@ -57,6 +58,9 @@ class TagTiming(Goal):
         def alike() -> None:
             if len(times) != 16 or len(set(times)) != 1 or forged < len(times):
                 raise AssertionError(f"{len(times)} times, {len(set(times))} different, {forged} refusals")
+            if len(spoilt) != len(times):
+                raise AssertionError(f"{len(spoilt)} bytes of the tag were spoilt, not {len(times)}: where it is "
+                                     "compared no more, no time is told")
             lab.saw(f"{times[0]} instructions in each of {len(times)} refusals")
 
         return either(lab, (differ, "the comparison tells where it stopped"),
