@@ -10,7 +10,7 @@ from offchip.campaign import gate
 from offchip.campaign.crowd import Trace, engine_of
 from offchip.campaign.cuts import Cuts, ToolFailed
 from offchip.campaign.nonvolatile import Base, State, capture, differing
-from offchip.campaign.operations import NEW, Provision, Reset, Rotation
+from offchip.campaign.operations import NEW, Provision, Reset, Turn
 from offchip.campaign.operations import Operation as Operation_
 from offchip.engines.protocol import Operation, StorageEvent, Tear
 from offchip.paths import FIRMWARE
@@ -89,12 +89,12 @@ def test_who_comes_to_the_parser_with_known_credentials_goes_no_further() -> Non
         device.board.close()
 
 
-@pytest.mark.parametrize(("operation", "events"), [(Rotation, (StorageEvent.FLASH_WORD, StorageEvent.FLASH_ERASE)),
+@pytest.mark.parametrize(("operation", "events"), [(Turn, (StorageEvent.FLASH_WORD, StorageEvent.FLASH_ERASE)),
                                                    (Reset, (StorageEvent.FLASH_ERASE,))])
 def test_every_commit_of_what_a_device_does_with_its_owner(operation: type[Operation_],
                                                            events: tuple[StorageEvent, ...]) -> None:
-    """Cut behind each word of a rotation's flash, and each erase of a reset's: no device is lost, and one of each class
-    publishes again."""
+    """Cut behind each word and erase of a rotation for which the counters' sector is full, and each erase of a reset's:
+    no device is lost, and one of each class publishes again."""
     cut = operation(Defence(vault.scheme("fresh"), vault.EEPROM), FIRMWARE, 1)
     report = Cuts(cut, check_every=1000, second="none", shapes=("complete",),
                   events=events).run()

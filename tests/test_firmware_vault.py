@@ -342,6 +342,23 @@ def test_the_change_over_of_a_full_counter_sector_survives_cuts(program: Path, t
     assert after.contents.get(Chunk.DEVICE_KEY) == before.contents.get(Chunk.DEVICE_KEY)
 
 
+def test_updates_alone_fill_a_counter_sector_and_go_on_in_the_other(program: Path, tmp_path: Path) -> None:
+    """No entry of it is made up: two of 16 bytes an update, 80 for the head, and the 510th begins the other sector."""
+    chip = ready(program, tmp_path, vault.scheme("fresh"), vault.EEPROM)
+    start, first = chip_map.CONFIGURATION.size, chip.counters
+    arguments = chip.contents({Chunk.DEVICE_CERTIFICATE: b"a certificate"})
+    updates = 0
+    while chip.flash.read_bytes()[start:start + 4] == b"OCS1":
+        updates += 1
+        assert chip.run(0, 0, "store", *arguments) == 0 and updates < 600
+    used = (0x4000 - 80) // 16
+    assert used // 2 - 4 <= updates <= used // 2 + 1, updates
+    assert chip.counters.seals == first.seals + updates
+    assert chip.counters.versions[Chunk.DEVICE_CERTIFICATE] == \
+        first.versions.get(Chunk.DEVICE_CERTIFICATE, 0) + updates
+    assert chip.boot()
+
+
 def test_a_second_cut_in_the_recovery_of_an_update_and_of_a_reset(program: Path, tmp_path: Path) -> None:
     chip = ready(program, tmp_path, vault.scheme("split"), vault.EEPROM)
     arguments = chip.contents({Chunk.DEVICE_KEY: b"\x30key" * 8, Chunk.DEVICE_CERTIFICATE: b"certificate" * 8})

@@ -26,7 +26,7 @@ from offchip.scene.renewal import storage
 from offchip.scene.scene import THING, Device
 from offchip.vault import SD, Chip, Credentials
 from offchip.vault.chunk import CREDENTIAL_CHUNKS, SLOTS, Chunk, content
-from offchip.vault.counters import SIZE, Counters
+from offchip.vault.counters import SIZE, Counters, filled
 from offchip.vault.records import Tag
 from offchip.vault.scheme import Place
 from offchip.vault.vaulted import Vaulted
@@ -305,10 +305,14 @@ class Rotation(_Renewal):
     def build(self) -> Device:
         scene, device = self._power_on(rotation=True)
         run_to(device, PUBLISHED, limit_s=60)
+        self._prepare(device)
         scene.rotate(device)
         run_to(device, "credentials: ok source=issued", limit_s=60)
         run_to_first_write(device)
         return device
+
+    def _prepare(self, device: Device) -> None:
+        """What comes before the owner asks."""
 
     def perform(self, device: Device) -> None:
         run_to(device, "rotation: complete", "storage: error", "state: waiting")
@@ -324,6 +328,23 @@ class Rotation(_Renewal):
             left = self._stale(device)
             return f"lost: left over: {', '.join(left)}" if left else NEW if identity and not old else "lost: not kept"
         return "lost: the old one is not what is kept" if decision == OLD and not old else decision
+
+
+class Turn(Rotation):
+    """A rotation that no longer fits into the log of the vault's flash: the other sector is begun for it."""
+
+    name, shows = "turn", "a rotation for which the counters' sector is full: state and secret move to the other one"
+
+    @classmethod
+    def goes_with(cls, defence: Defence) -> bool:
+        return isinstance(defence.scheme, Vaulted)  # the others count nothing before their first update
+
+    def _prepare(self, device: Device) -> None:
+        device.board.power_off()
+        start = chip_map.sector(chip_map.VAULT_SECTORS[0]).start
+        device.board.engine.program(start, filled(device.board.engine.read_memory(start, SIZE), 1))
+        device.board.power_on()
+        run_to(device, PUBLISHED, limit_s=60)
 
 
 class Reset(_Renewal):
@@ -448,4 +469,4 @@ def counters_of(device: Device) -> Counters:
     return Counters.parse(device.board.engine.read_memory(start, SIZE))
 
 
-OPERATIONS: dict[str, type[Operation]] = {each.name: each for each in (Provision, Update, Rotation, Reset, Tamper)}
+OPERATIONS: dict[str, type[Operation]] = {each.name: each for each in (Provision, Update, Rotation, Turn, Reset, Tamper)}

@@ -101,6 +101,18 @@ class Counters:
                     self.contents[_CHUNKS[n]] = staged.pop(n)
 
 
+def filled(sectors: bytes, left: int) -> bytes:
+    """Both sectors after so many seals were numbered that only ``left`` entries fit into the log that counts."""
+    state = Counters.parse(sectors)
+    start = max((at for at in range(0, SIZE, _SECTOR) if sectors[at:at + 4] == b"OCS1"),
+                key=lambda at: int.from_bytes(sectors[at + 4:at + 8], "little"))
+    size = _ENTRY.size + _CHECK.size
+    used = -(-len(sectors[start:start + _SECTOR].rstrip(b"\xFF")) // size) * size
+    entry = _ENTRY.pack(_SEALS, 0, state.seals)
+    log = (entry + _CHECK.pack(zlib.crc32(entry))) * ((_SECTOR - used) // size - left)
+    return sectors[:start + used] + log + sectors[start + used + len(log):]
+
+
 def pending(entries: Entries) -> bytes:
     """Both sectors of a device that makes its own secret at the first boot and then seals ``entries`` itself."""
     return (b"\xFF" * _SECTOR + encode_record(PENDING_MAGIC, entries)).ljust(SIZE, b"\xFF")
