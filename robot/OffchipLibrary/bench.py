@@ -35,7 +35,7 @@ class BenchKeywords:
                        tls: TlsVersion = TlsVersion.BOTH, interval_ms: int = 2000,
                        certificate: Literal["registered", "unregistered", "foreign"] = "registered",
                        policy: Literal["narrow", "wide"] = "narrow", newcomer: bool = False,
-                       enrol_lost: bool = False, rotation: bool = False) -> None:
+                       enrol_lost: bool = False, rotation: bool = False, tamper: bool = False) -> None:
         """Provision the device ``thing-1``; it is not powered yet. The owner has a ``thing-2`` as well.
 
         | =Argument= | =Description= |
@@ -51,12 +51,13 @@ class BenchKeywords:
         | newcomer | the factory gives it no credentials but the fleet's claim identity |
         | enrol_lost | lost credentials are given up, and others got with the claim identity; else they are waited for |
         | rotation | the owner may ask it for another key |
+        | tamper | an open lid destroys secret and keys; otherwise it is only reported |
         """
         scene = Scene(self.lab.seed, things=(THING, OTHER_THING), policy=policy, interval_s=interval_ms / 1000,
                       own=self.lab.own, profile=self.lab.profile)
         try:
             changes: dict[str, Any] = {"publish_topics": tuple(publish_topics)} if publish_topics else {}
-            changes |= {"newcomer": newcomer, "enrol_lost": enrol_lost, "rotation": rotation}
+            changes |= {"newcomer": newcomer, "enrol_lost": enrol_lost, "rotation": rotation, "tamper": tamper}
             device = scene.build(
                 THING, Defence(scheme, medium, rdp_level, policy),
                 None if certificate == "registered" else scene.stranger(THING, certificate),

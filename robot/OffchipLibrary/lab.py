@@ -26,7 +26,10 @@ from offchip.pki.own import OwnCredentials
 from offchip.report.record import Record
 from offchip.scene import DEFAULT_SEED, Device, Scene
 from offchip.scene.guard import Guard
-from offchip.vault import MediumKind
+from offchip.scene.secrets import Secret
+from offchip.vault import Chip, MediumKind
+from offchip.vault.chunk import CREDENTIAL_CHUNKS
+from offchip.vault.vaulted import Vaulted
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Lab:
     Attributes:
         begun: when the test's own attack began (the last one to fire, where it has none).
         owner_acted_ns: when the owner last did something at the server.
+        noted: keys the owner has asked to be remembered.
         recorder: listens to everything, for captures and the time line; None: nobody does.
     """
 
@@ -58,6 +62,7 @@ class Lab:
     owner_acted_ns: int | None = None
     problem: str = ""
     recorder: Recorder | None = None
+    noted: list[Secret] = field(default_factory=list)
     _scene: Scene | None = None
     _device: Device | None = None
     _reach: Reach | None = None
@@ -72,7 +77,7 @@ class Lab:
         ids = [tag for tag in tags if tag in ATTACKS]
         self.problem = f"a claim is about one attack, this one is tagged {', '.join(ids)}" if len(ids) > 1 else ""
         self.record = Record(f"{suite}.{test}", test, attack=ids[0] if ids else "")
-        self.begun, self.owner_acted_ns = Mark(), None
+        self.begun, self.owner_acted_ns, self.noted = Mark(), None, []
 
     # who takes part ------------------------------------------------------------------------------------------------
     @property
@@ -116,6 +121,20 @@ class Lab:
     @property
     def has_device(self) -> bool:
         return self._device is not None
+
+    def keys(self) -> list[Secret]:
+        """Private keys, device secrets and the keys made of them: those there are now, and those that were noted."""
+        found = [each for each in self.scene.secrets() if "passphrase" not in each.name]
+        for device in self.scene.devices:
+            scheme = device.defence.scheme
+            if not isinstance(scheme, Vaulted):
+                continue
+            for secret in device.secrets():
+                sealer = scheme.sealer(Chip(secret, b""))
+                found.append(Secret.of_bytes(f"the key for all chunks of {device.thing}", sealer.key(None, 64)))
+                found += [Secret.of_bytes(f"the key of {chunk.value} of {device.thing}", sealer.key(chunk, 32))
+                          for chunk in CREDENTIAL_CHUNKS]
+        return [*self.noted, *(each for each in found if each not in self.noted)]
 
     def medium(self, which: MediumKind) -> SdCard | Eeprom:
         """The medium a keyword names."""

@@ -11,6 +11,7 @@ from robot.api.deco import keyword
 from offchip.board.factory import medium_image
 from offchip.broker.client import MqttClient
 from offchip.broker.world import TEMPLATE
+from offchip.engines.protocol import StorageEvent
 from offchip.pki import Identity
 from offchip.scene import HOST
 from offchip.vault import NO_CREDENTIALS, SD, MediumKind
@@ -53,6 +54,19 @@ class OwnerKeywords:
     def insert(self, medium: MediumKind) -> None:
         """Put the medium back in."""
         self.lab.medium(medium).insert()
+
+    @keyword(tags=("owner",))
+    def let_it_begin_to_write(self, timeout: float = 30) -> None:
+        """Run the board until the device has begun to write to a medium."""
+        board = self.lab.board
+        kinds = (StorageEvent.SD_BLOCK, StorageEvent.EEPROM_PAGE)
+        before = [board.faults.events(each) for each in kinds]
+        board.run_until(lambda: [board.faults.events(each) for each in kinds] != before, timeout, "a write")
+
+    @keyword(tags=("owner",))
+    def note_what_is_secret(self) -> None:
+        """Remember the keys there are now: the owner will look for them when they should be gone."""
+        self.lab.noted += self.lab.keys()
 
     @keyword(tags=("owner",))
     def open_the_case(self) -> None:

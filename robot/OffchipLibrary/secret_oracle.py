@@ -5,19 +5,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
 from robot.api.deco import keyword
 from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 
+from offchip import chip_map
 from offchip.attacks.wire import rebuild
 from offchip.broker.events import Event
-from offchip.scene.secrets import Secret, find
+from offchip.scene.secrets import Secret, find, squeezed
 from offchip.vault import EEPROM, SD
 from OffchipLibrary.device_oracle import DeviceOracleKeywords
 from OffchipLibrary.lab import Lab
 
+_MEMORY = {"SRAM": chip_map.SRAM, "CCM": chip_map.CCM}
+#: a wait during which there is time to look
+_LONG_ENOUGH_MS, _WAITS, _WAIT_S = 50, 8, 120
 #: a quoted text of ESP-AT has a backslash before these
 _QUOTED, _ESCAPED = re.compile(r'([",\\])'), r"\\\1"
 
@@ -86,6 +90,46 @@ class SecretOracleKeywords:
                 if found:
                     raise AssertionError(f"on {where} lies {found[0]}; {defence.scheme.name} forbids it")
         self.lab.saw("no secret on a medium or bus that may not have it")
+
+    @keyword(tags=("oracle",))
+    def memory_should_hold_no_key_while_the_device_waits(self) -> None:
+        """With no network, each connection ends; while the device then waits for the next, neither SRAM nor CCM holds a
+        private key, the device secret or a key made of it: DER, PEM or numbers, whole or eight bytes of it.
+
+        Whatever the device did before is done with by then: first boot, handshake, rotation, reset, enrolment.
+        """
+        board = self.lab.board
+        assert board.modem is not None
+        board.modem.network_up = False
+        for _ in range(_WAITS):
+            said = board.console.wait_for("^state: waiting .*retry_ms=", _WAIT_S).line.text
+            if int(said.rpartition("=")[2]) >= _LONG_ENOUGH_MS:
+                break
+        else:
+            raise AssertionError(f"none of {_WAITS} waits was long enough to look around in")
+        self._find_keys(_MEMORY)
+        board.modem.network_up = True
+        self.lab.saw("no key in SRAM or CCM while the device waits")
+
+    @keyword(tags=("oracle",))
+    def no_key_should_be_left_anywhere(self) -> None:
+        """Nothing on the chip (data sectors of the flash, SRAM, CCM, backup SRAM) and on the media holds a key: neither
+        one that is there now nor one that `Note What Is Secret` has seen."""
+        self._find_keys({"flash": chip_map.DATA, **_MEMORY, "backup SRAM": chip_map.BACKUP_SRAM})
+        for kind in (SD, EEPROM):
+            self._search_for(self.lab.keys(), self.lab.medium(kind).image, f"on the {kind.name} medium lies")
+        self.lab.saw("no key on the chip or a medium")
+
+    def _find_keys(self, places: Mapping[str, chip_map.Region]) -> None:
+        for name, region in places.items():
+            self._search_for(self.lab.keys(), self.lab.board.engine.read_memory(region.start, region.size),
+                             f"in {name} lies")
+
+    @staticmethod
+    def _search_for(secrets: list[Secret], data: bytes, words: str) -> None:
+        found = find(secrets, squeezed(data))
+        if found:
+            raise AssertionError(f"{words} {', '.join(found)}")
 
     def _search(self, data: bytes, words: str) -> None:
         found = find(self._secrets, data)

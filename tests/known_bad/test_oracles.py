@@ -288,6 +288,44 @@ def test_only_the_command_that_joins_has_the_passphrase(world: Make) -> None:
         bad.secret.modem_line_should_have_carried_no_secret()
 
 
+@fails("Memory Should Hold No Key While The Device Waits")
+@pytest.mark.parametrize("region", [chip_map.SRAM, chip_map.CCM], ids=["SRAM", "CCM"])
+def test_a_key_in_memory(world: Make, region: chip_map.Region) -> None:
+    bad = with_secret(world())
+    engine = bad.lab.board.engine
+    bad.lab.board.power_on()
+    bad.secret.memory_should_hold_no_key_while_the_device_waits()
+    at = region.end - 64
+    for name in ("scalar", "half", "pem", "secret"):
+        leak = leaks(bad)[name][:60] if name != "pem" else leaks(bad)[name][100:160]
+        engine.write_memory(at, leak)
+        with pytest.raises(AssertionError, match="the (private key|device secret) of thing-1"):
+            bad.secret._find_keys({"memory": region})
+        engine.write_memory(at, bytes(60))
+    engine.write_memory(at, leaks(bad)["scalar"][::-1])  # as the numbers of the TLS library lie there
+    with pytest.raises(AssertionError, match="the private key of thing-1"):
+        bad.secret.memory_should_hold_no_key_while_the_device_waits()
+
+
+@fails("No Key Should Be Left Anywhere")
+@pytest.mark.parametrize("where", ["flash", "SRAM", "CCM", "backup SRAM", "sd", "eeprom"])
+def test_a_key_that_is_left_behind(world: Make, where: str) -> None:
+    """Of a device that has nothing in clear any more; the key of its secret is known from before."""
+    bad = world()
+    board, key = bad.lab.board, leaks(bad)["scalar"]
+    bad.owner.note_what_is_secret()
+    board.engine.program(chip_map.DATA.start, b"\xFF" * chip_map.DATA.size)
+    bad.secret.no_key_should_be_left_anywhere()
+    if where in ("sd", "eeprom"):
+        (board.sd if where == "sd" else board.eeprom).write(512, key)
+    else:
+        region = {"flash": chip_map.DATA, "SRAM": chip_map.SRAM, "CCM": chip_map.CCM,
+                  "backup SRAM": chip_map.BACKUP_SRAM}[where]
+        board.engine.program(region.start + 256, key)
+    with pytest.raises(AssertionError, match=f"(in {where}|on the {where} medium) lies the private key of thing-1"):
+        bad.secret.no_key_should_be_left_anywhere()
+
+
 @fails("Servers Should Have Been Told No Secret")
 @pytest.mark.parametrize("where", ["client id", "topic", "payload", "basic ingest", "rogue client", "rogue payload"])
 def test_a_server_that_was_told_a_secret(world: Make, where: str) -> None:

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+*** Settings ***
+Documentation       What the chip keeps: no key in memory longer than it is used, nothing at all once the lid was opened,
+...                 and a defined state when a medium goes in the middle of its work.
+Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}    seed=${SEED}
+
+*** Test Cases ***
+Memory Holds No Key Behind First Boot, Handshake And Rotation With An SD Card
+    [Tags]    functional
+    [Template]    Memory Is Clean Behind First Boot, Handshake And Rotation
+    fresh    sd
+
+Memory Holds No Key Behind First Boot, Handshake And Rotation With An EEPROM
+    [Tags]    functional
+    [Template]    Memory Is Clean Behind First Boot, Handshake And Rotation
+    fresh    eeprom
+
+Memory Holds No Key Behind A Reset And The Enrolment After It
+    [Tags]    functional
+    Given A Device    scheme=fresh    medium=eeprom    enrol_lost=True
+    Power On
+    Device Should Publish    offchip/feed
+    Note What Is Secret
+    Power Off
+    Damage The Medium    eeprom    wipe
+    Power On
+    Console Should Show    ^vault: reset
+    Device Should Have Enrolled
+    Memory Should Hold No Key While The Device Waits
+
+Opened Lid Leaves No Key On The Chip Or The SD Card
+    [Tags]    functional
+    [Template]    Opened Lid Leaves Nothing
+    sd    ^mqtt: published
+
+Opened Lid Leaves No Key On The Chip Or The EEPROM
+    [Tags]    functional
+    [Template]    Opened Lid Leaves Nothing
+    eeprom    ^mqtt: published
+
+Lid Opened While The Vault Is At Work Leaves No Key
+    [Tags]    functional
+    [Template]    Opened Lid Leaves Nothing
+    eeprom    ^vault: secret created
+
+SD Card Pulled While It Is Read Is Waited For
+    [Tags]    A09
+    [Template]    Medium Goes And Comes Back
+    sd    ^storage: sd    (no-card|timeout|card-error|read-crc)
+
+SD Card Pulled While It Is Written Is Waited For
+    [Tags]    A09
+    [Template]    Medium Goes And Comes Back
+    sd    ^boot:    (no-card|timeout|card-error|read-crc)    writing
+
+EEPROM That Falls Silent While It Is Read Is Waited For
+    [Tags]    A09
+    [Template]    Medium Goes And Comes Back
+    eeprom    ^storage: eeprom    eeprom-(absent|timeout)
+
+EEPROM That Falls Silent While It Is Written Is Waited For
+    [Tags]    A09
+    [Template]    Medium Goes And Comes Back
+    eeprom    ^boot:    eeprom-(absent|timeout)    writing
+
+*** Keywords ***
+Memory Is Clean Behind First Boot, Handshake And Rotation
+    [Arguments]    ${scheme}    ${medium}
+    Given A Device    scheme=${scheme}    medium=${medium}    rotation=True
+    Power On
+    Device Should Publish    offchip/feed
+    Note What Is Secret
+    Memory Should Hold No Key While The Device Waits
+    Device Should Publish    offchip/feed
+    Ask For Another Key
+    Device Should Have Another Certificate
+    Memory Should Hold No Key While The Device Waits
+
+Opened Lid Leaves Nothing
+    [Arguments]    ${medium}    ${moment}
+    Given A Device    scheme=fresh    medium=${medium}    tamper=True
+    Power On
+    Console Should Show    ${moment}
+    Note What Is Secret
+    Open The Case
+    IF    '${moment}' == '^mqtt: published'
+        Let Time Pass    0.02
+        No Key Should Be Left Anywhere
+    END
+    Console Should Show    ^state: fault reason=tamper
+    No Key Should Be Left Anywhere
+
+Medium Goes And Comes Back
+    [Documentation]    One line says what is wrong, the device lives on, and works when the medium does.
+    [Arguments]    ${medium}    ${moment}    ${reason}    ${doing}=reading
+    Given A Device    scheme=fresh    medium=${medium}
+    Power On
+    Console Should Show    ${moment}
+    IF    '${doing}' == 'writing'    Let It Begin To Write
+    Damage The Medium    ${medium}    pull
+    Console Should Show    ^storage: error ${reason}
+    Device Should Stay Alive    15
+    Insert    ${medium}
+    Device Should Publish    offchip/feed    timeout=120
+    Verdict Should Be    degraded    silent while the medium is away, back when it is back
