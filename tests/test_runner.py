@@ -190,9 +190,10 @@ def test_the_inventory_is_what_robot_would_run() -> None:
 
 
 @pytest.mark.parametrize(("include", "exclude", "stems"), [
-    (["CWE-312"], [], {"06_plain"}), (["A09"], [], {"02_storage_faults", "08_enrolment"}),
+    (["CWE-312"], [], {"06_plain"}), (["A09"], [], {"02_storage_faults", "08_enrolment", "11_vault"}),
     (["CWE-12*"], [], {"07_debug_port"}),
-    (["CWE-295ANDCWE-345"], ["A17"], {"06_plain"}), (["functional"], ["cost"], {"01_baseline", "08_enrolment"})])
+    (["CWE-295ANDCWE-345"], ["A17"], {"06_plain"}),
+    (["functional"], ["cost"], {"01_baseline", "08_enrolment", "11_vault"})])
 def test_claims_are_chosen_by_the_weaknesses_of_their_attacks(include: list[str], exclude: list[str],
                                                               stems: set[str]) -> None:
     chosen = read_inventory(ROOT / "robot/suites", include=include, exclude=exclude)

@@ -469,4 +469,5 @@ def counters_of(device: Device) -> Counters:
     return Counters.parse(device.board.engine.read_memory(start, SIZE))
 
 
-OPERATIONS: dict[str, type[Operation]] = {each.name: each for each in (Provision, Update, Rotation, Turn, Reset, Tamper)}
+OPERATIONS: dict[str, type[Operation]] = {each.name: each for each in (Provision, Update, Rotation, Turn, Reset,
+                                                                       Tamper)}

@@ -77,7 +77,8 @@ class Lab:
         ids = [tag for tag in tags if tag in ATTACKS]
         self.problem = f"a claim is about one attack, this one is tagged {', '.join(ids)}" if len(ids) > 1 else ""
         self.record = Record(f"{suite}.{test}", test, attack=ids[0] if ids else "")
-        self.begun, self.owner_acted_ns, self.noted = Mark(), None, []
+        self.begun, self.owner_acted_ns = Mark(), None
+        self.noted = []
 
     # who takes part ------------------------------------------------------------------------------------------------
     @property
