@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 settings.register_profile("offchip", deadline=None, derandomize=True)
 settings.load_profile("offchip")
 
+#: tests that share what takes long to make (host builds, warm devices, a browser): one worker makes it, once
+TOGETHER = frozenset({"test_campaign", "test_captures", "test_cells", "test_firmware_app", "test_firmware_drivers",
+                      "test_firmware_logic", "test_firmware_net", "test_firmware_tls", "test_firmware_vault",
+                      "test_package", "test_page", "test_tamper", "test_twins"})
+
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 
@@ -30,6 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
         with (CACHE / "setup.lock").open("w") as lock:  # as scripts/setup does: two builds at once would collide
             fcntl.flock(lock, fcntl.LOCK_EX)
             subprocess.run(["make", "-s", "-C", ROOT / "firmware"], check=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ import pytest
 
 from offchip import vault
 from offchip.attacks.fallback import PlantClearCredentials, Sealed
-from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag
+from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag, search_spelled
+from offchip.attacks.loot import Loot
+from offchip.pki import Authority
 from tests.attack_play import Make
 
 
@@ -20,13 +22,20 @@ def test_the_console_tells_no_key_even_when_everything_breaks(play: Make) -> Non
 
 
 @pytest.mark.parametrize("spelling", ["hex", "spaced", "pem", "scalar"])
-def test_a_key_that_is_told_is_found_in_every_spelling(play: Make, spelling: str) -> None:
-    live = play("plain", vault.SD)
-    identity = live.device.identity
-    live.reach.loot.search(identity.certificate_pem, "the registry's public page")
+def test_a_key_is_found_in_every_spelling(spelling: str) -> None:
+    identity, loot = Authority("owner").issue_device("thing-1"), Loot()
+    loot.search(identity.certificate_pem, "the registry's public page")
     scalar = identity.key.private_numbers().private_value.to_bytes(32, "big")  # type: ignore[union-attr]
     told = {"hex": identity.key_der.hex().encode(), "spaced": identity.key_der.hex(" ").upper().encode(),
-            "pem": identity.key_pem, "scalar": b"key=" + scalar.hex().encode()}[spelling] + b"\r\n"
+            "pem": identity.key_pem, "scalar": b"key=" + scalar.hex().encode()}[spelling]
+    search_spelled(loot, b"boot: offchip\r\n" + told + b"\r\nnet: up\r\n", "usart1")
+    assert [each.public_key for each in loot.keys] == [identity.certificate.public_key()]
+
+
+def test_a_key_that_is_told_is_heard(play: Make) -> None:
+    live = play("plain", vault.SD)
+    identity = live.device.identity
+    told = identity.key_der.hex().encode() + b"\r\n"
     live.device.board.on_slice.append(lambda now_ns: [live.device.board.console.feed(each, now_ns) for each in told]
                                       and None if not live.device.board.console.find("PRIVATE|[0-9a-fA-F ]{60}") else 0)
     live.fire(ListenOnTheConsole(provoke=False))
@@ -34,7 +43,7 @@ def test_a_key_that_is_told_is_found_in_every_spelling(play: Make, spelling: str
 
 
 # A25 -----------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("kind", [vault.SD, vault.EEPROM], ids=str)
+@pytest.mark.parametrize("kind", [vault.EEPROM], ids=str)  # the card has a cell of its own in each column
 def test_the_comparison_does_not_tell_where(play: Make, kind: vault.MediumKind) -> None:
     """One that stops at the first difference does: tests/mutants, vault-tag-compared-until-it-differs."""
     live = play("labelled", kind)

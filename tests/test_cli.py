@@ -13,14 +13,10 @@ import psutil
 import pytest
 
 from offchip.runner.results import ResultsFolder
+from tests.forked_cli import offchip
 
 ROOT = Path(__file__).resolve().parent.parent
 ELF = ROOT / "firmware/build/offchip.elf"
-
-
-def offchip(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "offchip", *map(str, arguments)], cwd=ROOT, text=True,
-                          capture_output=True, timeout=120)
 
 
 def one_sentence(result: subprocess.CompletedProcess[str], *words: str) -> None:

@@ -6,13 +6,13 @@ from __future__ import annotations
 import copy
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.forked_cli import offchip
+
 RECORD = {
     "scenario": "06 Plain.Key Is Found", "engine": "embedded", "virtual_time_ns": 5, "instructions": 7,
     "attack": "A03", "defence": {"scheme": "plain"},
@@ -30,8 +30,7 @@ def compare(tmp_path: Path, change: str) -> subprocess.CompletedProcess[str]:
     for name, content in (("a", SUMMARY), ("b", other)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "results.json").write_text(json.dumps(content))
-    return subprocess.run([sys.executable, "-m", "offchip", "compare", tmp_path / "a", tmp_path / "b", "--markdown",
-                           tmp_path / "table.md"], cwd=ROOT, capture_output=True, text=True)
+    return offchip("compare", tmp_path / "a", tmp_path / "b", "--markdown", tmp_path / "table.md")
 
 
 @pytest.mark.parametrize("change", [
@@ -70,6 +69,5 @@ def test_each_difference_is_named_and_ends_with_1(tmp_path: Path, change: str, w
 def test_what_is_no_report_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("[]")
     for place in (tmp_path, tmp_path / "nothing"):
-        done = subprocess.run([sys.executable, "-m", "offchip", "compare", place, place], cwd=ROOT, capture_output=True,
-                              text=True)
+        done = offchip("compare", place, place)
         assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and str(place) in done.stderr

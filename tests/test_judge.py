@@ -7,7 +7,6 @@ import gzip
 import json
 import random
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from offchip.judge.find import search
 from offchip.judge.image import Part
 from offchip.judge.report import judge_image
 from offchip.vault import fat
+from tests.forked_cli import offchip
 
 DER, PEM = serialization.Encoding.DER, serialization.Encoding.PEM
 PKCS8, TRADITIONAL = serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL
@@ -166,6 +166,5 @@ def test_a_damaged_volume_is_searched_all_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "words"), [("", "folder"), ("nothing", "cannot be read"), ("empty", "empty")])
 def test_what_is_no_image_gets_one_sentence(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "empty").write_bytes(b"")
-    done = subprocess.run([sys.executable, "-m", "offchip", "judge", str(tmp_path / name)], capture_output=True,
-                          text=True, check=False, cwd=Path(__file__).parent.parent)
+    done = offchip("judge", tmp_path / name)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and words in done.stderr

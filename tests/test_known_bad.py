@@ -15,17 +15,6 @@ ROOT = Path(__file__).resolve().parent.parent
 ELF = ROOT / "firmware/build/offchip.elf"
 
 #: run before Robot: what somebody broke
-CHANGED_CERTIFICATE_BYTE = """
-from offchip.scene import Scene
-from dataclasses import replace
-good = Scene.provisioning
-def provisioning(self, *arguments, **options):
-    whole = good(self, *arguments, **options)
-    spoilt = bytearray(whole.credentials.certificate)
-    spoilt[-20] ^= 1  # inside the CA's signature
-    return replace(whole, credentials=replace(whole.credentials, certificate=bytes(spoilt)))
-Scene.provisioning = provisioning
-"""
 NOBODY_RETIRES = """
 from offchip.broker.provisioning import FleetProvisioning
 good = FleetProvisioning.__init__
@@ -83,8 +72,7 @@ def without_check(tmp_path: Path, function: str) -> Path:
 
 
 @pytest.mark.parametrize(("suite", "red", "green"), [
-    ("03_server_identity", ["Server Of Another Authority Is Refused", "Server With An Expired Certificate Is Refused"],
-     []),
+    ("03_server_identity", ["Server Of Another Authority Is Refused"], []),
     ("06_plain", ["Spoofed Name Alone Does Not Reach A Device With Its Own CA"],
      ["Who Reads The EEPROM Is The Device"]),
 ])
@@ -94,17 +82,9 @@ def test_firmware_that_does_not_verify_the_server(tmp_path: Path, suite: str, re
     assert held == {**dict.fromkeys(red, False), **dict.fromkeys(green, True)}
 
 
-def test_changed_byte_in_the_device_certificate(tmp_path: Path) -> None:
-    held = claims(tmp_path, "01_baseline", ["Device Boots And Publishes With Credentials In The EEPROM"],
-                  sabotage=CHANGED_CERTIFICATE_BYTE)
-    assert held == {"Device Boots And Publishes With Credentials In The EEPROM": False}
-
-
 def test_policy_that_allows_everything(tmp_path: Path) -> None:
-    red = ["Third Topic Ends The Session At Once With Internal Credentials",
-           "Forbidden Subscription Ends The Session At Once With Internal Credentials"]
-    held = claims(tmp_path, "05_policy", red, sabotage=WIDE_POLICY)
-    assert held == dict.fromkeys(red, False)
+    red = "Third Topic Ends The Session At Once With Internal Credentials"
+    assert claims(tmp_path, "05_policy", [red], sabotage=WIDE_POLICY) == {red: False}
 
 
 @pytest.mark.parametrize(("sabotage", "red"), [

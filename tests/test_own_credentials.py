@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.forked_cli import offchip
+
 NAME = "0123abcd"
 
 
@@ -31,11 +31,6 @@ def handed_out(folder: Path, *key: str) -> Path:
     for each in (*folder.glob("issuer*"), folder / "csr.pem", folder / "AmazonRootCA1.key"):
         each.unlink()
     return folder
-
-
-def offchip(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "offchip", *map(str, arguments)], cwd=ROOT, capture_output=True,
-                          text=True)
 
 
 @pytest.mark.parametrize("key", [(), ("rsa:2048",)], ids=["P-256", "RSA-2048"])

@@ -22,6 +22,7 @@ from offchip.errors import OffchipError
 from offchip.runner.inventory import read_inventory
 from offchip.runner.preflight import why_not
 from offchip.runner.results import MARKER, ResultsFolder
+from tests import forked_cli
 
 ROOT = Path(__file__).resolve().parent.parent
 ELF = ROOT / "firmware/build/offchip.elf"
@@ -48,8 +49,7 @@ def suites(folder: Path, **texts: str) -> Path:
 
 
 def offchip(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "offchip", *map(str, arguments)], cwd=ROOT, text=True,
-                          capture_output=True, timeout=300, env={**os.environ, **environment})
+    return forked_cli.offchip(*arguments, env={**os.environ, **environment})
 
 
 def results_of(folder: Path) -> dict[str, str]:

@@ -6,20 +6,19 @@ from __future__ import annotations
 import json
 import random
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from offchip.scenario.model import ScenarioError, read_scenario
+from tests import forked_cli
 from tests.test_third_party import ROOT, build
 
 SECRET = b"correct horse battery"
 
 
 def offchip(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "offchip", *map(str, arguments)], cwd=folder, text=True,
-                          capture_output=True, timeout=300, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"})
+    return forked_cli.offchip(*arguments, cwd=folder, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"})
 
 
 def device(folder: Path) -> tuple[Path, str]:

@@ -4,13 +4,15 @@ cut off from; the broker hears of it over a session that is up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from offchip import chip_map, vault
 from offchip.broker.events import PublishAccepted
+from offchip.engines.fork import forked
 from offchip.engines.protocol import StorageEvent
 from offchip.paths import FIRMWARE
 from offchip.scene import Defence, Device, Scene
@@ -19,6 +21,8 @@ from offchip.vault.counters import SIZE, Counters
 from offchip.vault.vaulted import Vaulted
 
 WINDOW = 8
+LIMIT_S = 120.0  # of the host, for a copy
+Warm = Callable[..., tuple[Scene, Device]]
 BACKUP_REGISTERS = (0x40002850, 80)  # RM0090 26.6.20, RTC_BKP0R..19R
 PLACES = [("fresh", "eeprom"), ("fresh", "sd"), ("internal", "none"), ("split", "eeprom"), ("plain", "eeprom"),
           ("split-plain", "sd")]
@@ -33,6 +37,25 @@ def scene() -> Iterator[Scene]:
 
 def build(scene: Scene, scheme: str = "fresh", medium: str = "eeprom") -> Device:
     return scene.build("thing-1", Defence(vault.scheme(scheme), vault.medium(medium)), elf=FIRMWARE, tamper=True)
+
+
+@pytest.fixture(scope="module")
+def published() -> Iterator[Warm]:
+    """Devices that have published, each booted once; what is done to one is done to a copy (``forked``)."""
+    made: dict[tuple[str, str], tuple[Scene, Device]] = {}
+
+    def warm(scheme: str = "fresh", medium: str = "eeprom") -> tuple[Scene, Device]:
+        if (scheme, medium) not in made:
+            owner = Scene(things=("thing-1",))
+            device = build(owner, scheme, medium)
+            made[scheme, medium] = owner, device
+            device.board.power_on()
+            device.board.console.wait_for("^mqtt: published topic=offchip/feed", 20)
+        return made[scheme, medium]
+
+    yield warm
+    for owner, _ in made.values():
+        owner.close()
 
 
 def forms_of_key(device: Device) -> dict[str, bytes]:
@@ -76,11 +99,12 @@ def told(scene: Scene) -> list[bytes]:
 
 
 @pytest.mark.parametrize(("scheme", "medium"), PLACES)
-def test_nothing_is_left_and_the_broker_is_told(scene: Scene, scheme: str, medium: str) -> None:
-    device = build(scene, scheme, medium)
+def test_nothing_is_left_and_the_broker_is_told(published: Warm, scheme: str, medium: str) -> None:
+    forked(partial(_nothing_is_left, *published(scheme, medium)), LIMIT_S)
+
+
+def _nothing_is_left(scene: Scene, device: Device) -> None:
     board = device.board
-    board.power_on()
-    board.console.wait_for("^mqtt: published topic=offchip/feed", 20)
     wanted = secrets(device)
     assert remains(device, wanted)
     board.hall.open_case()
@@ -130,11 +154,12 @@ def test_it_acts_in_the_middle_of_a_write(scene: Scene, event: StorageEvent) -> 
 
 @pytest.mark.parametrize("nth", [1, 2, 5, 9, 12, 40])
 @pytest.mark.parametrize("scheme", ["fresh", "internal"])
-def test_a_cut_right_behind_the_edge_is_finished_at_the_next_boot(scene: Scene, scheme: str, nth: int) -> None:
-    device = build(scene, scheme, "eeprom" if scheme == "fresh" else "none")
+def test_a_cut_right_behind_the_edge_is_finished_at_the_next_boot(published: Warm, scheme: str, nth: int) -> None:
+    forked(partial(_cut, nth, *published(scheme, "eeprom" if scheme == "fresh" else "none")), LIMIT_S)
+
+
+def _cut(nth: int, scene: Scene, device: Device) -> None:
     board = device.board
-    board.power_on()
-    board.console.wait_for("^mqtt: published topic=offchip/feed", 20)
     wanted = secrets(device)
     board.faults.cut_power(StorageEvent.FLASH_WORD, nth, done=2)
     board.hall.open_case()
@@ -148,11 +173,12 @@ def test_a_cut_right_behind_the_edge_is_finished_at_the_next_boot(scene: Scene, 
     assert remains(device, wanted) == set()
 
 
-def test_a_lid_that_is_open_at_the_start_counts(scene: Scene) -> None:
-    device = build(scene)
+def test_a_lid_that_is_open_at_the_start_counts(published: Warm) -> None:
+    forked(partial(_open_at_the_start, *published()), LIMIT_S)
+
+
+def _open_at_the_start(scene: Scene, device: Device) -> None:
     board = device.board
-    board.power_on()
-    board.console.wait_for("^mqtt: published topic=offchip/feed", 20)
     wanted = secrets(device)
     board.power_off()
     board.hall.open_case()

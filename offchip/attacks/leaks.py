@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
+from offchip.attacks.loot import Loot
 from offchip.attacks.medium import await_or_fail, start_and_listen, switch_off
 from offchip.attacks.moving import apart
 from offchip.attacks.pieces import Piece, Pieces
@@ -42,6 +43,15 @@ def decoded(text: bytes) -> Iterator[bytes]:
         for start in range(4):
             part = letters[start:]
             yield b64decode(part[:len(part) // 4 * 4])
+
+
+def search_spelled(loot: Loot, heard: bytes, place: str) -> str:
+    """Search what a console said, as it is and as what its digits stand for; returns what was in it as it is."""
+    detail = loot.search(heard, place)
+    for number, content in enumerate(decoded(heard)):
+        loot.search(content, f"{place}, spelled out {number}")
+        loot.search_numbers(content, f"{place}, spelled out {number}", alignment=1)
+    return detail
 
 
 def refusals(traces: list[list[int]]) -> list[int]:
@@ -84,10 +94,7 @@ class ListenOnTheConsole(Attack):
         if not heard:
             raise AttackFailed("the console said nothing")
         place = "usart1, the console"
-        detail = scene.loot.search(heard, place)
-        for number, content in enumerate(decoded(heard)):
-            scene.loot.search(content, f"{place}, spelled out {number}")
-            scene.loot.search_numbers(content, f"{place}, spelled out {number}", alignment=1)
+        detail = search_spelled(scene.loot, heard, place)
         return [self.note(scene, "listen", place, detail, sent=_TYPED.encode(), received=heard)]
 
     @staticmethod

@@ -19,7 +19,6 @@ from offchip.board.media import RemovableMedium
 from offchip.broker.tls import key_log
 from offchip.captures import timeline
 from offchip.captures.network import NetworkLog
-from offchip.captures.pcapng import write_pcapng
 from offchip.captures.vcd import write_vcd
 from offchip.engines.protocol import Transfer
 from offchip.errors import EngineError, OffchipError
@@ -157,6 +156,8 @@ class Recorder:
             names += self._save_buses(folder, part, each) + self._save_media(folder, part, each)
         if self._network.wires:
             packets = io.BytesIO()
+            from offchip.captures.pcapng import write_pcapng  # its library takes 0.1 s, and most cells are not kept
+
             write_pcapng(packets, self._network.wires, self._own_secrets(), self._scene.clock.start, _COMMENT)
             replace_file(folder / f"{stem}.pcapng", packets.getvalue())
             names.append(f"{stem}.pcapng")

@@ -47,7 +47,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="offchip-mutants-"))
     try:
         return _campaign([_asked_everything(each) for each in mutants] if options.discover else mutants, folder,
-                         options.jobs, console)
+                         options, console)
     except CorpusError as error:
         print(f"error: {error}.", file=sys.stderr)
         return 2
@@ -62,6 +62,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/mutants", description=__doc__)
     parser.add_argument("id", nargs="*", help="only these ids (shell patterns)")
     parser.add_argument("--fast", action="store_true", help="only the subset that the test command runs")
+    parser.add_argument("--green", action="store_true",
+                        help="what judges was found green just now, without any change: do not ask again")
     parser.add_argument("--list", action="store_true", help="name the mutants and leave")
     parser.add_argument("--discover", action="store_true",
                         help="run every claim of the lab on each mutant and name those that turn red")
@@ -70,13 +72,15 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _campaign(mutants: list[Mutant], folder: Path, jobs: int, console: Console) -> int:
+def _campaign(mutants: list[Mutant], folder: Path, options: argparse.Namespace, console: Console) -> int:
     trees: Queue[Tree] = Queue()
-    for number in range(max(1, min(jobs, len(mutants)))):
+    for number in range(max(1, min(options.jobs, len(mutants)))):
         trees.put(Tree(folder / str(number)))
-    console.print(f"{len(mutants)} variants; first everything they name, unchanged")
+    console.print(f"{len(mutants)} variants" + ("" if options.green else "; first everything they name, unchanged"))
     with ThreadPoolExecutor(trees.qsize()) as pool:
         try:
+            if not options.green:
+                _need_green(judges_of(mutants), trees, pool)
             return _judge_all(mutants, trees, pool, console)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -87,7 +91,6 @@ def _campaign(mutants: list[Mutant], folder: Path, jobs: int, console: Console) 
 def _judge_all(mutants: list[Mutant], trees: Queue[Tree], pool: Executor, console: Console) -> int:
     failed: list[str] = []
     unjudged: list[str] = []
-    _need_green(judges_of(mutants), trees, pool)
     running = {pool.submit(_judge, mutant, trees): mutant for mutant in mutants}
     for number, done in enumerate(as_completed(running), 1):
         mutant = running[done]
