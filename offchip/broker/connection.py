@@ -61,12 +61,11 @@ class Connection:
     def peer_closed(self) -> None:
         """TCP is gone."""
         with self._turns.step(self):
-            if self.closed:
-                return
-            if self._tls.established:
+            if not self.closed and self._tls.established:
                 self._mqtt.close(DisconnectReason.CONNECTION_LOST)
-            else:
+            elif not self.closed:
                 self._fail("the peer hung up during the handshake")
+            self._tls.release()
 
     # for the conversation ------------------------------------------------------------------------------------------
     @property

@@ -71,6 +71,8 @@ class Listener:
         self.port: int = self._socket.getsockname()[1]
         self._connections: set[_TcpConnection] = set()
         self._troubles: set[str] = set()
+        #: for all connections: what was read is copied out before anybody else reads
+        self._buffer = memoryview(bytearray(_PIECE))
         self._loop = uvloop.new_event_loop()
         self._loop.set_exception_handler(self._on_trouble)
         self._thread = threading.Thread(target=self._run, name=f"broker {host}:{self.port}", daemon=True)
@@ -104,7 +106,7 @@ class Listener:
             loop.close()
 
     def _accept(self) -> _TcpConnection:
-        return _TcpConnection(self.broker, self._connections, self.most)
+        return _TcpConnection(self.broker, self._connections, self.most, self._buffer)
 
     def _on_trouble(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """What asyncio would print as a traceback; the same trouble is said once."""
@@ -135,13 +137,13 @@ class _TcpConnection(asyncio.BufferedProtocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, broker: Host, connections: set[_TcpConnection], most: int) -> None:
+    def __init__(self, broker: Host, connections: set[_TcpConnection], most: int, buffer: memoryview) -> None:
         self._broker = broker
         self._connections, self._most = connections, most
         self._connection: Link | None = None
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._paused = False
-        self._buffer = memoryview(bytearray(_PIECE))
+        self._buffer = buffer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -61,6 +62,18 @@ class _TracedObject(ssl.SSLObject):
     """Carries the stream it belongs to into the context's callbacks."""
 
     stream: TlsStream
+
+
+class _Spent:
+    """In the place of a connection's OpenSSL object when TCP is gone."""
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        if name in ("version", "cipher", "getpeercert", "selected_alpn_protocol"):
+            return lambda *arguments, **options: None
+
+        def refuse(*arguments: object) -> object:
+            raise ssl.SSLError(1, "the connection is gone")
+        return refuse
 
 
 def server_context(identity: Identity, authorities: Iterable[x509.Certificate], profile: Profile,
@@ -201,6 +214,11 @@ class TlsStream:
         if self.established:
             with suppress(ssl.SSLError), self._seeded():
                 self._tls.unwrap()
+
+    def release(self) -> None:
+        """Nobody feeds it any more: OpenSSL's part, some 40 KB, need not wait for a garbage collection; what was to be
+        sent may still be taken."""
+        self._tls, self._incoming = cast(ssl.SSLObject, _Spent()), ssl.MemoryBIO()
 
     @property
     def version(self) -> str:

@@ -5,8 +5,8 @@
 
 Each input is a conversation's stream: lawful packets of one version with bytes changed, cut, doubled or given other
 lengths, or noise, on a connection whose CONNECT was lawful or not; one of eight is a policy document, one of eight a
-shadow request. Whatever comes, the broker closes with an event or goes on; an exception ends the run with the input
-that made it. Afterwards the memory must not have grown by more than a tenth.
+request to shadows, jobs or provisioning. Whatever comes, the broker closes with an event or goes on; an exception ends
+the run with the input that made it. Afterwards the memory must not have grown by more than a tenth.
 """
 
 from __future__ import annotations
@@ -181,12 +181,15 @@ class Fuzz:
         self.world.broker.events.clear()
 
     def _shadow(self, chance: random.Random) -> list[bytes]:
-        asked = chance.choice(("get", "update", "delete", "name/n/update"))
-        return [encode(Connect("t", 4)), encode(Subscribe(1, (Subscription("$aws/things/t/shadow/#", 1),))),
-                encode(Publish(f"$aws/things/t/shadow/{asked}", chance.choice(_JSON).encode("latin-1", "replace"), 1,
-                               packet_id=1)),
-                encode(Publish("$aws/things/t/shadow/update", _damaged(chance, chance.choice(_JSON[:2]).encode()), 1,
-                               packet_id=2))]
+        """Or jobs, or provisioning: whatever answers JSON on reserved topics."""
+        asked = chance.choice((
+            "things/t/shadow/get", "things/t/shadow/update", "things/t/shadow/delete", "things/t/shadow/name/n/update",
+            "things/t/jobs/get", "things/t/jobs/start-next", "things/t/jobs/j/update", "things/t/jobs/$next/get",
+            "certificates/create-from-csr/json", "provisioning-templates/fleet/provision/json"))
+        sound = chance.choice((*_JSON[:2], '{"status": "SUCCEEDED", "statusDetails": {"a": "b"}}'))
+        return [encode(Connect("t", 4)), encode(Subscribe(1, (Subscription("$aws/things/t/#", 1),))),
+                encode(Publish(f"$aws/{asked}", chance.choice(_JSON).encode("latin-1", "replace"), 1, packet_id=1)),
+                encode(Publish(f"$aws/{asked}", _damaged(chance, sound.encode()), 1, packet_id=2))]
 
 
 def main() -> None:
