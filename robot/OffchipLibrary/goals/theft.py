@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from offchip import chip_map
 from offchip.attacks.base import Applies, Attack
 from offchip.attacks.bus import SniffBus
 from offchip.attacks.client import CloneIdentity
@@ -82,7 +83,8 @@ class DumpTheChip(Theft):
         if lab.device.defence.guard is not Guard.TAMPER or outcome.verdict is not Verdict.HELD:
             return outcome
         erased = lab.said_since("tamper: erased", "state: fault reason=tamper")
-        if not erased or lab.device.secrets():
+        flash = lab.board.engine.read_memory(chip_map.DATA.start, chip_map.DATA.size)
+        if not erased or any(secret in flash for secret in lab.device.secrets()):
             raise Undecided(f"the lid is open, and the device says {erased or 'nothing'} of it")
         lab.saw(f"console: {erased[0]}; no secret is left in the chip")
         return Outcome(Verdict.DEGRADED, "the open lid has destroyed what was sought, and the device's service with it")
