@@ -78,7 +78,7 @@ def some_flips(stretch: Stretch, count: int) -> list[Fault]:
 def test_restored_forked_and_straight_runs_are_equal(sources: Sources, start: str) -> None:
     plan = plan_of(sources, start, kind=Kind.FLIP, limit=1.0, occurrence=2 if start == "counters_open" else 1)
     stretch = prepare(plan)
-    chosen = some_flips(stretch, 24)
+    chosen = some_flips(stretch, 48)
     restored = [stretch.examine(fault, fingerprint) for fault in chosen]
     assert len(set(restored)) > 5
     assert [stretch.examine(fault, fingerprint) for fault in chosen] == restored  # also after going back and forth
