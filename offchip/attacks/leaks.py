@@ -16,6 +16,7 @@ from offchip.attacks.pieces import Piece, Pieces
 from offchip.attacks.reach import Reach
 from offchip.attacks.unsealing import length_of, records_in
 from offchip.evidence import Evidence
+from offchip.scene import spellings
 from offchip.scene.defence import Defence
 from offchip.vault import SD, MediumKind
 from offchip.vault.vaulted import Vaulted
@@ -25,6 +26,8 @@ _BASE64 = re.compile(rb"[0-9A-Za-z+/=\r\n]{24,}")
 _NOT_HEX = re.compile(rb"0x|[^0-9A-Fa-f]")
 #: what somebody types who hopes for a shell
 _TYPED = "\r\nhelp\r\n?\r\ndump\r\n\x03\x1b\r\n"
+#: bytes of a private key's number that are worth a try
+_SHORTEST = 32
 _OVER = ("mqtt: published", "state: waiting", "state: fault")
 #: the core's clock; the emulation executes one instruction in each of its periods
 CLOCK_HZ = 168_000_000
@@ -33,7 +36,14 @@ _HEAD, _TAG = 32, 16
 
 
 def decoded(text: bytes) -> Iterator[bytes]:
-    """The bytes a console may have spelled out, in hexadecimal or base64 digits, at any start within the run."""
+    """The bytes a console may have spelled out: in hexadecimal or base64 digits, as numbers, behind labels or not."""
+    for each in (text, *spellings.behind_labels(text)):
+        yield from _in_digits(each)
+    yield from (each for each in spellings.numbers(text) if len(each) >= _SHORTEST)
+
+
+def _in_digits(text: bytes) -> Iterator[bytes]:
+    """At any start within a run of digits."""
     for run in _HEX.findall(text):
         digits = _NOT_HEX.sub(b"", run)
         for start in (0, 1):
