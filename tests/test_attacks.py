@@ -179,7 +179,7 @@ def test_a_rogue_anchor_is_planted_on_both_media_full_or_blank(kind: vault.Mediu
 
 
 @pytest.mark.parametrize("kind", [vault.SD, vault.EEPROM])
-@pytest.mark.parametrize("how", list(Change))
+@pytest.mark.parametrize("how", [each for each in Change if each is not Change.EACH])  # that one needs a firmware
 def test_a_changed_record_is_changed_where_it_counts(kind: vault.MediumKind, how: Change) -> None:
     exploiter = reach(plain_board(kind))
     before = exploiter.medium(kind).image

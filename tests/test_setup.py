@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+THIS_PYTHON = shlex.quote(sys.executable)
 #: no virtual environment is made here: that it would be is what is asked
-PYTHON = f'#!/bin/sh\ncase "$*" in *venv*.venv*) echo made >>made; exit 1 ;; *) exec {sys.executable} "$@" ;; esac\n'
+PYTHON = f'#!/bin/sh\ncase "$*" in *venv*.venv*) echo made >>made; exit 1 ;; *) exec {THIS_PYTHON} "$@" ;; esac\n'
 STUBS = {"python3.13": PYTHON, "make": "#!/bin/sh\n", "bzip2": "#!/bin/sh\n",
          "arm-none-eabi-gcc": "#!/bin/sh\necho /bin/sh\n"}
 
@@ -34,12 +36,13 @@ def checkout(tmp_path: Path) -> Path:
     (info / "RECORD").write_text("thing/__init__.py,,\nthing-1.0.dist-info/METADATA,,\n")
     (place / ".venv/lib/thing/__init__.py").touch()
     for name, text in {**{f"bin/{each}": text for each, text in STUBS.items()}, "scripts/fetch-mbedtls": "#!/bin/sh\n",
-                       ".venv/bin/python": f'#!/bin/sh\nPYTHONPATH="{place}/.venv/lib" exec {sys.executable} -S "$@"\n',
+                       ".venv/bin/python": f'#!/bin/sh\nPYTHONPATH="{place}/.venv/lib" exec {THIS_PYTHON} -S '
+                                            '"$@"\n',
                        }.items():
         (place / name).write_text(text)
         (place / name).chmod(0o755)
     stamp = subprocess.run(["bash", "-c", 'printf "%s %s" "$(cat requirements.txt requirements-test.txt | sha256sum | '
-                            f'cut -c1-64)" "$({sys.executable} -V)" >.venv/offchip-stamp'], cwd=place, timeout=20)
+                            f'cut -c1-64)" "$({THIS_PYTHON} -V)" >.venv/offchip-stamp'], cwd=place, timeout=20)
     assert stamp.returncode == 0
     return place
 
