@@ -125,14 +125,18 @@ class ListenOnTheConsole(Attack):
                 continue  # nothing lies there
             image = medium.image
             for piece in pieces.filled():
-                switch_off(scene)
-                content = bytearray(pieces.read(piece))
-                content[len(content) // 2] ^= 1
-                pieces.put({piece: bytes(content)})
-                start_and_listen(scene)
-                switch_off(scene)
-                medium.replace(image)
-                pieces = apart(scene, medium.kind)
+                size = len(pieces.read(piece))
+                for at in (size // 2, 0):  # a bit within, and where that is believed, in what all else hangs on
+                    switch_off(scene)
+                    content = bytearray(pieces.read(piece))
+                    content[at] ^= 1
+                    pieces.put({piece: bytes(content)})
+                    told = start_and_listen(scene)
+                    switch_off(scene)
+                    medium.replace(image)
+                    pieces = apart(scene, medium.kind)
+                    if not told.startswith("credentials: ok"):
+                        break
 
 
 @dataclass(frozen=True)
