@@ -14,6 +14,7 @@ from offchip.broker import events
 from offchip.evidence import Evidence
 from offchip.pki import Identity
 from offchip.report.record import Verdict
+from offchip.scene.defence import Defence
 from offchip.scene.scene import OTHER_THING
 from offchip.vault import EEPROM, PLAIN, SD, scheme
 from offchip.vault.records import Tag
@@ -392,8 +393,52 @@ def test_nobody_is_banned_by_the_attacker_who_was_turned_away(world: Make) -> No
     bad.lab.board.power_on()
     log, topic = bad.lab.scene.broker.log, "offchip/things/thing-1"
     log(events.ConnectionOpened(ADDRESS), 5)
-    log(events.CertificateRefused("his", "not registered"), 5)
+    log(events.CertificateRefused("not registered", "his"), 5)
     assert measured(bad, "A21/banned") is Verdict.HELD
     bad.lab.scene.deactivate(bad.lab.device.identity)  # by somebody else, for another reason
     assert measured(bad, "A21/banned") is None, topic
 
+
+CALLED = "config: scheme=plain medium=sd thing={} endpoint=broker:8883"
+ITSELF, ANOTHER, LONGER = (CALLED.format(each) for each in ("thing-1", OTHER_THING, "thing-12"))
+SPOKE = "mqtt: published topic=offchip/things/thing-1 seq=1 qos=1"
+
+
+@pytest.fixture
+def double() -> Iterator[World]:
+    bad = World("A08").given_two(Defence(PLAIN, SD))
+    yield bad
+    bad.lab.close()
+
+
+@pytest.mark.parametrize(("words", "verdict"), [
+    ((), None), ((ANY, REFUSED), None), ((ANY, ANOTHER, REFUSED), None), ((ANY, LONGER, REFUSED), None),
+    ((ANY, ITSELF, REFUSED, ANY, ANOTHER, REFUSED), None), ((ANY, ITSELF), None), ((ANY, ITSELF, OTHER), None),
+    ((ANY, ITSELF, REFUSED), Verdict.HELD), ((ANY, ANOTHER, REFUSED, ANY, ITSELF, REFUSED), Verdict.HELD)])
+def test_a_second_board_that_never_called_itself_the_device(double: World, words: tuple[str, ...],
+                                                            verdict: Verdict | None) -> None:
+    """What lies under another name is refused for the name, and no store has held."""
+    double.say(*words, board=double.lab.others[0].board)
+    assert measured(double, "A08/board") is verdict
+    double.lab.others[0].board.sd.wipe()
+    assert measured(double, "A08/board") is None  # there was no copy
+
+
+@pytest.mark.parametrize(("words", "own", "taken", "verdict"), [
+    ((ITSELF, OTHER, SPOKE), 1, 2, Verdict.BROKEN), ((ANOTHER, OTHER, SPOKE), 1, 2, None),
+    ((ITSELF, OTHER, SPOKE), 1, 1, None), ((ITSELF, OTHER), 1, 2, None), ((ITSELF, REFUSED, SPOKE), 1, 1, None)])
+def test_a_second_board_nobody_heard(double: World, words: tuple[str, ...], own: int, taken: int,
+                                     verdict: Verdict | None) -> None:
+    double.say(*[SPOKE] * own)
+    double.say(ANY, *words, board=double.lab.others[0].board)
+    for number in range(taken):
+        double.lab.scene.broker.log(events.PublishAccepted("thing-1", "offchip/things/thing-1", b"{}", 0, 0), number)
+    assert measured(double, "A08/board") is verdict
+
+
+@pytest.mark.parametrize(("refusals", "verdict"), [(0, None), (1, None), (2, Verdict.HELD)])
+def test_one_of_two_boards_is_still_let_in(double: World, refusals: int, verdict: Verdict | None) -> None:
+    double.say(ANY, ITSELF, OTHER, board=double.lab.others[0].board)
+    for number in range(refusals):
+        double.lab.scene.broker.log(events.CertificateRefused("certificate is INACTIVE", "any"), number)
+    assert measured(double, "A08/board") is verdict

@@ -16,9 +16,13 @@ from elftools.elf.sections import SymbolTableSection
 
 from offchip.attacks.base import Attack
 from offchip.attacks.loot import Loot
+from offchip.board.board import Board
 from offchip.evidence import Evidence
 from offchip.paths import FIRMWARE
 from offchip.pki import Identity
+from offchip.scene import Scene
+from offchip.scene.defence import Defence
+from offchip.scene.scene import OTHER_THING, THING
 from OffchipLibrary.bench import BenchKeywords
 from OffchipLibrary.cost_oracle import CostOracleKeywords
 from OffchipLibrary.device_oracle import DeviceOracleKeywords
@@ -108,11 +112,19 @@ class World:
         self.bench.given_a_device(**options)
         return self
 
-    def say(self, *lines: str, at_ms: int = 0) -> None:
-        """Forge the console."""
+    def given_two(self, defence: Defence) -> World:
+        """A device and one of the same make that the attacker owns, neither powered."""
+        scene = Scene(self.lab.seed, things=(THING, OTHER_THING))
+        device, other = (scene.build(thing, defence, engine=self.lab.engine, elf=self.lab.elf)
+                         for thing in (THING, OTHER_THING))
+        self.lab.install(scene, device, (other,))
+        return self
+
+    def say(self, *lines: str, at_ms: int = 0, board: Board | None = None) -> None:
+        """Forge the console, the device's or another board's."""
         for line in lines:
             for value in line.encode() + b"\r\n":
-                self.lab.board.console.feed(value, at_ms * 1_000_000)
+                (board or self.lab.board).console.feed(value, at_ms * 1_000_000)
 
     def at_ms(self, milliseconds: int) -> None:
         """Let the server's clock show another time."""
