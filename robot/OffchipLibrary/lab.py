@@ -167,6 +167,11 @@ class Lab:
             self._device = replace(self.device, defence=replace(self.device.defence, policy=policy))
             self.record.defence = self.device.defence.record()
 
+    def deactivate(self) -> None:
+        """The owner takes the device's certificate out of use, and what the server does next follows from that."""
+        self.owner_acted_ns = self.scene.now_ns
+        self.scene.deactivate(self.device.identity)
+
     def guard(self, guard: Guard) -> None:
         """The owner's server begins to react; what a device does by itself it was built with."""
         if guard is not self.device.defence.guard:

@@ -76,8 +76,7 @@ class OwnerKeywords:
     @keyword(tags=("owner",))
     def deactivate_the_device_certificate(self) -> None:
         """UpdateCertificate INACTIVE at the server, as a fleet owner does when a device is stolen."""
-        self.lab.owner_acted_ns = self.lab.scene.now_ns
-        self.lab.scene.deactivate(self.lab.device.identity)
+        self.lab.deactivate()
 
     @keyword(tags=("owner",))
     def put_in_a_fresh_card(self) -> None:

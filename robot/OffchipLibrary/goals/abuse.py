@@ -32,8 +32,7 @@ class GoOnDeactivated(Goal):
         return (ReturnAfterDeactivation(Who.DEVICE),)
 
     def prepare(self, lab: Lab) -> None:
-        lab.owner_acted_ns = lab.scene.now_ns
-        lab.scene.deactivate(lab.device.identity)
+        lab.deactivate()
         lab.board.power_cycle()
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
@@ -99,8 +98,7 @@ class WithWhatTheMediumGives(Goal):
         for read in reads:
             lab.fire(read)
         if lab.device.defence.guard is Guard.DEACTIVATION:
-            lab.owner_acted_ns = lab.scene.now_ns
-            lab.scene.deactivate(lab.device.identity)
+            lab.deactivate()
         lab.fire(self.claim(Who.THIEF if lab.reach.loot.identity is not None else Who.IMPOSTOR))
 
 
@@ -141,8 +139,7 @@ class CloneBoard(Goal):
 
     def fire(self, lab: Lab) -> None:
         if lab.device.defence.guard is Guard.DEACTIVATION:
-            lab.owner_acted_ns = lab.scene.now_ns
-            lab.scene.deactivate(lab.device.identity)
+            lab.deactivate()
         super().fire(lab)
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:

@@ -113,8 +113,7 @@ class OpenedAndDeactivated(Goal):
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         has_the_key(lab)
-        lab.owner_acted_ns = lab.scene.now_ns
-        lab.scene.deactivate(lab.device.identity)
+        lab.deactivate()
         lab.fire(ReturnAfterDeactivation(Who.THIEF))
         return either(lab, (lambda: was_let_in(lab), "the key still lets the attacker in"),
                       (lambda: see.server.broker_should_have_refused_the_certificate("INACTIVE"),
