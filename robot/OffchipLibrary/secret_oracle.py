@@ -14,7 +14,7 @@ from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 from offchip import chip_map
 from offchip.attacks.wire import rebuild
 from offchip.broker.events import Event
-from offchip.scene.secrets import Secret, find, squeezed
+from offchip.scene.secrets import Secret, find
 from offchip.vault import EEPROM, SD
 from OffchipLibrary.device_oracle import DeviceOracleKeywords
 from OffchipLibrary.lab import Lab
@@ -115,24 +115,22 @@ class SecretOracleKeywords:
     def no_key_should_be_left_anywhere(self) -> None:
         """Nothing on the chip (data sectors of the flash, SRAM, CCM, backup SRAM) and on the media holds a key: neither
         one that is there now nor one that `Note What Is Secret` has seen."""
-        self._find_keys({"flash": chip_map.DATA, **_MEMORY, "backup SRAM": chip_map.BACKUP_SRAM})
+        self.chip_should_hold_no_key()
         for kind in (SD, EEPROM):
-            self._search_for(self.lab.keys(), self.lab.medium(kind).image, f"on the {kind.name} medium lies")
+            self._search(self.lab.medium(kind).image, f"on the {kind.name} medium lies", self.lab.keys())
         self.lab.saw("no key on the chip or a medium")
 
+    def chip_should_hold_no_key(self) -> None:
+        """The chip's part of `No Key Should Be Left Anywhere`."""
+        self._find_keys({"flash": chip_map.DATA, **_MEMORY, "backup SRAM": chip_map.BACKUP_SRAM})
+
     def _find_keys(self, places: Mapping[str, chip_map.Region]) -> None:
+        keys = self.lab.keys()
         for name, region in places.items():
-            self._search_for(self.lab.keys(), self.lab.board.engine.read_memory(region.start, region.size),
-                             f"in {name} lies")
+            self._search(self.lab.board.engine.read_memory(region.start, region.size), f"in {name} lies", keys)
 
-    @staticmethod
-    def _search_for(secrets: list[Secret], data: bytes, words: str) -> None:
-        found = find(secrets, squeezed(data))
-        if found:
-            raise AssertionError(f"{words} {', '.join(found)}")
-
-    def _search(self, data: bytes, words: str) -> None:
-        found = find(self._secrets, data)
+    def _search(self, data: bytes, words: str, secrets: list[Secret] | None = None) -> None:
+        found = find(self._secrets if secrets is None else secrets, data)
         if found:
             raise AssertionError(f"{words} {', '.join(found)}")
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from offchip import chip_map
 from offchip.attacks.base import Applies, Attack
 from offchip.attacks.bus import SniffBus
 from offchip.attacks.client import CloneIdentity
@@ -13,7 +12,7 @@ from offchip.report.record import Verdict
 from offchip.scene.defence import Defence
 from offchip.scene.guard import Guard
 from offchip.vault import EEPROM, INTERNAL, SD, scheme
-from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Start, Undecided, either
+from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Start, Undecided, either, passes
 from OffchipLibrary.lab import Lab
 
 _FEED = "offchip/feed"
@@ -78,15 +77,19 @@ class DumpTheChip(Theft):
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return (DumpMemory(Memory.ALL, Lid.OPENED if defence.guard is Guard.TAMPER else Lid.CLOSED),)
 
+    def prepare(self, lab: Lab) -> None:
+        if lab.device.defence.guard is Guard.TAMPER:
+            lab.noted += lab.keys()  # to look for when they should be gone
+
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         outcome = super().measure(lab, see)
         if lab.device.defence.guard is not Guard.TAMPER or outcome.verdict is not Verdict.HELD:
             return outcome
         erased = lab.said_since("tamper: erased", "state: fault reason=tamper")
-        flash = lab.board.engine.read_memory(chip_map.DATA.start, chip_map.DATA.size)
-        if not erased or any(secret in flash for secret in lab.device.secrets()):
-            raise Undecided(f"the lid is open, and the device says {erased or 'nothing'} of it")
-        lab.saw(f"console: {erased[0]}; no secret is left in the chip")
+        left = passes(lab, see.secrets.chip_should_hold_no_key)
+        if not erased or left:
+            raise Undecided(f"the lid is open, and the device says {erased or 'nothing'} of it; {left}")
+        lab.saw(f"console: {erased[0]}; no key is left in the chip")
         return Outcome(Verdict.DEGRADED, "the open lid has destroyed what was sought, and the device's service with it")
 
 
