@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Serial memory of the 25 series: EEPROM (25LC256 class) or NOR flash (W25Q class). Own work; see SPI-MEMORY.md.
 using System;
-using System.Text;
 
 using Antmicro.Renode.Core;
 using Antmicro.Renode.Exceptions;
@@ -9,28 +8,16 @@ using Antmicro.Renode.Logging;
 using Antmicro.Renode.Peripherals;
 using Antmicro.Renode.Peripherals.CPU;
 using Antmicro.Renode.Peripherals.SPI;
-using Antmicro.Renode.Time;
 
 namespace Antmicro.Renode.Peripherals.Offchip
 {
-    public class SpiMemory25 : ISPIPeripheral, IGPIOReceiver
+    public class SpiMemory25 : SerialMemory, ISPIPeripheral, IGPIOReceiver
     {
         public SpiMemory25(IMachine machine, int size = 32768, int pageSize = 64, bool nor = false, int writeCycleUs = 5000,
             int eraseUs = 45000, int jedecId = 0xEF4017, ulong uniqueId = 0x4F66664368697001, string imageFile = null)
+            : base(machine, Checked(size, pageSize, nor, writeCycleUs, eraseUs), pageSize, writeCycleUs, imageFile)
         {
-            var powers = size > 0 && (size & (size - 1)) == 0 && pageSize > 0 && (pageSize & (pageSize - 1)) == 0;
-            if(!powers || size < 128 || size > (1 << 24) || pageSize > Math.Min(size, 256) || (nor && size < 0x10000))
-            {
-                throw new ConstructionException("size (128 to 16777216, NOR from 65536) and pageSize (up to 256) must be powers of two");
-            }
-            if(writeCycleUs < 0 || eraseUs < 0)
-            {
-                throw new ConstructionException("writeCycleUs and eraseUs must be 0 or more");
-            }
-            this.machine = machine;
             this.nor = nor;
-            this.pageSize = pageSize;
-            WriteCycleUs = writeCycleUs;
             EraseUs = eraseUs;
             addressWidth = nor || size > 0x10000 ? 3 : size <= 512 ? 1 : 2;
             jedec = new[] { (byte)(jedecId >> 16), (byte)(jedecId >> 8), (byte)jedecId };
@@ -40,38 +27,18 @@ namespace Antmicro.Renode.Peripherals.Offchip
             {
                 unique[i] = (byte)(uniqueId >> (56 - 8 * i));
             }
-            cells = new byte[size];
-            latch = new byte[pageSize];
-            latched = new bool[pageSize];
-            before = intended = new byte[0];
-            for(var i = 0; i < size; i++)
-            {
-                cells[i] = 0xFF;
-            }
-            UseImage(imageFile);
             Begin();
         }
 
-        // Takes the content of the file and keeps it up to date from now on; an empty name does nothing.
-        public void UseImage(string imageFile)
-        {
-            if(string.IsNullOrEmpty(imageFile))
-            {
-                return;
-            }
-            OffchipHost.LoadImage(imageFile, cells, "memory");
-            this.imageFile = imageFile;
-        }
-
         // A reset of the microcontroller does not reach the memory; its pins float, and chip select with them.
-        public void Reset()
+        public override void Reset()
         {
             selected = selectSeenHigh = false;
             Begin();
         }
 
         // Input 0: chip select, input 1: WP; both active low.
-        public void OnGPIO(int number, bool value)
+        public override void OnGPIO(int number, bool value)
         {
             if(number == 1)
             {
@@ -121,71 +88,16 @@ namespace Antmicro.Renode.Peripherals.Offchip
         {
         }
 
-        // Supply lost and back: what runs is torn, WEL is gone.
-        public void PowerCut()
+        public int EraseUs { get; set; }
+        public int Erases { get; private set; }
+        public int BusyIgnored { get; private set; }
+        public int Denied { get; private set; }
+
+        protected override void LoseRegisters()
         {
-            if(Busy)
-            {
-                for(var i = 0; i < before.Length; i++)
-                {
-                    cells[start + i] = i < TornBytes ? intended[i] : TornErased ? (byte)0xFF : before[i];
-                }
-                TornWrites++;
-                Persist(start, before.Length);
-            }
-            busyUntil = TimeInterval.Empty;
             writeEnabled = sleeping = resetEnabled = selected = false;
             Begin();
         }
-
-        public string ReadBytes(int offset, int count)
-        {
-            var text = new StringBuilder(count * 2);
-            foreach(var each in ReadRaw(offset, count))
-            {
-                text.Append(each.ToString("X2"));
-            }
-            return text.ToString();
-        }
-
-        public byte[] ReadRaw(int offset, int count)
-        {
-            Check(offset, count);
-            var result = new byte[count];
-            Array.Copy(cells, offset, result, 0, count);
-            return result;
-        }
-
-        public void WriteRaw(int offset, byte[] bytes)
-        {
-            Check(offset, bytes.Length);
-            Array.Copy(bytes, 0, cells, offset, bytes.Length);
-            Persist(offset, bytes.Length);
-        }
-
-        public void Fill(byte value)
-        {
-            for(var i = 0; i < cells.Length; i++)
-            {
-                cells[i] = value;
-            }
-            Persist(0, cells.Length);
-        }
-
-        public bool Present { get; set; } = true;
-        public bool Powered { get; set; } = true;
-        public int WriteCycleUs { get; set; }
-        public int EraseUs { get; set; }
-        public int TornBytes { get; set; }
-        public bool TornErased { get; set; }
-        // n > 0: power is lost at the very start of the n-th write or erase from now, and stays lost (Powered = false).
-        public int CutAtWriteCycle { get; set; }
-        public bool Busy { get { return busyUntil != TimeInterval.Empty && OffchipHost.Now(machine) < busyUntil; } }
-        public int WriteCycles { get; private set; }
-        public int Erases { get; private set; }
-        public int TornWrites { get; private set; }
-        public int BusyIgnored { get; private set; }
-        public int Denied { get; private set; }
 
         private byte Next()
         {
@@ -242,10 +154,7 @@ namespace Antmicro.Renode.Peripherals.Offchip
             }
             else if(instruction == 0x02)
             {
-                var column = pointer & (pageSize - 1);
-                latch[column] = value;
-                latched[column] = anyLatched = true;
-                pointer = (pointer & -pageSize) | ((column + 1) & (pageSize - 1));
+                pointer = Latch(pointer, value);
             }
             else if(instruction == 0x03 || place > addressWidth)
             {
@@ -349,9 +258,7 @@ namespace Antmicro.Renode.Peripherals.Offchip
                 return;
             }
             status = statusByte & 0x8C;
-            start = 0;
-            before = intended = new byte[0];
-            busyUntil = OffchipHost.Now(machine) + TimeInterval.FromMicroseconds((ulong)WriteCycleUs);
+            Run(0, new byte[0], (ulong)WriteCycleUs);   // no cell changes
         }
 
         private void WritePage()
@@ -380,10 +287,7 @@ namespace Antmicro.Renode.Peripherals.Offchip
                 return;
             }
             var wanted = new byte[length];
-            for(var i = 0; i < length; i++)
-            {
-                wanted[i] = 0xFF;
-            }
+            Set(wanted, 0xFF);
             Erases++;
             Change(from, wanted, microseconds);
         }
@@ -401,70 +305,39 @@ namespace Antmicro.Renode.Peripherals.Offchip
             return true;
         }
 
-        private void Change(int from, byte[] wanted, ulong microseconds)
-        {
-            start = from;
-            before = ReadRaw(from, wanted.Length);
-            intended = wanted;
-            Array.Copy(wanted, 0, cells, from, wanted.Length);
-            busyUntil = OffchipHost.Now(machine) + TimeInterval.FromMicroseconds(microseconds);
-            if(CutAtWriteCycle > 0 && --CutAtWriteCycle == 0)
-            {
-                if(!Busy)
-                {
-                    busyUntil = TimeInterval.Maximal;   // cycles of no length can be cut too
-                }
-                PowerCut();
-                Powered = false;
-                return;
-            }
-            Persist(from, wanted.Length);
-        }
-
         private void Begin()
         {
             count = 0;
             instruction = 0;
             pointer = 0;
-            ignored = statusGiven = anyLatched = false;
-            Array.Clear(latched, 0, pageSize);
+            ignored = statusGiven = false;
+            ForgetLatch();
         }
 
-        private void Persist(int offset, int length)
+        private static int Checked(int size, int pageSize, bool nor, int writeCycleUs, int eraseUs)
         {
-            try
+            var powers = size > 0 && (size & (size - 1)) == 0 && pageSize > 0 && (pageSize & (pageSize - 1)) == 0;
+            if(!powers || size < 128 || size > (1 << 24) || pageSize > Math.Min(size, 256) || (nor && size < 0x10000))
             {
-                OffchipHost.SaveImage(imageFile, cells, offset, length);
+                throw new ConstructionException("size (128 to 16777216, NOR from 65536) and pageSize (up to 256) must be powers of two");
             }
-            catch(Exception e)
+            if(writeCycleUs < 0 || eraseUs < 0)
             {
-                this.Log(LogLevel.Error, "cannot write the image file: {0}", e.Message);
+                throw new ConstructionException("writeCycleUs and eraseUs must be 0 or more");
             }
-        }
-
-        private void Check(int offset, int length)
-        {
-            if(offset < 0 || length < 0 || offset > cells.Length - length)
-            {
-                throw new RecoverableException("outside the memory");
-            }
+            return size;
         }
 
         private static readonly byte[] norOnly =
         {
             0x0B, 0x20, 0x52, 0xD8, 0xC7, 0x60, 0x35, 0x15, 0x9F, 0x90, 0x4B, 0xB9, 0xAB, 0x66, 0x99,
         };
-        private readonly IMachine machine;
         private readonly bool nor;
-        private readonly int pageSize, addressWidth;
-        private readonly byte[] cells, latch, jedec, identity, unique;
-        private readonly bool[] latched;
-        private string imageFile;
-        private bool selected, selectSeenHigh, writeProtected, ignored, statusGiven, anyLatched;
+        private readonly int addressWidth;
+        private readonly byte[] jedec, identity, unique;
+        private bool selected, selectSeenHigh, writeProtected, ignored, statusGiven;
         private bool writeEnabled, sleeping, resetEnabled;
-        private int count, pointer, status, start;
+        private int count, pointer, status;
         private byte instruction, statusByte;
-        private byte[] before, intended;
-        private TimeInterval busyUntil = TimeInterval.Empty;
     }
 }

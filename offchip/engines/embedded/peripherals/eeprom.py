@@ -13,22 +13,17 @@ from collections.abc import Callable, Iterable
 from offchip.chip_map import EEPROM_PAGE, EEPROM_SIZE
 from offchip.engines.embedded.peripheral import Machine, model
 from offchip.engines.embedded.peripherals.i2c import I2cDevice
-from offchip.engines.embedded.peripherals.memory_cells import ERASED, MemoryCells
+from offchip.engines.embedded.peripherals.serial_memory import SerialMemory, is_power_of_two
 from offchip.engines.protocol import Operation, StorageEvent
 from offchip.errors import MediumError
 
 WP_PIN = 0
 #: the largest part with one address byte, in bytes
 _LARGEST_NARROW = 2048
-_FOREVER = 1 << 63
-
-
-def _is_power_of_two(value: int) -> bool:
-    return value > 0 and value & (value - 1) == 0
 
 
 @model("Offchip.Eeprom24xx256")
-class Eeprom24xx256(MemoryCells, I2cDevice):
+class Eeprom24xx256(SerialMemory, I2cDevice):
     """The memory chip.
 
     Args:
@@ -40,13 +35,8 @@ class Eeprom24xx256(MemoryCells, I2cDevice):
         wp_nacks_data: with WP high, data bytes are not acknowledged (ST); False acknowledges and ignores (Microchip).
 
     Attributes:
-        present: False = not on the board: nobody answers.
-        powered: False = supplied by nobody until :meth:`power_on`.
-        torn_bytes: so many bytes of an interrupted write are stored, in ascending column order; the others keep the
-            old value, or read FF with ``torn_erased``. Counted are the bytes sent, or with ``torn_whole_page`` every
-            byte of the page: real parts refresh the whole page, so a cut can hit neighbours nobody wrote.
-        cut_at_write_cycle: n > 0: the supply is lost at the start of the n-th write cycle from now and stays lost.
-        write_cycles, torn_writes, busy_nacks: counters.
+        torn_whole_page: a cut can hit every byte of the page, not only those sent: real parts refresh the whole page.
+        busy_nacks: counter.
 
     Raises:
         ValueError: sizes that no such part can have.
@@ -55,70 +45,38 @@ class Eeprom24xx256(MemoryCells, I2cDevice):
 
     def __init__(self, machine: Machine, size: int = EEPROM_SIZE, page_size: int = EEPROM_PAGE,
                  write_cycle_us: int = 5000, image_file: str | None = None, wp_nacks_data: bool = True) -> None:
-        super().__init__(machine)
-        fits = _is_power_of_two(size) and _is_power_of_two(page_size) and size >= 128 and page_size <= size
+        fits = is_power_of_two(size) and is_power_of_two(page_size) and size >= 128 and page_size <= size
         if not fits or write_cycle_us < 0:
             raise ValueError("size (128 or more) and pageSize must be powers of two, pageSize at most size, "
                              "writeCycleUs 0 or more")
-        self.size = size
-        self.page_size = page_size
+        super().__init__(machine, size, page_size, write_cycle_us, image_file)
         self._address_width = 1 if size <= _LARGEST_NARROW else 2
         self.addresses = max(1, size // 256) if self._address_width == 1 else 1
         self._block = 0
-        self.write_cycle_us = write_cycle_us
         self.write_protect_nacks_data = wp_nacks_data
         self.write_protect = False
-        self.present = True
-        self.powered = True
-        self.torn_bytes = 0
-        self.torn_erased = False
         self.torn_whole_page = False
-        self.cut_at_write_cycle = 0
-        self.write_cycles = 0
-        self.torn_writes = 0
         self.busy_nacks = 0
         self.pointer = 0
-        self.fill_cells(size, image_file)
         self._wear = [0] * (size // page_size)
         self._selected = False
         self._address_bytes: list[int] = []
         self._latch: dict[int, int] = {}  # column -> value
-        self._busy_until_ns = 0
         self._watched: dict[int, range] = {}
         self._before_access: Callable[[range], None] = lambda cells: None
-        # the running write cycle
-        self._row = 0
-        self._written: frozenset[int] = frozenset()
-        self._before = self._intended = b""
+        self._written: frozenset[int] = frozenset()  # columns of the running write cycle
 
     # life ------------------------------------------------------------------------------------------------------
     def reset(self) -> None:
         """A reset of the MCU does not reach the memory; only the half-received transaction is forgotten."""
         self._forget()
 
-    def power_off(self) -> None:
-        self.power_cut()
-        self.powered = False
-
-    def power_on(self) -> None:
-        self.powered = True
-
-    def power_cut(self) -> None:
-        """A short interruption: a running write cycle is torn, latch and pointer are lost."""
-        torn = self.busy
+    def _lose_registers(self) -> None:
         self._forget()
         self.pointer = 0
-        self._busy_until_ns = 0
-        if torn:
-            self._tear()
 
-    def _tear(self) -> None:
-        columns = range(self.page_size) if self.torn_whole_page else sorted(self._written)
-        for done, column in enumerate(columns):
-            lost = ERASED if self.torn_erased else self._before[column]
-            self._cells[self._row + column] = self._intended[column] if done < self.torn_bytes else lost
-        self.torn_writes += 1
-        self._persist(self._row, self.page_size)
+    def _exposed(self) -> Iterable[int]:
+        return range(self.page_size) if self.torn_whole_page else sorted(self._written)
 
     def on_gpio(self, number: int, level: bool) -> None:
         """Input 0 is the WP pin; high protects."""
@@ -181,42 +139,15 @@ class Eeprom24xx256(MemoryCells, I2cDevice):
     def bus_cancel(self) -> None:
         self._forget()
 
-    @property
-    def _alive(self) -> bool:
-        return self.present and self.powered
-
-    @property
-    def busy(self) -> bool:
-        """The internal write cycle is running."""
-        return self._busy_until_ns != 0 and self.machine.clock.now_ns < self._busy_until_ns
-
     def _start_write_cycle(self) -> None:
-        row = self._row = self.pointer & ~(self.page_size - 1)
-        end = row + self.page_size
-        self._written = frozenset(self._latch)
-        self._before = bytes(self._cells[row:end])
+        row = self.pointer & ~(self.page_size - 1)
+        intended = self._cells[row:row + self.page_size]
         for column, value in self._latch.items():
-            self._cells[row + column] = value
-        self._intended = bytes(self._cells[row:end])
+            intended[column] = value
+        self._written = frozenset(self._latch)
         self._wear[row // self.page_size] += 1
         self.write_cycles += 1
-        self._busy_until_ns = self.machine.clock.now_ns + self.write_cycle_us * 1000
-        if self.cut_at_write_cycle > 0:
-            self.cut_at_write_cycle -= 1
-            if self.cut_at_write_cycle == 0:
-                self._busy_until_ns = _FOREVER  # cycles of no length can be cut too
-                self.power_off()
-                return
-        operation = Operation(StorageEvent.EEPROM_PAGE, self.name, row, self._before, self._intended)
-        tear = self.machine.storage_event(operation)
-        if tear is not None:
-            after = operation.torn(tear)
-            self._cells[row:end] = after
-            self._busy_until_ns = 0
-            self.torn_writes += 1
-            self.power_off()
-            self.machine.supply_lost_in(StorageEvent.EEPROM_PAGE, f"0x{row:04X}", self._before, after)
-        self._persist(row, self.page_size)
+        self._change(row, bytes(intended), self.write_cycle_us)
 
     def _forget(self) -> None:
         self._selected = False

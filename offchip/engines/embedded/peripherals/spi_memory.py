@@ -7,9 +7,8 @@ An instruction is carried out when chip select rises; while a write or an erase 
 
 from __future__ import annotations
 
-from offchip.engines.embedded.peripheral import Machine, Peripheral, model
-from offchip.engines.embedded.peripherals.memory_cells import ERASED, MemoryCells
-from offchip.engines.protocol import Operation, StorageEvent
+from offchip.engines.embedded.peripheral import Machine, model
+from offchip.engines.embedded.peripherals.serial_memory import ERASED, SerialMemory, is_power_of_two
 
 SELECT_PIN, WP_PIN = 0, 1
 WRSR, WRITE, READ, WRDI, RDSR, WREN = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
@@ -22,11 +21,10 @@ ERASES = {SECTOR_ERASE: 0x1000, BLOCK32_ERASE: 0x8000, BLOCK64_ERASE: 0x10000}
 _NEED_WEL = {WRSR, WRITE, CHIP_ERASE, CHIP_ERASE_60, *ERASES}
 _NOR_ONLY = {FAST_READ, *ERASES, CHIP_ERASE, CHIP_ERASE_60, RDSR2, RDSR3, RDID, REMS, UNIQUE_ID, POWER_DOWN, RELEASE,
              RESET_ENABLE, RESET}
-_FOREVER = 1 << 63
 
 
 @model("Offchip.SpiMemory25")
-class SpiMemory25(MemoryCells, Peripheral):
+class SpiMemory25(SerialMemory):
     """The memory chip; input 0 is its chip select, input 1 its WP pin, both active low.
 
     Args:
@@ -40,41 +38,32 @@ class SpiMemory25(MemoryCells, Peripheral):
         image_file: keeps the content; None: only in memory.
 
     Attributes:
-        present, powered: as of the I2C EEPROM.
-        torn_bytes: so many bytes of an interrupted write or erase took effect, in ascending order; the others keep the
-            old value, or read FF with ``torn_erased``.
-        cut_at_write_cycle: n > 0: the supply is lost at the start of the n-th write or erase from now, and stays lost.
-        write_cycles, erases, torn_writes, busy_ignored, denied: counters; denied: without WEL, or protected.
+        erases, busy_ignored, denied: counters; denied: without WEL, or protected.
 
     Not modelled: dual and quad lines, SFDP, sector locks, HOLD, the volatile status of NOR.
     """
 
+    address_digits = 6
+
     def __init__(self, machine: Machine, size: int = 32768, page_size: int = 64, nor: bool = False,
                  write_cycle_us: int = 5000, erase_us: int = 45_000, jedec_id: int = 0xEF4017,
                  unique_id: int = 0x4F66664368697001, image_file: str | None = None) -> None:
-        super().__init__(machine)
-        powers = all(each > 0 and each & each - 1 == 0 for each in (size, page_size))
+        powers = is_power_of_two(size) and is_power_of_two(page_size)
         if not powers or not 128 <= size <= 1 << 24 or page_size > min(size, 256) or nor and size < 0x10000:
             raise ValueError("size (128 to 16777216, NOR from 65536) and pageSize (up to 256) must be powers of two")
         if write_cycle_us < 0 or erase_us < 0:
             raise ValueError("writeCycleUs and eraseUs must be 0 or more")
-        self.page_size, self.nor = page_size, nor
-        self.write_cycle_us, self.erase_us = write_cycle_us, erase_us
+        super().__init__(machine, size, page_size, write_cycle_us, image_file)
+        self.nor, self.erase_us = nor, erase_us
         self._address_width = 3 if nor or size > 0x10000 else 1 if size <= 512 else 2
         self._jedec_id = jedec_id.to_bytes(3, "big")
         self._identity = bytes([self._jedec_id[0], self._jedec_id[2] - 1 & 0xFF])  # manufacturer, device
         self._unique_id = unique_id.to_bytes(8, "big")
-        self.fill_cells(size, image_file)
-        self.present = self.powered = True
-        self.torn_bytes, self.torn_erased, self.cut_at_write_cycle = 0, False, 0
-        self.write_cycles = self.erases = self.torn_writes = self.busy_ignored = self.denied = 0
+        self.erases = self.busy_ignored = self.denied = 0
         self._status = 0  # what survives the supply: SRP and BP
         self._write_enabled = self._sleeping = self._reset_enabled = False
         self._protected = False  # the WP pin is low
         self._selected = self._select_seen_high = False
-        self._busy_until_ns = 0
-        # what runs: where, and what was there
-        self._start, self._before, self._intended = 0, b"", b""
         self._begin()
 
     def _begin(self) -> None:
@@ -91,35 +80,9 @@ class SpiMemory25(MemoryCells, Peripheral):
         self._selected = self._select_seen_high = False
         self._begin()
 
-    def power_off(self) -> None:
-        self.power_cut()
-        self.powered = False
-
-    def power_on(self) -> None:
-        self.powered = True
-
-    def power_cut(self) -> None:
-        """A short interruption: what runs is torn, WEL is lost."""
-        if self.busy:
-            operation = bytes(self._intended[n] if n < self.torn_bytes else ERASED if self.torn_erased else old
-                              for n, old in enumerate(self._before))
-            self._put(self._start, operation)
-            self.torn_writes += 1
-        self._forget_supply()
-
-    def _forget_supply(self) -> None:
-        self._busy_until_ns = 0
+    def _lose_registers(self) -> None:
         self._write_enabled = self._sleeping = self._reset_enabled = self._selected = False
         self._begin()
-
-    @property
-    def busy(self) -> bool:
-        """A write or an erase is running."""
-        return self._busy_until_ns != 0 and self.machine.clock.now_ns < self._busy_until_ns
-
-    @property
-    def _alive(self) -> bool:
-        return self.present and self.powered
 
     # SPI -------------------------------------------------------------------------------------------------------
     def on_gpio(self, number: int, level: bool) -> None:
@@ -238,8 +201,7 @@ class SpiMemory25(MemoryCells, Peripheral):
             self.denied += 1
         else:
             self._status = self._status_bytes[0] & (SRP | BP)
-            self._busy_until_ns = self.machine.clock.now_ns + self.write_cycle_us * 1000
-            self._start, self._before, self._intended = 0, b"", b""
+            self._run(0, b"", self.write_cycle_us)  # no cell changes
 
     def _guarded(self, start: int, length: int) -> bool:
         """BP1:BP0 protect nothing, the upper quarter, the upper half, all."""
@@ -248,18 +210,17 @@ class SpiMemory25(MemoryCells, Peripheral):
 
     def _write_page(self) -> None:
         row = self._pointer & -self.page_size
-        before = bytes(self._cells[row:row + self.page_size])
-        intended = bytearray(before)
+        intended = self._cells[row:row + self.page_size]
         for column, value in self._latch.items():
-            intended[column] = before[column] & value if self.nor else value
+            intended[column] = intended[column] & value if self.nor else value
         if self._allowed(row, self.page_size):
             self.write_cycles += 1
-            self._change(row, before, bytes(intended), self.write_cycle_us)
+            self._change(row, bytes(intended), self.write_cycle_us)
 
     def _erase(self, start: int, length: int, us: int) -> None:
         if self._allowed(start, length):
             self.erases += 1
-            self._change(start, bytes(self._cells[start:start + length]), bytes([ERASED]) * length, us)
+            self._change(start, bytes([ERASED]) * length, us)
 
     def _allowed(self, start: int, length: int) -> bool:
         self._write_enabled = False  # whether or not anything is written
@@ -267,29 +228,3 @@ class SpiMemory25(MemoryCells, Peripheral):
             self.denied += 1
             return False
         return True
-
-    def _change(self, start: int, before: bytes, intended: bytes, us: int) -> None:
-        self._start, self._before, self._intended = start, before, intended
-        self._busy_until_ns = self.machine.clock.now_ns + us * 1000
-        self._cells[start:start + len(intended)] = intended
-        if self.cut_at_write_cycle > 0:
-            self.cut_at_write_cycle -= 1
-            if not self.cut_at_write_cycle:
-                self._busy_until_ns = _FOREVER  # cycles of no length can be cut too
-                self.power_off()
-                return
-        operation = Operation(StorageEvent.EEPROM_PAGE, self.name, start, before, intended)
-        tear = self.machine.storage_event(operation)
-        if tear is None:
-            self._persist(start, len(intended))
-            return
-        after = operation.torn(tear)
-        self._put(start, after)
-        self.torn_writes += 1
-        self._forget_supply()
-        self.powered = False
-        self.machine.supply_lost_in(StorageEvent.EEPROM_PAGE, f"0x{start:06X}", before, after)
-
-    def _put(self, start: int, content: bytes) -> None:
-        self._cells[start:start + len(content)] = content
-        self._persist(start, len(content))
