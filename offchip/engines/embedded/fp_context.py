@@ -9,21 +9,18 @@ found once by what changes with them; where they cannot be found, frames are sta
 from __future__ import annotations
 
 import ctypes
-import struct
 from dataclasses import dataclass
 from functools import cache
 
-from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB
 from unicorn import arm_const as arm
 from unicorn.unicorn_py3.unicorn import Uc
 
-from offchip.engines.embedded.register_file import core_address
+from offchip.engines.embedded.register_file import bare_core, core_address, core_words
 
 ASPEN, LSPEN, LSPACT = 1 << 31, 1 << 30, 1
 _SECURE_BANK = 4  # FPCCR.S: Unicorn's core is one of ARMv8-M in its secure state
 _DENIED = 1 << 22  # FPEXC_EL of the flags a translated block is looked up by
 _NOBODY = (1 << 64) - 1
-_WORDS = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +125,12 @@ def _places() -> _Places | None:
         return None
     # of each pair the second: struct CPUARMState.v7m, as BASEPRI and CONTROL are in this order
     places = _Places(flags, basepri + 32, basepri + 34, basepri + 36, basepri + 38, exclusive)
-    words = _words(_probe(b""))
+    words = core_words(_probe(b""))
     return places if words[places.fpccr - 1:places.fpccr + 1] == (ASPEN, ASPEN | LSPEN | _SECURE_BANK) else None
 
 
 def _probe(code: bytes) -> Uc:
-    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-    uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+    uc = bare_core()
     uc.mem_map(0, 0x1000)
     uc.mem_map(0x20000000, 0x1000)
     uc.mem_write(0, code + b"\x00\xbf" * 16)
@@ -142,16 +138,11 @@ def _probe(code: bytes) -> Uc:
     return uc
 
 
-def _words(uc: Uc) -> tuple[int, ...]:
-    at = core_address(uc)
-    return struct.unpack(f"<{_WORDS}I", ctypes.string_at(at, 4 * _WORDS)) if at is not None else (0,) * _WORDS
-
-
 def _run(code: str, register: int, value: int) -> tuple[int, ...]:
     uc = _probe(bytes.fromhex(code))
     uc.reg_write(register, value)
     uc.emu_start(1, 0xFFFFFFFF, count=2)
-    return _words(uc)
+    return core_words(uc)
 
 
 def _changed(code: str, register: int, value: int) -> int | None:
@@ -163,9 +154,9 @@ def _changed(code: str, register: int, value: int) -> int | None:
 
 def _written(register: int, value: int) -> int | None:
     uc = _probe(b"")
-    before = _words(uc)
+    before = core_words(uc)
     uc.reg_write(register, value)
-    found = [number for number, word in enumerate(_words(uc)) if word != before[number] and word == value]
+    found = [number for number, word in enumerate(core_words(uc)) if word != before[number] and word == value]
     return found[0] if len(found) == 1 else None
 
 
@@ -173,6 +164,6 @@ def _exclusive_place() -> int | None:
     found: set[int] | None = None
     for address in (0x20000124, 0x20000A58):
         words = _run("50e8001f", arm.UC_ARM_REG_R0, address)  # LDREX R1, [R0]
-        here = {n for n in range(16, _WORDS - 1) if not n % 2 and words[n:n + 2] == (address, 0)}
+        here = {n for n in range(16, len(words) - 1) if not n % 2 and words[n:n + 2] == (address, 0)}
         found = here if found is None else found & here
     return found.pop() if found is not None and len(found) == 1 else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import struct
 from collections.abc import MutableSequence
 from functools import cache
@@ -17,6 +16,7 @@ from unicorn.unicorn_py3.unicorn import Uc
 
 _WORD = ctypes.sizeof(ctypes.c_size_t)
 _STRUCTURE, _CORE = 4096, 1 << 16  # bytes of Unicorn's structure, and of the core's, that are looked at
+_WORDS = 8192  # of the core from R0 on, in which more of it is looked for
 #: ID_ISAR0 to 4 of the core Unicorn takes for every M profile (Cortex-M33 TRM, table of the identification registers)
 _ISAR = (0x01101110, 0x02212000, 0x20232232, 0x01111131, 0x01310132)
 DIVIDE_INSTRS = 0xF << 24  # of ID_ISAR0 (ARMv7-M ARM B4.1.14)
@@ -24,14 +24,29 @@ _IDS = (*(getattr(arm, f"UC_ARM_REG_R{n}") for n in range(13)), arm.UC_ARM_REG_S
         arm.UC_ARM_REG_PC)
 
 
+def bare_core() -> Uc:
+    """A core of our kind with nothing around it, to be looked into."""
+    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
+    uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+    return uc
+
+
 def registers_of(uc: Uc) -> MutableSequence[int] | ctypes.Array[ctypes.c_uint32]:
     """The sixteen core registers. PC is without the thumb bit; it is only to be written before another start."""
-    places = _places()
-    if places is None:
-        return _Called(uc)
-    pointer, offset = places
-    core = ctypes.c_size_t.from_address(_address(uc) + pointer).value
-    return (ctypes.c_uint32 * 16).from_address(core + offset)
+    at = core_address(uc)
+    return _Called(uc) if at is None else (ctypes.c_uint32 * 16).from_address(at)
+
+
+def _word(uc: Uc, number: int | None) -> ctypes.c_uint32 | None:
+    """The word ``number`` of the core, counted from R0 on; None: not to be found."""
+    at = core_address(uc)
+    return None if at is None or number is None else ctypes.c_uint32.from_address(at + 4 * number)
+
+
+def core_words(uc: Uc) -> tuple[int, ...]:
+    """What the core holds from R0 on; nothing: not to be found."""
+    at = core_address(uc)
+    return () if at is None else struct.unpack(f"<{_WORDS}I", ctypes.string_at(at, 4 * _WORDS))
 
 
 def core_address(uc: Uc) -> int | None:
@@ -48,11 +63,8 @@ class ItState(Protocol):
 
 def it_state_of(uc: Uc) -> ItState:
     """The core's IT state, to be looked at and cleared inside an access."""
-    places, offset = _places(), _it_place()
-    if places is None or offset is None:
-        return _CalledIt(uc)
-    core = ctypes.c_size_t.from_address(_address(uc) + places[0]).value
-    return ctypes.c_uint32.from_address(core + offset)
+    word = _word(uc, _it_place())
+    return _CalledIt(uc) if word is None else word
 
 
 class _CalledIt:
@@ -76,25 +88,16 @@ def divide_feature_of(uc: Uc) -> ctypes.c_uint32 | None:
 
     What was translated before it changed must be flushed.
     """
-    places, offset = _places(), _isar_place()
-    if places is None or offset is None:
-        return None
-    core = ctypes.c_size_t.from_address(_address(uc) + places[0]).value
-    return ctypes.c_uint32.from_address(core + offset)
+    return _word(uc, _isar_place())
 
 
 @cache
 def _isar_place() -> int | None:
-    """Where in the core the five ID_ISAR registers are, found by their content; None: not to be found."""
-    places = _places()
-    if places is None:
-        return None
-    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-    uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+    """Which word of the core is the first of the five ID_ISAR registers, by their content; None: not to be found."""
+    uc = bare_core()
     uc.reg_write(arm.UC_ARM_REG_PC, 1)
-    core = ctypes.c_size_t.from_address(_address(uc) + places[0]).value
-    content = ctypes.string_at(core, _CORE)
-    found = [each.start() for each in re.finditer(re.escape(struct.pack("<5I", *_ISAR)), content)]
+    words = core_words(uc)
+    found = [number for number in range(len(words)) if words[number:number + len(_ISAR)] == _ISAR]
     return found[0] if len(found) == 1 else None
 
 
@@ -105,20 +108,14 @@ def _with_it(flags: int, bits: int) -> int:
 
 @cache
 def _it_place() -> int | None:
-    """Where in the core its IT state is, found by what changes with it; None: not to be found."""
-    places = _places()
-    if places is None:
-        return None
-    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-    uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+    """Which word of the core is its IT state, found by what changes with it; None: not to be found."""
+    uc = bare_core()
     uc.reg_write(arm.UC_ARM_REG_PC, 1)
-    core = ctypes.c_size_t.from_address(_address(uc) + places[0]).value
     flags = int(uc.reg_read(arm.UC_ARM_REG_CPSR))
     found: set[int] | None = None
     for bits in (0xA4, 0x5C, 0xC9, 0x00):
         uc.reg_write(arm.UC_ARM_REG_CPSR, _with_it(flags, bits))
-        words = struct.unpack("<1024I", ctypes.string_at(core + places[1], 4 * 1024))
-        here = {places[1] + 4 * at for at, word in enumerate(words) if word == bits}
+        here = {number for number, word in enumerate(core_words(uc)) if word == bits}
         found = here if found is None else found & here
     return found.pop() if found is not None and len(found) == 1 else None
 
@@ -169,8 +166,7 @@ def _places() -> tuple[int, int] | None:
 
 
 def _candidates(memory: int, seed: int) -> set[tuple[int, int]]:
-    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-    uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+    uc = bare_core()
     values = [seed + 0x01010104 * n & 0x7FFFFFFC for n in range(16)]
     for register, value in zip(_IDS, values, strict=True):
         uc.reg_write(register, value | 1 if register == arm.UC_ARM_REG_PC else value)

@@ -18,7 +18,6 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from unicorn import (
-    UC_ARCH_ARM,
     UC_HOOK_BLOCK,
     UC_HOOK_CODE,
     UC_HOOK_INTR,
@@ -29,8 +28,6 @@ from unicorn import (
     UC_HOOK_MEM_WRITE_PROT,
     UC_HOOK_MEM_WRITE_UNMAPPED,
     UC_MEM_FETCH,
-    UC_MODE_MCLASS,
-    UC_MODE_THUMB,
     UC_PROT_ALL,
     UC_PROT_EXEC,
     UC_PROT_READ,
@@ -54,7 +51,13 @@ from unicorn.unicorn_py3.unicorn import (
 )
 
 from offchip.engines.embedded.fp_context import FpContext
-from offchip.engines.embedded.register_file import DIVIDE_INSTRS, divide_feature_of, it_state_of, registers_of
+from offchip.engines.embedded.register_file import (
+    DIVIDE_INSTRS,
+    bare_core,
+    divide_feature_of,
+    it_state_of,
+    registers_of,
+)
 from offchip.engines.embedded.thumb import in_it_block, instruction_length
 from offchip.engines.embedded.virtual_tlb import PAGE_SIZE, VirtualTlb, invalid_address_offset
 from offchip.errors import EngineError
@@ -136,8 +139,7 @@ class UnicornCore:
     """Registers, memory and slices of one core. Knows nothing of exceptions, interrupts or peripherals."""
 
     def __init__(self) -> None:
-        self.uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-        self.uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_M4)
+        self.uc = bare_core()
         self._handle = self.uc._uch
         self._batches: dict[tuple[str, ...], _Batch] = {}
         self._counter, self._limit = self._find_counter()
@@ -472,12 +474,9 @@ class UnicornCore:
 
     def skip(self) -> None:
         """Step over the instruction at PC without executing it; an IT block goes on (ARMv7-M ARM A7.3.3)."""
-        pc, cpsr = self.get("pc", "cpsr")
-        it = cpsr >> 8 & 0xFC | cpsr >> 25 & 3
-        if it:
-            it = _it_behind(it)
-            self.put(("cpsr",), cpsr & ~0x0600FC00 | (it & 0xFC) << 8 | (it & 3) << 25)
-        self.pc = (pc & ~1) + instruction_length(self._peek(pc & ~1, 2))
+        if it := self._it.value:
+            self._it.value = _it_behind(it)
+        self.pc += instruction_length(self._peek(self.pc, 2))
 
     # slices ----------------------------------------------------------------------------------------------------
     def run(self, limit: int) -> End:

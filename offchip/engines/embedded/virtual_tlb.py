@@ -11,16 +11,13 @@ import ctypes
 from collections.abc import Callable
 from functools import cache
 
-from unicorn.arm_const import UC_ARM_REG_R1, UC_CPU_ARM_CORTEX_M4
+from unicorn.arm_const import UC_ARM_REG_R1
 from unicorn.unicorn_const import (
-    UC_ARCH_ARM,
     UC_CTL_IO_WRITE,
     UC_CTL_TLB_FLUSH,
     UC_HOOK_TLB_FILL,
     UC_MEM_FETCH,
     UC_MEM_WRITE,
-    UC_MODE_MCLASS,
-    UC_MODE_THUMB,
     UC_PROT_ALL,
     UC_PROT_EXEC,
     UC_PROT_READ,
@@ -29,7 +26,7 @@ from unicorn.unicorn_const import (
 )
 from unicorn.unicorn_py3.unicorn import HOOK_TLB_FILL_CFUNC, Uc, UcError, uclib
 
-from offchip.engines.embedded.register_file import it_state_of
+from offchip.engines.embedded.register_file import bare_core, it_state_of
 from offchip.errors import EngineError
 
 #: Unicorn's page of an M-profile core
@@ -149,8 +146,7 @@ def invalid_address_offset() -> int:
         EngineError: another Unicorn than the pinned one.
     """
     wanted = 0x20000ABC
-    uc = Uc(UC_ARCH_ARM, UC_MODE_THUMB | UC_MODE_MCLASS)
-    uc.ctl_set_cpu_model(UC_CPU_ARM_CORTEX_M4)
+    uc = bare_core()
     uc.mem_map(0, 0x1000)
     uc.mem_map(0x20000000, 0x1000)
     uc.mem_write(0, b"\x08\x68" * 8)  # ldr r0, [r1]
