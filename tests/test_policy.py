@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from ipaddress import ip_address
 
@@ -342,3 +343,17 @@ def test_a_right_that_ends_by_the_clock() -> None:
     assert device.publish("a/b", b"x") and device.publish("a/b", b"x")
     lab.clock.advance(60)
     assert not device.publish("a/b", b"x") and lab.new(events.PublishForbidden)
+
+
+@pytest.mark.parametrize("variable", ["${aws:EpochTime}", "${AWS:epochtime, 'never'}", "${aws\\u003aEpochTime}"])
+def test_a_right_that_names_the_clock_in_a_variable(variable: str) -> None:
+    """What was decided a second ago does not hold for the same topic now."""
+    lab = Lab(policy=WIDE)
+    document = {"Version": "2012-10-17", "Statement": [
+        statement("Allow", "iot:Connect", "*"), statement("Allow", "iot:Publish", f"{ARN}topic/at/VARIABLE")]}
+    lab.world.registry.update_policy(WIDE, json.dumps(document).replace("VARIABLE", variable))
+    topic = f"at/{int(lab.clock.now.timestamp())}"
+    device = lab.client()
+    assert device.publish(topic, b"x")
+    lab.clock.advance(1)
+    assert not device.publish(topic, b"x") and lab.new(events.PublishForbidden)

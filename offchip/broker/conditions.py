@@ -41,8 +41,6 @@ _KEYS = re.compile(
     r"|principal(arn|account|orgid|orgpaths|type|isawsservice|servicename|servicenameslist)"
     r"|resource(account|orgid|orgpaths)|tagkeys|(resource|request|principal)tag/.+)"
     r"|cognito-identity\.amazonaws\.com:(sub|aud|amr)")
-#: whose values change by themselves: nothing that rests on them may be remembered
-_OF_TIME = {"aws:currenttime", "aws:epochtime"}
 _QUANTIFIERS = ("", "ForAllValues", "ForAnyValue")
 _NUMBER = re.compile(r"[+-]?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 
@@ -59,11 +57,6 @@ class Condition:
     if_exists: bool
     key: str
     values: tuple[str, ...]
-
-    @property
-    def of_time(self) -> bool:
-        """Whether it may hold now and not a moment later."""
-        return self.key in _OF_TIME
 
     def holds(self, context: Context) -> bool:
         """Whether it holds for a request of this context."""

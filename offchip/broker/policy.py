@@ -26,6 +26,8 @@ VERSION = "2012-10-17"
 MAXIMUM_LENGTH = 2048
 
 _ACTION = re.compile(r"\*|[a-zA-Z0-9-]+:[a-zA-Z0-9*?]+")
+#: whose values change by themselves: nothing that rests on them may be remembered
+_OF_TIME = ("aws:currenttime", "aws:epochtime")
 _STATEMENT_FIELDS = {"Sid", "Effect", "Action", "Resource", "Condition"}
 
 
@@ -73,16 +75,12 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A checked policy document."""
+    """A checked policy document; ``of_time``: it may decide one question otherwise a moment later."""
 
     name: str
     document: str
     statements: tuple[Statement, ...]
-
-    @property
-    def of_time(self) -> bool:
-        """Whether it may decide one question otherwise a moment later."""
-        return any(condition.of_time for statement in self.statements for condition in statement.conditions)
+    of_time: bool
 
     @classmethod
     def parse(cls, name: str, document: str | Mapping[str, Any], most: int = MAXIMUM_LENGTH) -> Policy:
@@ -108,8 +106,11 @@ class Policy:
         statements = [statements] if isinstance(statements, dict) else statements
         if not isinstance(statements, list) or not statements:
             raise BrokerError(f"{where}: Statement must be an object or a list of at least one")
-        return cls(name, text, tuple(_statement(f"{where}: statement {number}", f"{name}[{number}]", each)
-                                     for number, each in enumerate(statements)))
+        checked = tuple(_statement(f"{where}: statement {number}", f"{name}[{number}]", each)
+                        for number, each in enumerate(statements))
+        # as a condition's key or as a variable, of a resource too; written anew, JSON's escapes are gone
+        said = json.dumps(statements).lower()
+        return cls(name, text, checked, any(key in said for key in _OF_TIME))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
