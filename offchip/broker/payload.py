@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import Any
 
 
 def json_object(payload: bytes) -> dict[str, Any]:
     """The object a payload is. Raises ValueError: it is none, or no JSON; one sentence."""
     try:
-        content = json.loads(payload.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
+        content = json.loads(payload.decode("utf-8"), parse_constant=no_constant, parse_float=_finite)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(content, dict):
@@ -19,7 +20,17 @@ def json_object(payload: bytes) -> dict[str, Any]:
     return content
 
 
-def _no_constant(name: str) -> None:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For ``object_pairs_hook``: of two fields with one name the first would be lost without a word."""
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        (twice, _), = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"'{twice[:100]}' occurs twice in one object")
+    return content
+
+
+def no_constant(name: str) -> None:
+    """For ``parse_constant``: NaN and the infinities."""
     raise ValueError(f"{name} is not JSON")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from offchip.broker.conditions import Condition, Context, Value, read_conditions
 from offchip.broker.patterns import canonical, expand, glob, literal, unclosed_variable
+from offchip.broker.payload import unique
 from offchip.errors import BrokerError
 
 __all__ = ["Condition", "Context", "Decision", "Effect", "Policy", "Request", "Statement", "Value", "decide"]
@@ -89,7 +90,7 @@ class Policy:
         where = f"policy '{name}'"
         text = document if isinstance(document, str) else json.dumps(document)
         try:
-            content = json.loads(text, object_pairs_hook=_unique)
+            content = json.loads(text, object_pairs_hook=unique)
         except (ValueError, RecursionError) as error:
             raise BrokerError(f"{where}: not JSON: {error}") from error
         length = len("".join(text.split()))
@@ -111,15 +112,6 @@ class Policy:
         # as a condition's key or as a variable, of a resource too; written anew, JSON's escapes are gone
         said = json.dumps(statements).lower()
         return cls(name, text, checked, any(key in said for key in _OF_TIME))
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of two fields with one name the first would be lost without a word, a condition for instance."""
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"'{next(each for each in names if names.count(each) > 1)}' occurs twice in one object")
-    return content
 
 
 def decide(policies: Sequence[Policy], request: Request) -> Decision:

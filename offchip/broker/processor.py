@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from offchip.broker.client import MqttClient
+from offchip.broker.payload import no_constant, unique
 from offchip.broker.session import Message
 from offchip.errors import BrokerError
 from offchip.pki import Identity
@@ -153,7 +154,7 @@ def telemetry(thing: str, seq: int, time: datetime) -> bytes:
 
 def _parse(message: Message) -> Telemetry:
     try:
-        content = json.loads(message.payload.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        content = json.loads(message.payload.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant)
     except (ValueError, RecursionError) as error:
         raise _Disbelieved(Rogue.NOT_JSON, str(error)) from error
     if not isinstance(content, dict) or set(content) != set(_FIELDS):
@@ -167,14 +168,3 @@ def _parse(message: Message) -> Telemetry:
     if not -273.15 <= content["temperature"] < 1e4:
         raise _Disbelieved(Rogue.TYPE, "no such temperature exists")
     return Telemetry(message.topic, content["thing"], content["seq"], content["time"], float(content["temperature"]))
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return content
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
