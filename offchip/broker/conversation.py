@@ -12,7 +12,7 @@ from offchip.broker import events
 from offchip.broker.events import DisconnectReason, Event
 from offchip.broker.hub import Hub
 from offchip.broker.policy import Value
-from offchip.broker.reserved import Family, is_reserved, may_subscribe, publish_family
+from offchip.broker.reserved import Family, is_reserved, may_publish, may_subscribe, publish_family
 from offchip.broker.services import Request
 from offchip.broker.session import Message, Session
 from offchip.broker.topics import filter_fault, split_shared, topic_fault
@@ -38,7 +38,6 @@ from offchip.mqtt import (
     Unsubscribe,
     UnsupportedVersion,
     encode,
-    encode_publish,
 )
 
 #: room for topic, packet id, properties and CONNECT's other fields besides the payload
@@ -143,7 +142,7 @@ class Conversation:
         if self.version == V5:
             packet.properties = self._outgoing_properties(message)
             self._shorten(packet)
-        data = encode_publish(packet, self.version)
+        data = encode(packet, self.version)
         if len(data) > self._largest:
             return False
         self._channel.send(data)
@@ -229,14 +228,14 @@ class Conversation:
             hub.delivery.resume(session)
 
     def _check_connect(self, packet: Connect) -> None:
-        """What no answer is due to: raises _Refused."""
+        """What makes it a violation of MQTT or of a limit, before anybody asks who it is: raises _Refused."""
         will, profile, said = packet.will, self._hub.profile, packet.properties
         if Property.AUTHENTICATION_DATA in said and Property.AUTHENTICATION_METHOD not in said:
             raise _Refused("CONNECT with authentication data and no method")  # MQTT 5.0, 3.1.2.11.10
         if will is None:
             return
         fault = topic_fault(will.topic, profile)
-        if not fault and is_reserved(will.topic) and not publish_family(will.topic):
+        if not fault and not may_publish(will.topic):
             fault = f"topic '{will.topic}' is reserved, and nobody may publish to it"
             self._log(events.NotModelled(packet.client_id, will.topic, f"will: {fault}"))
             fault = fault if profile.unsupported_reserved_topics_close else None
@@ -389,7 +388,7 @@ class Conversation:
         if packet.retain and (is_reserved(packet.topic) or not profile.retained_messages):
             raise _Refused(f"PUBLISH with RETAIN to '{packet.topic}', where there are no retained messages",
                            Reason.RETAIN_NOT_SUPPORTED)
-        if is_reserved(packet.topic) and not publish_family(packet.topic):
+        if not may_publish(packet.topic):
             what = f"topic '{packet.topic}' is reserved, and nobody may publish to it"
             self._log(events.NotModelled(self._client_id, packet.topic, what))
             if profile.unsupported_reserved_topics_close:
@@ -459,8 +458,9 @@ class Conversation:
         if codes is None:
             return
         granted = [each for each, code in zip(packet.subscriptions, codes, strict=True) if code < 0x80]
+        (identifier,) = packet.properties.get(Property.SUBSCRIPTION_IDENTIFIER, [0])
         for each in granted:
-            each.identifier = packet.properties.get(Property.SUBSCRIPTION_IDENTIFIER, [0])[0]
+            each.identifier = identifier
         fresh = [each for each in granted if self._hub.subscribe(session, each)]
         for each in granted:
             self._log(events.SubscribeAccepted(session.client_id, each.filter, each.qos))

@@ -18,7 +18,7 @@ from offchip.broker.policy import Decision, Value
 from offchip.broker.profile import Profile
 from offchip.broker.rates import Rates
 from offchip.broker.registry import Registry
-from offchip.broker.reserved import Family, is_reserved, publish_family
+from offchip.broker.reserved import Family, may_publish
 from offchip.broker.services import Request, Rule, Service
 from offchip.broker.session import Link, Message, Session
 from offchip.broker.subscriptions import Subscriptions
@@ -80,8 +80,9 @@ class Hub:
         if old and (clean or old.expires and self.now() >= old.expires):
             self._forget(old)
             old = None
-        self._wills = [each for each in self._wills if old is None or each.session is not old]
-        if old is None:
+        if old:
+            self._wills = [each for each in self._wills if each.session is not old]
+        else:
             self._make_room()
         number = self._next_version(client_id)
         session = old or Session(client_id, link.certificate_id, self._identifier(client_id), number)
@@ -154,6 +155,21 @@ class Hub:
             receivers += any(self._hand(client_id, message, [each]) for client_id, each in members)
         return receivers
 
+    def retain(self, message: Message) -> None:
+        """Keep for who subscribes later; without a payload nothing is kept any more."""
+        self._unretain(message.topic)
+        if not message.payload:
+            return
+        size = len(message.topic) + len(message.payload)
+        if len(self.retained) >= self.profile.retained_maximum \
+                or self._retained_bytes + size > self.profile.retained_bytes:
+            self.log(events.MessageDropped("", message.topic, f"not retained: there are {len(self.retained)} retained "
+                                           f"messages of {self._retained_bytes} bytes"))
+            return
+        self.retained[message.topic] = message
+        self._retained_since[message.topic] = self.now()
+        self._retained_bytes += size
+
     def apply_rules(self, link: Link, client_id: str, topic: str, payload: bytes) -> None:
         """After a message was routed: the actions of the rules that look at its topic."""
         for rule in self.rules:
@@ -218,23 +234,8 @@ class Hub:
         return self.delivery.hand(self.sessions[client_id], message)
 
     def _route_to(self, client_id: str, message: Message) -> bool:
-        subscriptions = self._subscriptions.matching(message.topic).get(client_id)
-        return bool(subscriptions) and self._hand(client_id, message, subscriptions or [])
-
-    def retain(self, message: Message) -> None:
-        """Keep for who subscribes later; without a payload nothing is kept any more."""
-        self._unretain(message.topic)
-        if not message.payload:
-            return
-        size = len(message.topic) + len(message.payload)
-        if len(self.retained) >= self.profile.retained_maximum \
-                or self._retained_bytes + size > self.profile.retained_bytes:
-            self.log(events.MessageDropped("", message.topic, f"not retained: there are {len(self.retained)} retained "
-                                           f"messages of {self._retained_bytes} bytes"))
-            return
-        self.retained[message.topic] = message
-        self._retained_since[message.topic] = self.now()
-        self._retained_bytes += size
+        subscriptions = self._subscriptions.matching(message.topic).get(client_id, [])
+        return bool(subscriptions) and self._hand(client_id, message, subscriptions)
 
     def _unretain(self, topic: str) -> None:
         old = self.retained.pop(topic, None)
@@ -265,7 +266,7 @@ class Hub:
     def _send_will(self, pending: _PendingWill) -> None:
         session, will = pending.session, pending.message
         # subscribers get it, services do not (developer guide, "Using shadows in devices"); nor does it forge AWS's own
-        if is_reserved(will.topic) and not publish_family(will.topic):
+        if not may_publish(will.topic):
             self.log(events.NotModelled(session.client_id, will.topic, "a will where nobody may publish"))
             return
         for action in ("iot:Publish", "iot:RetainPublish")[:1 + will.retain]:

@@ -46,8 +46,13 @@ def is_reserved(text: str) -> bool:
 
 
 def publish_family(topic: str) -> Family | None:
-    """Who takes what is published there; None: nobody may publish to this reserved topic."""
+    """Who takes what is published to a reserved topic; None: nobody may publish there."""
     return next((family for family, pattern in _PUBLISH.items() if pattern.fullmatch(topic)), None)
+
+
+def may_publish(topic: str) -> bool:
+    """Whether anybody but AWS may publish to this topic, reserved or not."""
+    return not is_reserved(topic) or publish_family(topic) is not None
 
 
 def may_subscribe(text: str) -> bool:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """MQTT 3.1, 3.1.1 and 5.0 packets, from and to bytes; nothing here knows what a broker does with them."""
 
-from offchip.mqtt.codec import PacketReader, encode, encode_publish
+from offchip.mqtt.codec import PacketReader, encode
 from offchip.mqtt.packets import (
     V3_1,
     V3_1_1,
@@ -31,5 +31,4 @@ from offchip.mqtt.packets import (
 
 __all__ = ["Auth", "Connack", "Connect", "Disconnect", "Malformed", "Packet", "PacketReader", "Pingreq", "Pingresp",
            "Properties", "Property", "Puback", "Publish", "Qos2Ack", "Reason", "Suback", "Subscribe", "Subscription",
-           "Unsuback", "Unsubscribe", "UnsupportedVersion", "V3_1", "V3_1_1", "V5", "Will", "encode",
-           "encode_publish"]
+           "Unsuback", "Unsubscribe", "UnsupportedVersion", "V3_1", "V3_1_1", "V5", "Will", "encode"]
