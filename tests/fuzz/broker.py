@@ -166,7 +166,7 @@ class Fuzz:
                     _policy(chance)
                     continue
                 conversation = Conversation(hub, _Channel(number, self.certificate))
-                for piece in _stream(chance) if number % 8 < 6 else self._shadow(chance):
+                for piece in _stream(chance) if number % 8 < 6 else self._request(chance):
                     if conversation.over:
                         break
                     conversation.receive(piece)
@@ -180,8 +180,8 @@ class Fuzz:
         self.kinds.update(type(each).__name__ for each in self.world.broker.events)
         self.world.broker.events.clear()
 
-    def _shadow(self, chance: random.Random) -> list[bytes]:
-        """Or jobs, or provisioning: whatever answers JSON on reserved topics."""
+    def _request(self, chance: random.Random) -> list[bytes]:
+        """To shadows, jobs or provisioning: whatever answers JSON on reserved topics."""
         asked = chance.choice((
             "things/t/shadow/get", "things/t/shadow/update", "things/t/shadow/delete", "things/t/shadow/name/n/update",
             "things/t/jobs/get", "things/t/jobs/start-next", "things/t/jobs/j/update", "things/t/jobs/$next/get",

@@ -34,20 +34,19 @@ def install(package: str) -> tuple[list[str], dict[str, str]] | str:
     """The command that runs a program with this package and what its environment must have; else why there is none."""
     folder = FOLDER / package
     if "@" in package:
-        node = shutil.which("node")
-        if node is None:
-            return "node is missing"
-        done = _run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), package]) \
-            if not (folder / "node_modules").is_dir() else ""
-        return done or ([node], {"NODE_PATH": str(folder / "node_modules")})
-    python = folder / "bin" / "python"
+        program, environment = shutil.which("node"), {"NODE_PATH": str(folder / "node_modules")}
+        steps = [["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), package]]
+    else:
+        program, environment = str(folder / "bin" / "python"), {}
+        steps = [[sys.executable, "-m", "venv", str(folder)], [program, "-m", "pip", "install", "--quiet", package]]
+    if program is None:
+        return "node is missing"
     if not (folder / "installed").exists():
-        done = _run([sys.executable, "-m", "venv", str(folder)]) \
-            or _run([str(python), "-m", "pip", "install", "--quiet", package])
-        if done:
-            return done
+        for step in steps:
+            if wrong := _run(step):
+                return wrong
         (folder / "installed").touch()
-    return [str(python)], {}
+    return [program], environment
 
 
 def _run(command: list[str]) -> str:
