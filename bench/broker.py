@@ -11,10 +11,7 @@ mosquitto; says so and exits 2 without.
 from __future__ import annotations
 
 import argparse
-import getpass
 import selectors
-import shutil
-import signal
 import socket
 import ssl
 import statistics
@@ -30,6 +27,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.mosquitto import PROGRAM, running
 from offchip.broker.listener import Listener
 from offchip.broker.world import HOST, WIDE, build_world, enrol
 from offchip.mqtt import Connect, Publish, Subscribe, Subscription, encode
@@ -83,27 +81,11 @@ def ours(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def mosquitto(program: str, folder: Path) -> Iterator[Server]:
+def theirs(folder: Path) -> Iterator[Server]:
     """Debian's mosquitto with the certificates our broker left in ``folder``."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    settings = folder / "mosquitto.conf"
-    # started by root mosquitto would become another user, who cannot read the keys
-    settings.write_text(f"listener {port} 127.0.0.1\ncafile {folder}/ca.pem\ncertfile {folder}/server.crt\n"
-                        f"keyfile {folder}/server.key\nrequire_certificate true\nuse_identity_as_username true\n"
-                        "max_queued_messages 0\nmax_inflight_messages 100\nset_tcp_nodelay true\n"
-                        f"user {getpass.getuser()}\nlog_dest none\n")
-    process = subprocess.Popen([program, "-c", settings], stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
-        yield Server(psutil.Process(process.pid), port, folder)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
+    with running(folder, "use_identity_as_username true", "max_queued_messages 0", "max_inflight_messages 100",
+                   "set_tcp_nodelay true", "log_dest none") as server:
+        yield Server(psutil.Process(server.pid), server.port, folder)
 
 
 def connect(server: Server, name: str) -> ssl.SSLSocket:
@@ -190,10 +172,10 @@ def measure(server: Server, what: str, messages: int) -> tuple[float, float]:
     return messages / wall, messages / max(server.cpu() - cpu, 0.01)
 
 
-def compare(program: str, rounds: int, messages: int) -> None:
+def compare(rounds: int, messages: int) -> None:
     """All rounds, in turns, and the table."""
     with tempfile.TemporaryDirectory(prefix="offchip-") as name, ours(Path(name)) as own, \
-            mosquitto(program, Path(name)) as other:
+            theirs(Path(name)) as other:
         print(f"{'':12} {'offchip/s':>10} {'mosquitto/s':>12} {'ratio':>6}   by CPU second: "
               f"{'offchip':>8} {'mosquitto':>10} {'ratio':>6}")
         for what in ("QoS 0", "QoS 1", "connections"):
@@ -213,11 +195,10 @@ def main() -> None:
     if options.serve:
         serve(options.serve)
         return
-    program = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
-    if program is None:
+    if PROGRAM is None:
         print("bench: mosquitto is missing; run: sudo apt-get install mosquitto", file=sys.stderr)
         raise SystemExit(2)
-    compare(program, options.rounds, options.messages)
+    compare(options.rounds, options.messages)
 
 
 if __name__ == "__main__":

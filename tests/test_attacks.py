@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from bench.mosquitto import PROGRAM, running
 from offchip import chip_map, vault
 from offchip.attacks import wire
 from offchip.attacks.base import Attack, AttackFailed
@@ -308,30 +308,16 @@ def test_who_has_found_no_key_cannot_be_the_device(attack: Attack) -> None:
 @pytest.fixture(scope="module")
 def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A real broker that demands client certificates of our CA; yields its port."""
-    program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/sbin")
-    if program is None:
+    if PROGRAM is None:
         pytest.skip("the judge 'mosquitto' is not installed")
     folder: Path = tmp_path_factory.mktemp("mosquitto")
     # one certificate serves as server and CA; the device's is trusted by itself
-    (folder / "server.pem").write_bytes(CA_PEM)
+    (folder / "server.crt").write_bytes(CA_PEM)
     (folder / "server.key").write_bytes(key_bytes(CA_KEY))
-    (folder / "clients.pem").write_bytes(DEVICE.public_bytes(serialization.Encoding.PEM))
+    (folder / "ca.pem").write_bytes(DEVICE.public_bytes(serialization.Encoding.PEM))
     (folder / "acl").write_text("topic readwrite allowed/#\n")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    (folder / "conf").write_text(
-        f"listener {port} 127.0.0.1\nallow_anonymous true\nrequire_certificate true\nuser root\n"
-        f"cafile {folder}/clients.pem\ncertfile {folder}/server.pem\nkeyfile {folder}/server.key\n"
-        f"acl_file {folder}/acl\n")
-    broker = subprocess.Popen([program, "-c", str(folder / "conf")], stderr=subprocess.PIPE, text=True)
-    for line in broker.stderr:
-        if "running" in line:
-            break
-    else:
-        pytest.fail("mosquitto did not start")
-    yield port
-    broker.terminate()
-    broker.communicate(timeout=5)
+    with running(folder, "allow_anonymous true", f"acl_file {folder}/acl") as server:
+        yield server.port
 
 
 @pytest.mark.parametrize("stolen", [True, False])

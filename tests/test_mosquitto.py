@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import getpass
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.mosquitto import PROGRAM, running
 from offchip import vault
 from offchip.broker.world import HOST, WIDE, enrol
 from offchip.network.tcp import TcpService
@@ -22,40 +21,19 @@ from offchip.pki import Authority
 from offchip.scene import Defence, Scene
 from offchip.scene.scene import PORT, THING
 
-PROGRAM = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
 needs_mosquitto = pytest.mark.skipif(PROGRAM is None or shutil.which("mosquitto_sub") is None,
                                      reason="needs Debian's mosquitto and mosquitto-clients")
 
 
 @contextmanager
-def mosquitto(scene: Scene, folder: Path, devices: Authority) -> Iterator[tuple[int, Path]]:
-    """Its port and its log; ``devices``: whose certificates it takes."""
-    server = scene.world.server
+def server(scene: Scene, folder: Path, devices: Authority) -> Iterator[tuple[int, Path]]:
+    """A mosquitto's port and its log; ``devices``: whose certificates it takes."""
     (folder / "ca.pem").write_bytes(devices.root.certificate_pem)
-    (folder / "server.crt").write_bytes(server.chain_pem)
-    (folder / "server.key").write_bytes(server.key_pem)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    (folder / "server.crt").write_bytes(scene.world.server.chain_pem)
+    (folder / "server.key").write_bytes(scene.world.server.key_pem)
     log = folder / "mosquitto.log"
-    (folder / "mosquitto.conf").write_text(
-        f"listener {port} 127.0.0.1\ncafile {folder}/ca.pem\ncertfile {folder}/server.crt\n"
-        f"keyfile {folder}/server.key\nrequire_certificate true\nuse_identity_as_username true\n"
-        f"user {getpass.getuser()}\n"
-        f"log_dest file {log}\nlog_type all\n")
-    process = subprocess.Popen([str(PROGRAM), "-c", str(folder / "mosquitto.conf")], stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and not _listens(port):
-            time.sleep(0.05)
-        yield port, log
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    with running(folder, "use_identity_as_username true", f"log_dest file {log}", "log_type all") as there:
+        yield there.port, log
 
 
 def _run(scene: Scene, port: int) -> list[str]:
@@ -75,7 +53,7 @@ def test_the_firmware_publishes_to_a_real_mosquitto_over_mutual_tls(tmp_path: Pa
     certificate.write_bytes(observer.chain_pem)
     key.write_bytes(observer.key_pem)
     try:
-        with mosquitto(scene, tmp_path, scene.authority) as (port, log):
+        with server(scene, tmp_path, scene.authority) as (port, log):
             watch = subprocess.Popen(
                 ["mosquitto_sub", "-h", "localhost", "-p", str(port), "--cafile", str(tmp_path / "ca.pem"), "--cert",
                  str(certificate), "--key", str(key), "-t", "offchip/things/+", "-C", "1", "-W", "120", "-v"],
@@ -97,9 +75,9 @@ def test_a_mosquitto_that_knows_other_devices_turns_the_firmware_away(tmp_path: 
     """So the first test is about the client's certificate."""
     scene = Scene(things=(THING,))
     try:
-        with mosquitto(scene, tmp_path, Authority("somebody else")) as (port, log):
+        with server(scene, tmp_path, Authority("somebody else")) as (port, log):
             console = _run(scene, port)
             assert not any(line.startswith("mqtt: published") for line in console)
-            assert "as thing-1 (" not in log.read_text()
+            assert "as thing-1 (" not in log.read_text() and "certificate verify failed" in log.read_text()
     finally:
         scene.close()
