@@ -393,15 +393,21 @@ Second
     assert none.returncode == 2 and "no interrupted run" in none.stderr
 
 
-@pytest.mark.parametrize("taken", [False, True], ids=["free", "somebody's"])
-def test_what_is_left_of_a_whole_run_takes_no_other_place(tmp_path: Path, taken: bool) -> None:
+@pytest.mark.parametrize("taken", ["", "folder", "file", "link", "dangling"])
+def test_what_is_left_of_a_whole_run_takes_no_other_place(tmp_path: Path, taken: str) -> None:
     results, part = publish(tmp_path / "results", text="old"), tmp_path / "results-partial"
-    if taken:
+    if taken == "folder":
         part.mkdir()
         (part / "letter").write_text("mine")
+    elif taken == "file":
+        part.write_text("mine")
+    elif taken:
+        part.symlink_to(publish(tmp_path / "other", whole=False) if taken == "link" else tmp_path / "nowhere")
+    before = tree(tmp_path)
     with ResultsFolder(results, whole=True) as folder:
         (folder.fresh / "index.html").write_text("half")
         folder.turn_to(part)
         place = folder.publish()
-    assert (place / "index.html").read_text() == "half" and (place == part) is not taken
-    assert (results / "index.html").read_text() == "old" and (not taken or tree(part) == {"letter": b"mine"})
+    assert (place / "index.html").read_text() == "half" and (place == part) is not bool(taken)
+    now = tree(tmp_path)
+    assert {name: now.get(name) for name in before} == before and part.is_symlink() is (taken in ("link", "dangling"))

@@ -91,8 +91,9 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
     if options.against is not None:
         load_matrix(options.against)
     inventory = read_inventory(options.folder, options.suites, options.tests, options.include, options.exclude)
+    profile = named_profile(options.profile).name
     own = options.folder == SUITES
-    scope = _scope(options, own)
+    scope = _scope(options, own, profile)
     whole = not scope
     place = options.results or OUTPUT / (WHOLE_RESULTS if whole else PARTIAL_RESULTS)
     with StopSignals(), ResultsFolder(place, whole) as folder:
@@ -122,7 +123,7 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
         shutil.rmtree(folder.fresh / "suites", ignore_errors=True)
         host.finish({key: each.seconds for key, each in outcomes.claims.items()})
         facts = RunFacts(engine, firmware.sha256, options.seed, scope, _no_cells(), vault_objects(options.elf),
-                         named_profile(options.profile).name)
+                         profile)
         summary = build_report(folder.fresh, facts, claims, asdict(host), log_ids, options.against)
         if outcomes.stopped:
             outcomes.stopped.left = (f"{summary['total'] - summary['not_run']} of {summary['total']} claims are kept, "
@@ -134,12 +135,12 @@ def _no_cells() -> tuple[NoCells, ...]:
     return tuple(NoCells(each.row, each.column, each.reason) for each in survey() if isinstance(each, NoCell))
 
 
-def _scope(options: Options, own: bool) -> tuple[str, ...]:
+def _scope(options: Options, own: bool, profile: str) -> tuple[str, ...]:
     """What makes this run one of a part of the claims, or of others; empty: it is a whole one."""
     return (*([] if own else [options.folder.name]), *options.suites, *options.tests,
             *(f"tag {each}" for each in options.include), *(f"not tag {each}" for each in options.exclude),
             *(["own credentials"] if options.own_credentials else []),
-            *([f"profile {named_profile(options.profile).name}"] if options.profile != DEFAULT_PROFILE else []))
+            *([f"profile {profile}"] if options.profile != DEFAULT_PROFILE else []))
 
 
 def _judged(claim: Claim, outcome: Outcome, recorded: bool) -> Judged:

@@ -54,14 +54,7 @@ class ResultsFolder:
 
     # before the run --------------------------------------------------------------------------------------------------
     def _check(self) -> None:
-        if self.path.exists() and not self.path.is_dir():
-            raise OffchipError(f"{self.given}: this is a file; give a folder as --results.")
-        if self.path.exists():
-            if any(self.path.iterdir()):
-                self._check_own()
-            if os.path.ismount(self.path):
-                raise OffchipError(f"{self.given}: a mount point cannot be replaced as a whole; give a folder inside "
-                                   "it as --results.")
+        self._check_place()
         parent = next(each for each in self.path.parents if each.is_dir())
         if not os.access(parent, os.W_OK | os.X_OK):
             raise OffchipError(f"{self.given}: the report cannot be written here ({parent} is not writable); give "
@@ -69,6 +62,16 @@ class ResultsFolder:
         if shutil.disk_usage(parent).free < _NEEDED_BYTES:
             raise OffchipError(f"{parent}: less than {_NEEDED_BYTES >> 20} MB are free, too little for a run; make "
                                "room or give another --results.")
+
+    def _check_place(self) -> None:
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
+            raise OffchipError(f"{self.given}: this is a file; give a folder as --results.")
+        if self.path.exists():
+            if any(self.path.iterdir()):
+                self._check_own()
+            if os.path.ismount(self.path):
+                raise OffchipError(f"{self.given}: a mount point cannot be replaced as a whole; give a folder inside "
+                                   "it as --results.")
 
     def _check_own(self) -> None:
         marker = read_marker(self.path)
@@ -130,8 +133,7 @@ class ResultsFolder:
 
     def _swap(self) -> Path:
         try:
-            if self.path.is_dir() and any(self.path.iterdir()):
-                self._check_own()
+            self._check_place()
         except OffchipError:
             place, self.fresh = self.fresh, self.path
             return place
