@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from offchip.runner.inventory import read_inventory
 from tests.mutants.corpus import check, load
+from tests.mutants.judge import is_test
 
 ROOT = Path(__file__).resolve().parent.parent
 JUDGE = "tests/test_policy.py::test_actions"
@@ -36,6 +39,17 @@ def test_the_corpus_fits_the_tree_and_covers_every_kind() -> None:
     assert sum(not each.red for each in mutants) >= 5
     fast = [each for each in mutants if each.fast]
     assert len(fast) <= 12 and {each.source.removesuffix(".toml") for each in fast} == set(KINDS)
+
+
+def test_what_judges_the_fast_ones_is_judged_before_by_the_test_command() -> None:
+    """... which then says --green."""
+    script = (ROOT / "scripts/test").read_text()
+    assert "--fast --green" in script
+    judged = {f"{suite.stem}: {claim.name}" for suite in
+              read_inventory(ROOT / "robot/suites", exclude=re.findall(r"--exclude (\S+)", script))
+              for claim in suite.claims}
+    unasked = {judge for each in load() if each.fast for judge in each.judges if not is_test(judge)} - judged
+    assert len(judged) > 100 and not unasked
 
 
 def test_a_lost_anchor_is_named(tmp_path: Path) -> None:
