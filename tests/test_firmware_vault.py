@@ -12,7 +12,6 @@ import re
 import shutil
 import struct
 import subprocess
-import zlib
 from base64 import b64decode, b64encode
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from offchip.board.factory import Provisioning, data_image, medium_image
 from offchip.errors import VaultError
 from offchip.vault import Credentials, fat
 from offchip.vault.chunk import Chunk
-from offchip.vault.counters import SIZE, Counters
+from offchip.vault.counters import SIZE, Counters, filled
 from offchip.vault.vaulted import Vaulted
 from tests.host_library import build_host_library
 from tests.test_factory import CREDENTIALS, PROVISIONING
@@ -319,14 +318,8 @@ def test_the_change_over_of_a_full_counter_sector_survives_cuts(program: Path, t
     chip = ready(program, tmp_path, vault.scheme(scheme), vault.medium(medium))
     arguments = chip.contents(UPDATES)
     chip.run(0, 0, "store", *arguments)  # so that there are contents to carry over
-    flash = bytearray(chip.flash.read_bytes())
-    at = chip_map.CONFIGURATION.size
-    seals = chip.counters.seals
-    last = max(n for n in range(at, at + 0x4000, 16) if flash[n:n + 16] != b"\xFF" * 16)
-    for n in range(last + 16, at + 0x4000 - 16, 16):  # all but the last entry is used up
-        entry = struct.pack("<III", 0, 0, seals)
-        flash[n:n + 16] = entry + struct.pack("<I", zlib.crc32(entry))
-    chip.flash.write_bytes(flash)
+    flash, at = chip.flash.read_bytes(), chip_map.CONFIGURATION.size
+    chip.flash.write_bytes(flash[:at] + filled(flash[at:], 1))
     before = chip.counters
     assert chip.boot()
     arguments = chip.contents({Chunk.DEVICE_CERTIFICATE: b"another certificate" * 20})
@@ -335,7 +328,7 @@ def test_the_change_over_of_a_full_counter_sector_survives_cuts(program: Path, t
         cuts = [outcome(line)["loaded"] for line in chip.lines if line.startswith("cut=")]
         assert set(cuts) == {"old", "new"} and cuts == sorted(cuts, reverse=True)
     chip.run(0, 0, "store", *arguments)
-    after, flash = chip.counters, bytearray(chip.flash.read_bytes())
+    after, flash = chip.counters, chip.flash.read_bytes()
     assert flash[at:at + 0x4000] == b"\xFF" * 0x4000 and flash[at + 0x4000:at + 0x4004] == b"OCS1"
     assert after.seals == before.seals + (scheme != "internal")
     assert after.versions[Chunk.DEVICE_CERTIFICATE] == before.versions[Chunk.DEVICE_CERTIFICATE] + 1

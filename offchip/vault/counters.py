@@ -54,15 +54,8 @@ class Counters:
     @classmethod
     def parse(cls, sectors: bytes) -> Counters:
         """The newest good state in the bytes of both sectors. Raises VaultError when there is none."""
-        good = []
-        for at in range(0, SIZE, _SECTOR):
-            magic, generation, *_ = _HEAD.unpack_from(sectors, at)
-            check, = _CHECK.unpack_from(sectors, at + _HEAD.size)
-            if magic == b"OCS1" and check == zlib.crc32(sectors[at:at + _HEAD.size]):
-                good.append((generation, sectors[at:at + _SECTOR]))
-        if not good:
-            raise VaultError("neither vault sector holds a device secret")
-        return cls._replay(max(good)[1])
+        start = _newest(sectors)
+        return cls._replay(sectors[start:start + _SECTOR])
 
     @classmethod
     def _replay(cls, sector: bytes) -> Counters:
@@ -101,11 +94,25 @@ class Counters:
                     self.contents[_CHUNKS[n]] = staged.pop(n)
 
 
+def _newest(sectors: bytes) -> int:
+    """Where the sector begins whose state counts. Raises VaultError when neither is good."""
+    good = []
+    for at in range(0, SIZE, _SECTOR):
+        magic, generation, *_ = _HEAD.unpack_from(sectors, at)
+        check, = _CHECK.unpack_from(sectors, at + _HEAD.size)
+        if magic == b"OCS1" and check == zlib.crc32(sectors[at:at + _HEAD.size]):
+            good.append((generation, at))
+    if not good:
+        raise VaultError("neither vault sector holds a device secret")
+    return max(good)[1]
+
+
 def filled(sectors: bytes, left: int) -> bytes:
-    """Both sectors after so many seals were numbered that only ``left`` entries fit into the log that counts."""
-    state = Counters.parse(sectors)
-    start = max((at for at in range(0, SIZE, _SECTOR) if sectors[at:at + 4] == b"OCS1"),
-                key=lambda at: int.from_bytes(sectors[at + 4:at + 8], "little"))
+    """Both sectors after so many seals were numbered that only ``left`` entries fit into the log that counts.
+
+    Raises VaultError when neither is good.
+    """
+    state, start = Counters.parse(sectors), _newest(sectors)
     size = _ENTRY.size + _CHECK.size
     used = -(-len(sectors[start:start + _SECTOR].rstrip(b"\xFF")) // size) * size
     entry = _ENTRY.pack(_SEALS, 0, state.seals)

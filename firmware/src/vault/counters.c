@@ -250,32 +250,43 @@ static bool erase_other(void)
     return erase(other_sector());
 }
 
+/* The other sector is the state from now on, with the next generation of this head, which is wiped. The caller then
+ * erases the one before: nothing secret must outlive a later erase. */
+static bool move_on(struct head *head, uint32_t reset)
+{
+    const struct sector *next = other_sector();
+    head->generation = head_of(state.sector)->generation + 1;
+    bool done = begin_sector(next, head, reset);
+    wipe(head, sizeof *head);
+    if (done) {
+        replay(next);
+    }
+    return done;
+}
+
 bool counters_create(const uint8_t *secret)
 {
-    bool exists = counters_open();
-    struct head head = { .generation = exists ? head_of(state.sector)->generation + 1 : 1 };
-    const struct sector *sector = exists ? other_sector() : &SECTORS[0];
-    uint32_t reset = exists ? state.reset : 0;
+    struct head head = { .generation = 1 };
     if (secret != NULL) {
         memcpy(head.secret, secret, sizeof head.secret);
     }
+    if (counters_open()) {
+        return move_on(&head, state.reset) && erase_other();
+    }
     memset(&state, 0, sizeof state);
-    bool done = begin_sector(sector, &head, reset);
+    bool done = begin_sector(&SECTORS[0], &head, 0);
     wipe(&head, sizeof head);
-    return done && counters_open() && (!exists || erase_other());
+    return done && counters_open();
 }
 
-/* Begins the other sector with the present state, then erases this one: nothing secret must outlive a later erase. */
+/* The present state goes on in the other sector. */
 static bool turn(void)
 {
-    struct head head = { .generation = head_of(state.sector)->generation + 1, .seals = state.seals };
+    struct head head = { .seals = state.seals };
     memcpy(head.secret, head_of(state.sector)->secret, sizeof head.secret);
     memcpy(head.versions, state.versions, sizeof head.versions);
-    const struct sector *next = other_sector();
-    bool done = begin_sector(next, &head, state.reset);
-    wipe(&head, sizeof head);
+    bool done = move_on(&head, state.reset);
     if (done) {
-        replay(next);
         (void)erase_other(); /* if that fails the newer generation still wins */
     }
     return done;
@@ -414,20 +425,13 @@ bool counters_commit(uint32_t chunks)
 
 bool counters_reset_begin(bool keep_secret)
 {
-    struct head head = { .generation = head_of(state.sector)->generation + 1 };
+    struct head head = { 0 };
     if (keep_secret) {
         memcpy(head.secret, head_of(state.sector)->secret, sizeof head.secret);
         head.seals = state.seals;
         memcpy(head.versions, state.versions, sizeof head.versions);
     }
-    const struct sector *next = other_sector();
-    bool done = begin_sector(next, &head, RESET_BEGIN);
-    wipe(&head, sizeof head);
-    if (!done) {
-        return false;
-    }
-    replay(next);
-    return erase_other();
+    return move_on(&head, RESET_BEGIN) && erase_other();
 }
 
 bool counters_resetting(void)

@@ -218,7 +218,6 @@ static enum storage_error start(struct vault *vault)
     bool state = counters_open(), to_seal = scheme->format && pending(&area);
     if (state && counters_resetting()) {
         error = finish_reset(vault);
-        state = counters_open();
     } else if (!state && to_seal) {
         error = create_state(scheme);
         state = true;
