@@ -11,13 +11,16 @@ from offchip import chip_map
 from offchip.attacks.reach import ADDRESS
 from offchip.attacks.rogue import Visit
 from offchip.broker import events
+from offchip.broker.registry import Status
 from offchip.evidence import Evidence
 from offchip.pki import Identity
 from offchip.report.record import Verdict
 from offchip.scene.defence import Defence
+from offchip.scene.guard import Guard
 from offchip.scene.scene import OTHER_THING
 from offchip.vault import EEPROM, PLAIN, SD, scheme
 from offchip.vault.records import Tag
+from OffchipLibrary.goals.abuse import ReadWhatIsPrivate
 from OffchipLibrary.goals.base import Goal, Oracles, Undecided, either, passes
 from OffchipLibrary.goals.catalogue import GOALS
 from OffchipLibrary.goals.dissection import has_the_key, was_let_in
@@ -442,3 +445,105 @@ def test_one_of_two_boards_is_still_let_in(double: World, refusals: int, verdict
     for number in range(refusals):
         double.lab.scene.broker.log(events.CertificateRefused("certificate is INACTIVE", "any"), number)
     assert measured(double, "A08/board") is verdict
+
+
+# what the owner's server notices -------------------------------------------------------------------------------------
+TOPIC = "offchip/things/thing-1"
+
+
+def came_in(bad: World, *granted: events.Event, refused: str = "", connection: int = 7) -> None:
+    """The attacker has called the server: a session with what it granted, or a certificate it does not take."""
+    log = bad.lab.scene.broker.log
+    log(events.ConnectionOpened(ADDRESS), connection)
+    if refused:
+        log(events.CertificateRefused(refused, "his" if bad.lab.reach.smuggled is None
+                                      else bad.lab.reach.smuggled.certificate_id), connection)
+    else:
+        log(events.Connected("thing-1", bad.lab.device.identity.certificate_id, "thing-1", False), connection)
+    for each in granted:
+        log(each, connection)
+
+
+def test_a_server_that_noticed_nobody(world: Make) -> None:
+    bad = world("A21")
+    bad.lab.board.power_on()
+    log, registry, own = bad.lab.scene.broker.log, bad.lab.scene.registry, bad.lab.device.identity.certificate_id
+    came_in(bad, events.PublishAccepted("thing-1", TOPIC, b"{}", 0, 0))
+    bad.lab.guard(Guard.ROGUE_DATA)
+    assert measured(bad, "A21/false-data") is Verdict.BROKEN  # nobody was banned
+    log(events.Banned("another", "rogue", "why"), 1)
+    registry.update_certificate(own, Status.INACTIVE)
+    assert measured(bad, "A21/false-data") is Verdict.BROKEN  # by whoever, not for this
+    log(events.Banned(own, "rogue", "why"), 1)
+    registry.update_certificate(own, Status.ACTIVE)
+    assert measured(bad, "A21/false-data") is Verdict.BROKEN  # in words alone
+    registry.update_certificate(own, Status.INACTIVE)
+    assert measured(bad, "A21/false-data") is Verdict.DEGRADED
+    bad.lab.guard(Guard.NONE)
+    assert measured(bad, "A21/false-data") is Verdict.BROKEN  # nobody watches here
+
+
+@pytest.mark.parametrize(("kept", "granted", "received", "verdict"), [
+    (False, True, True, None), (True, True, False, None), (True, True, True, Verdict.BROKEN),
+    (True, False, False, Verdict.HELD), (True, False, True, None)])
+def test_what_is_private_and_who_got_it(world: Make, kept: bool, granted: bool, received: bool,
+                                        verdict: Verdict | None) -> None:
+    bad, goal = world("A21"), ReadWhatIsPrivate()
+    if kept:
+        goal.prepare(bad.lab)
+    if granted:
+        came_in(bad, events.SubscribeAccepted("thing-1", goal.answer, 0))
+    else:
+        came_in(bad, refused="not registered")
+    did(bad, "request", ADDRESS, received=goal.private if received else b"?")
+    assert measured(bad, "A21/private") is verdict
+
+
+def test_a_key_behind_the_owner_s_back(world: Make) -> None:
+    bad = world("A21", scheme=FRESH, medium=EEPROM)
+    GOALS["A21/registered"].prepare(bad.lab)
+    smuggled, log = bad.lab.reach.smuggled, bad.lab.scene.broker.log
+    assert smuggled is not None and measured(bad, "A21/registered") is None
+    log(events.CertificateRefused("certificate is INACTIVE", "another"), 3)
+    assert measured(bad, "A21/registered") is None
+    came_in(bad, refused="not registered")
+    log(events.Banned(smuggled.certificate_id, "owner-signed", "why"), 4)
+    assert measured(bad, "A21/registered") is None  # refused for another reason
+    came_in(bad, refused="certificate is INACTIVE")
+    assert measured(bad, "A21/registered") is Verdict.HELD
+    bad.lab.scene.deactivate(bad.lab.device.identity)
+    assert measured(bad, "A21/registered") is None  # the genuine device was put out with him
+
+
+def test_a_key_behind_the_owner_s_back_that_nobody_banned(world: Make) -> None:
+    bad = world("A21", scheme=FRESH, medium=EEPROM)
+    GOALS["A21/registered"].prepare(bad.lab)
+    came_in(bad, events.PublishAccepted("thing-1", TOPIC, b"{}", 0, 0))
+    assert measured(bad, "A21/registered") is Verdict.BROKEN
+    came_in(bad, refused="certificate is INACTIVE", connection=8)
+    assert measured(bad, "A21/registered") is None  # granted and refused, and no ban says why
+
+
+@pytest.mark.parametrize(("words", "verdict"), [
+    ((), None), ((REFUSED,), None), ((REFUSED, REFUSED, REFUSED), None), ((REFUSED, REFUSED), Verdict.DEGRADED),
+    ((OTHER, REFUSED), Verdict.BROKEN), ((REFUSED, OTHER), Verdict.BROKEN)])
+def test_fields_of_which_one_was_not_looked_at(world: Make, words: tuple[str, ...], verdict: Verdict | None) -> None:
+    bad = world("A03")
+    for name in ("version", "nonce") if words else ():
+        did(bad, "flip bit", detail=f"{name}; {REFUSED}", before=b"a", after=b"b")
+    for word in words:
+        bad.say(ANY, word)
+    assert measured(bad, "A03/each-field") is verdict
+
+
+@pytest.mark.parametrize(("word", "rule", "out", "verdict"), [
+    (OWN, "retired", True, Verdict.DEGRADED), (OWN, "retired", False, None), (REFUSED, "retired", True, None)])
+def test_a_rollback_nobody_noticed(world: Make, word: str, rule: str, out: bool, verdict: Verdict | None) -> None:
+    bad = world("A07")
+    bad.lab.guard(Guard.ROLLBACK)
+    bad.lab.board.power_on()
+    bad.say(ANY, own(bad) if word == OWN else word)
+    bad.lab.scene.broker.log(events.Banned(bad.lab.device.identity.certificate_id, rule, "why"), 1)
+    if out:
+        bad.lab.scene.deactivate(bad.lab.device.identity)
+    assert measured(bad, "A07/rotated") is verdict
