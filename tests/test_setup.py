@@ -36,8 +36,8 @@ def checkout(tmp_path: Path) -> Path:
     (info / "RECORD").write_text("thing/__init__.py,,\nthing-1.0.dist-info/METADATA,,\n")
     (place / ".venv/lib/thing/__init__.py").touch()
     for name, text in {**{f"bin/{each}": text for each, text in STUBS.items()}, "scripts/fetch-mbedtls": "#!/bin/sh\n",
-                       ".venv/bin/python": f'#!/bin/sh\nPYTHONPATH="{place}/.venv/lib" exec {THIS_PYTHON} -S '
-                                            '"$@"\n',
+                       ".venv/bin/python": f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{place}/.venv/lib" exec {THIS_PYTHON} '
+                                            '-S "$@"\n',
                        }.items():
         (place / name).write_text(text)
         (place / name).chmod(0o755)
@@ -47,15 +47,24 @@ def checkout(tmp_path: Path) -> Path:
     return place
 
 
-def setup(place: Path) -> tuple[int, list[str]]:
+def setup(place: Path, **environment: str) -> tuple[int, list[str]]:
     done = subprocess.run([place / "scripts/setup"], capture_output=True, text=True, timeout=60,
-                          stdin=subprocess.DEVNULL, env={**os.environ, "PATH": f"{place / 'bin'}:{os.environ['PATH']}"})
+                          stdin=subprocess.DEVNULL, env={**os.environ, "PATH": f"{place / 'bin'}:{os.environ['PATH']}",
+                                                         **environment})
     return done.returncode, done.stderr.splitlines()
 
 
 def test_where_everything_is_there_nothing_is_made(checkout: Path) -> None:
     assert setup(checkout) == (0, ["[1/4] toolchain", "[2/4] Python environment", "[3/4] Mbed TLS", "[4/4] firmware"])
     assert not (checkout / "made").exists()
+
+
+def test_packages_of_somebody_else_are_not_looked_at(checkout: Path, tmp_path: Path) -> None:
+    info = tmp_path / "theirs/old.egg-info"
+    info.mkdir(parents=True)
+    (info / "PKG-INFO").write_text("Metadata-Version: 1.0\nName: old\nVersion: 1\n")
+    (info / "SOURCES.txt").write_text("setup.py\nold/__init__.py\n")  # never installed beside it
+    assert setup(checkout, PYTHONPATH=str(info.parent))[0] == 0 and not (checkout / "made").exists()
 
 
 @pytest.mark.parametrize("gone", [".venv/bin/python", ".venv/lib/thing", ".venv/lib/thing-1.0.dist-info",
