@@ -327,12 +327,7 @@ class CortexM(Peripheral):
     def _fp_access_changed(self) -> None:
         """CPACR or FPCCR was written (B3.2.20, B3.2.21); what is translated counts on neither changing."""
         access = self.nvic.cpacr >> 20 & 3
-        denied = access == 0 or access == 1 and self.unprivileged
-        if denied != self.core.fp.denied:
-            if denied:
-                self.core.fp.denied = True
-            else:
-                self.core.fp.allow()
+        self.core.fp.give(access > 1 or access == 1 and not self.unprivileged)
         self.core.stop_soon()
 
     def _mode_changed(self) -> None:

@@ -98,14 +98,14 @@ class FpContext:
         return True
 
     def deny(self) -> None:
-        """Before each start of the core while CPACR keeps the FPU away: FP instructions end in NOCP."""
-        if self.denied and self.found:
+        """Before each start of the core while it is :attr:`denied`: FP instructions end in NOCP."""
+        if self.found:
             self._flags.value |= _DENIED
 
-    def allow(self) -> None:
-        """CPACR lets it be used."""
-        self.denied = False
-        if self.found:
+    def give(self, access: bool) -> None:
+        """CPACR lets it be used, or does not."""
+        self.denied = not access
+        if access and self.found:
             self._flags.value &= ~_DENIED
 
     def clear_exclusive(self) -> None:

@@ -17,7 +17,7 @@ from offchip.engines.embedded.cortex_m import CortexM
 from offchip.engines.embedded.dma_requests import DmaRequests
 from offchip.engines.embedded.injection import Injector
 from offchip.engines.embedded.memory_map import BIT_BANDS, WINDOWS, block_at
-from offchip.engines.embedded.nvic import Nvic
+from offchip.engines.embedded.nvic import TRCENA, Nvic
 from offchip.engines.embedded.peripheral import BusError, Peripheral
 from offchip.engines.embedded.peripherals.adc import Adc
 from offchip.engines.embedded.peripherals.can import BxCan
@@ -50,7 +50,6 @@ SRAM_START = 0x20000000
 SYSTEM_START, SYSTEM_SIZE, SYSTEM_END = 0x1FFF0000, 0x7000, 0x1FFF7A30
 PRIVATE_BUS = 0xE0000000
 APB2 = 0x40010000  # where its blocks begin; those of APB1 are below
-DEMCR_TRCENA = 1 << 24
 GRANULE = 4  # the smallest block a .repl may register
 Part = TypeVar("Part", bound=Peripheral)
 Reader = Callable[[int, int], int]
@@ -560,7 +559,7 @@ class EmbeddedMachine:
             self._open_trace()
 
     def _open_trace(self) -> None:
-        self.nvic.demcr |= DEMCR_TRCENA
+        self.nvic.demcr |= TRCENA
         for peripheral in self.platform.peripherals.values():
             if isinstance(peripheral, Itm):
                 peripheral.open()

@@ -109,6 +109,13 @@ class Line:
                 sink(number, level)
 
 
+def checked_frequency(hertz: int) -> int:
+    """Raises ValueError: a clock does not stand still, nor run backwards."""
+    if hertz <= 0:
+        raise ValueError(f"frequency must be positive, not {hertz}")
+    return hertz
+
+
 class Peripheral:
     """Base of all twins."""
 

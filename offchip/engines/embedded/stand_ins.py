@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from offchip.engines.embedded.builder import Platform, Registration
-from offchip.engines.embedded.nvic import Nvic
+from offchip.engines.embedded.nvic import TRCENA, Nvic
 from offchip.engines.embedded.peripheral import Machine, Peripheral
 from offchip.engines.embedded.peripherals.adc import Adc
 from offchip.engines.embedded.peripherals.can import BxCan
@@ -73,7 +73,7 @@ def _occupied(platform: Platform, start: int, size: int) -> bool:
 def _wire(found: Mapping[str, Peripheral], added: Mapping[str, Peripheral], nvic: Nvic) -> None:
     for each in added.values():
         if isinstance(each, Itm):
-            each.enabled = lambda: bool(nvic.demcr >> 24 & 1)
+            each.enabled = lambda: bool(nvic.demcr & TRCENA)
         if isinstance(each, Adc | Dac):
             for timer in found.values():
                 if isinstance(timer, Timer):

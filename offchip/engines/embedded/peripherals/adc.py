@@ -93,7 +93,7 @@ class Adc(StandIn):
             return self.units[offset // UNIT_SIZE].read(offset % UNIT_SIZE)
         if offset == CSR:
             return sum(unit.status << 8 * n for n, unit in enumerate(self.units))
-        return {CCR: self.common, CDR: 0}.get(offset, 0)
+        return self.common if offset == CCR else 0 if offset == CDR else self.unmodelled(offset, 4)
 
     def peek_word(self, offset: int) -> int:
         return 0x3F if offset < 3 * UNIT_SIZE and offset % UNIT_SIZE == SR else (
@@ -106,6 +106,8 @@ class Adc(StandIn):
             if value & 0x1F:
                 self.unmodelled(offset, 4, value)
             self.common = value & 0x00C3EF1F
+        elif offset not in (CSR, CDR):
+            self.unmodelled(offset, 4, value)
         self.update()
 
 
@@ -120,21 +122,28 @@ class _Unit:
         block.machine.dma.on_last(self._request, self._last_item, 0)
         self._event: Event | None = None
         self._injected: Event | None = None
+        self._quiet = False  # a sequence goes on that nobody would notice
         self.reset()
 
     def reset(self) -> None:
-        for event in (self._event, self._injected):
-            if event is not None:
-                event.cancel()
-        self._event = self._injected = None
+        self._stop()
         self._stored = dict.fromkeys(STORED, 0)
         self._stored[HTR] = 0xFFF
         self.status = self._cr2 = self._data = 0
         self._results = [0, 0, 0, 0]
         self._rank = 0
-        self._quiet = False  # a sequence goes on that nobody would notice
         self._items_done = False  # the DMA transfer was the last (DDS = 0)
         self._block.machine.dma.set(self._request, False)
+
+    def _stop(self) -> None:
+        for event in (self._event, self._injected):
+            if event is not None:
+                event.cancel()
+        self._event = self._injected = None
+        self._quiet = False
+
+    def _unmodelled(self, offset: int, value: int | None = None) -> int:
+        return self._block.unmodelled(self._number * UNIT_SIZE + offset, 4, value)
 
     @property
     def asks(self) -> bool:
@@ -160,45 +169,44 @@ class _Unit:
             return self._results[(offset - JDR1) // 4]
         if offset in self._stored:
             return self._stored[offset]
-        return self._block.unmodelled(self._number * UNIT_SIZE + offset, 4)
+        return self._unmodelled(offset)
 
     def _read_data(self) -> int:
         self.status &= ~SR_EOC
         self._block.machine.dma.set(self._request, False)
+        self._wake()
+        self._block.update()
+        return self._data
+
+    def _wake(self) -> None:
+        """Somebody has looked: the next conversion can be noticed."""
         if self._quiet:
             self._quiet = False
             self._schedule()
-        self._block.update()
-        return self._data
 
     def write(self, offset: int, value: int) -> None:
         if offset == SR:
             self.status &= value | ~0x3F
-            if self._quiet and not self.status & SR_EOC:
-                self._quiet = False
-                self._schedule()
+            if not self.status & SR_EOC:
+                self._wake()
         elif offset == CR2:
             self._control(value)
         elif offset in STORED:
             self._stored[offset] = value & STORED[offset]
             if offset == CR1 and value & (CR1_DISCEN | CR1_JDISCEN):
-                self._block.unmodelled(self._number * UNIT_SIZE + offset, 4, value)
+                self._unmodelled(offset, value)
         elif offset != DR:
-            self._block.unmodelled(self._number * UNIT_SIZE + offset, 4, value)
+            self._unmodelled(offset, value)
 
     def _control(self, value: int) -> None:
         self._cr2 = value & 0x3F7F0F03 & ~(CR2_SWSTART | CR2_JSWSTART)
         if value & CR2_DMA == 0:
             self._items_done = False
         if not value & CR2_ADON:  # conversions stop (13.3.1)
-            for event in (self._event, self._injected):
-                if event is not None:
-                    event.cancel()
-            self._event = self._injected = None
-            self._quiet = False
+            self._stop()
             return
         if value & CR2_EXTEN and value >> 24 & 0xF not in TRIGGERS or value & CR2_JEXTEN:
-            self._block.unmodelled(self._number * UNIT_SIZE + CR2, 4, value)
+            self._unmodelled(CR2, value)
         if value & CR2_SWSTART:
             self.start()
         if value & CR2_JSWSTART and self._injected is None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from offchip.engines.embedded.peripheral import Machine, model
+from offchip.engines.embedded.peripheral import Machine, checked_frequency, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 CTRL, CYCCNT = 0x00, 0x04
@@ -34,9 +34,7 @@ class Dwt(WordRegisters):
 
     def __init__(self, machine: Machine, frequency: int) -> None:
         super().__init__(machine)
-        if frequency <= 0:
-            raise ValueError(f"frequency must be positive, not {frequency}")
-        self.frequency = frequency
+        self.frequency = checked_frequency(frequency)
         self.reset()
 
     def reset(self) -> None:

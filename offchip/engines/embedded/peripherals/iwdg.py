@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.peripheral import Machine, model
+from offchip.engines.embedded.peripheral import Machine, checked_frequency, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 KR, PR, RLR, SR = 0x00, 0x04, 0x08, 0x0C
@@ -29,9 +29,7 @@ class IndependentWatchdog(WordRegisters):
         super().__init__(machine)
         if window_option:
             raise ValueError("the watchdog of the STM32F4 has no window; leave windowOption false")
-        if frequency <= 0:
-            raise ValueError(f"frequency must be positive, not {frequency}")
-        self.frequency = frequency
+        self.frequency = checked_frequency(frequency)
         self._event: Event | None = None
         self.reset()
 

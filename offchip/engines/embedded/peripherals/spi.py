@@ -40,6 +40,12 @@ class SpiSlave(Protocol):
         """Clock one byte through; returns the byte on MISO."""
 
 
+def peek(slave: object, floating: int = 0xFF) -> int:
+    """What MISO carries in the next byte; ``floating``: of nobody, and of a slave that cannot tell."""
+    look = getattr(slave, "peek", None)
+    return floating if look is None else int(look())
+
+
 @model("Offchip.Stm32F4Spi")
 class Stm32F4Spi(Peripheral):
     """SPI1..SPI3. Without SPE and MSTR nothing is sent; the receive buffer holds one frame (RM0090 28.3)."""
@@ -74,8 +80,7 @@ class Stm32F4Spi(Peripheral):
 
     def peek(self) -> int:
         """What MISO carries in the next byte."""
-        look = getattr(self._slave, "peek", None)
-        return int(look()) if look is not None else self.floating_level
+        return peek(self._slave, self.floating_level)
 
     def reset(self) -> None:
         self._cr1 = 0

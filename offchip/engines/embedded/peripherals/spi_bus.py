@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from offchip.engines.embedded.peripheral import Machine, Peripheral, model
-from offchip.engines.embedded.peripherals.spi import SpiSlave
+from offchip.engines.embedded.peripherals.spi import SpiSlave, peek
 
 
 @model("Offchip.SpiBus")
@@ -39,6 +39,5 @@ class SpiBus(Peripheral):
         """What MISO carries in the next byte."""
         miso = 0xFF
         for device in self._devices.values():
-            look = getattr(device, "peek", None)
-            miso &= int(look()) if look is not None else 0xFF
+            miso &= peek(device)
         return miso

@@ -20,7 +20,7 @@ from offchip.engines.embedded.peripherals.sd_card import (
     SdCardSpi,
 )
 from offchip.engines.embedded.peripherals.sd_storage import BLOCK_SIZE
-from offchip.engines.embedded.peripherals.spi import SpiSlave
+from offchip.engines.embedded.peripherals.spi import SpiSlave, peek
 from offchip.engines.protocol import Fired, Transfer
 from offchip.errors import MediumError
 
@@ -311,8 +311,7 @@ class SpiTap(Peripheral):
         if self._stuck is not None:
             return self._stuck
         connected = self._slave is not None and not self._removed
-        look = getattr(self._slave, "peek", None) if connected else None
-        miso = int(look()) if look is not None else self.floating_level
+        miso = peek(self._slave if connected else None, self.floating_level)
         if self._phase == _READ_DATA and self._alteration is not None:
             miso = self._alteration.would_be(self._at, miso)
         return miso

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.peripheral import Line, Machine, model
+from offchip.engines.embedded.peripheral import Line, Machine, checked_frequency, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 CR1, CR2, SMCR, DIER, SR, EGR, CCMR1, CCMR2, CCER = range(0x00, 0x24, 4)
@@ -47,11 +47,9 @@ class Timer(WordRegisters):
 
     def __init__(self, machine: Machine, frequency: int, initial_limit: int) -> None:
         super().__init__(machine)
-        if frequency <= 0:
-            raise ValueError(f"frequency must be positive, not {frequency}")
         if initial_limit not in (0xFFFF, 0xFFFFFFFF):
             raise ValueError(f"initialLimit is 0xFFFF or 0xFFFFFFFF on this family, not 0x{initial_limit:X}")
-        self.frequency = frequency
+        self.frequency = checked_frequency(frequency)
         self.initial_limit = initial_limit
         self.update_interrupt = Line()
         self.capture_compare_interrupt = Line()

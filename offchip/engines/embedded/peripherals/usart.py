@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.peripheral import Machine, model
+from offchip.engines.embedded.peripheral import Machine, checked_frequency, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 SR, DR, BRR, CR1, CR2, CR3, GTPR = range(0x00, 0x1C, 4)
@@ -51,9 +51,7 @@ class Usart(WordRegisters):
 
     def __init__(self, machine: Machine, frequency: int = 84_000_000) -> None:
         super().__init__(machine)
-        if frequency <= 0:
-            raise ValueError(f"frequency must be positive, not {frequency}")
-        self.frequency = frequency
+        self.frequency = checked_frequency(frequency)
         self.polls_per_step = 8
         self.peer_baud = 0
         self.lost_bytes = 0

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.peripheral import Machine, model
+from offchip.engines.embedded.peripheral import Machine, checked_frequency, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 CR, CFR, SR = 0x00, 0x04, 0x08
@@ -23,9 +23,7 @@ class WindowWatchdog(WordRegisters):
 
     def __init__(self, machine: Machine, frequency: int = 42_000_000) -> None:
         super().__init__(machine)
-        if frequency <= 0:
-            raise ValueError(f"frequency must be positive, not {frequency}")
-        self.frequency = frequency
+        self.frequency = checked_frequency(frequency)
         self._event: Event | None = None
         self.reset()
 
