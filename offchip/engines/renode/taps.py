@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from offchip.chip_map import EEPROM_SIZE as MEMORY_SIZE
 from offchip.engines.protocol import Fired, Transfer
-from offchip.errors import MediumError
+from offchip.engines.tap_rules import (
+    check_cut_after,
+    check_cut_at_block_write,
+    check_drop_address,
+    check_replace,
+    check_replace_at,
+    check_replace_block,
+    check_stuck_miso,
+)
 
-BLOCK_SIZE = 512
-_PACKET_SIZE = BLOCK_SIZE + 2
 _SPI, _I2C = "sysbus.spi1.tap", "sysbus.i2c1.i2ctap"
 _CONDITIONS = {"S": "S", "s": "Sr", "P": "P", "X": "X"}
 
@@ -107,20 +112,15 @@ class RenodeSpiTap:
         self._ask("call", _SPI, "RedirectRead", block, to_block, 1, 0)
 
     def stuck_miso(self, value: int | None) -> None:
-        if value is not None and not 0 <= value <= 0xFF:
-            raise MediumError(f"SpiTap: stuck_miso takes a byte or None, not {value}.")
+        check_stuck_miso(value)
         self._ask("put", _SPI, "StuckMiso", -1 if value is None else value)
 
     def cut_power_at_block_write(self, n: int, after_bytes: int = 0) -> None:
-        if n < 1 or not 0 <= after_bytes <= _PACKET_SIZE:
-            raise MediumError(f"SpiTap: cut_power_at_block_write takes n from 1 and 0..{_PACKET_SIZE} bytes, "
-                              f"not {n} and {after_bytes}.")
+        check_cut_at_block_write(n, after_bytes)
         self._ask("call", _SPI, "CutAtBlockWrite", n, after_bytes)
 
     def _replace(self, method: str, block: int, offset: int, data: bytes, nth: int, count: int, fix_crc: bool) -> None:
-        if not data or offset < 0 or offset + len(data) > BLOCK_SIZE or block < 0 or nth < 1 or count < 0:
-            raise MediumError(f"SpiTap: {method} needs 1..{BLOCK_SIZE} bytes inside a block, nth from 1, count from 0; "
-                              f"not block {block}, offset {offset}, {len(data)} bytes, nth {nth}, count {count}.")
+        check_replace_block(method, block, offset, data, nth, count)
         self._ask("call", _SPI, method, block, offset, data.hex(), nth, count, fix_crc)
 
 
@@ -148,22 +148,17 @@ class RenodeI2cTap:
         self._ask("call", _I2C, "Forget")
 
     def replace(self, index: int, value: int, on_read: bool) -> None:
-        if index < 0 or not 0 <= value <= 0xFF:
-            raise MediumError(f"I2cTap: replace takes an index from 0 and a byte, not {index} and {value}.")
+        check_replace(index, value)
         self._ask("call", _I2C, "Replace", index, value, bool(on_read))
 
     def replace_at(self, offset: int, value: int, nth: int = 1) -> None:
-        if not 0 <= offset < MEMORY_SIZE or not 0 <= value <= 0xFF or nth < 1:
-            raise MediumError(f"I2cTap: replace_at takes a memory address below {MEMORY_SIZE}, a byte and a "
-                              f"number from 1, not {offset}, {value} and {nth}.")
+        check_replace_at(offset, value, nth)
         self._ask("call", _I2C, "ReplaceAt", offset, value, nth)
 
     def drop_address(self, address: int | None) -> None:
-        if address is not None and not 0 <= address <= 0x7F:
-            raise MediumError(f"I2cTap: drop_address takes a 7-bit address or None, not {address}.")
+        check_drop_address(address)
         self._ask("put", _I2C, "DropAddress", -1 if address is None else address)
 
     def cut_power_after(self, events: int) -> None:
-        if events < 1:
-            raise MediumError(f"I2cTap: cut_power_after takes a number of events from 1, not {events}.")
+        check_cut_after(events)
         self._ask("call", _I2C, "CutAfter", events)

@@ -13,7 +13,7 @@ from offchip.chip_map import EEPROM_SIZE as MEMORY_SIZE
 from offchip.engines.embedded.peripheral import Machine, model
 from offchip.engines.embedded.peripherals.i2c import I2cBus, I2cProbe
 from offchip.engines.protocol import Fired, Transfer
-from offchip.errors import MediumError
+from offchip.engines.tap_rules import check_cut_after, check_drop_address, check_replace, check_replace_at
 
 BUS_NAME = "i2c1"
 _CONDITIONS = {"S": "S", "s": "Sr", "P": "P", "X": "X"}
@@ -114,21 +114,17 @@ class I2cTap(I2cProbe):
 
         When the master writes, index 0 and 1 are the memory address.
         """
-        if index < 0 or not 0 <= value <= 0xFF:
-            raise MediumError(f"I2cTap: replace takes an index from 0 and a byte, not {index} and {value}.")
+        check_replace(index, value)
         self._replacements["R" if on_read else "W", index] = value
 
     def replace_at(self, offset: int, value: int, nth: int = 1) -> None:
         """Replace the byte read from this memory address, from its nth read on."""
-        if not 0 <= offset < MEMORY_SIZE or not 0 <= value <= 0xFF or nth < 1:
-            raise MediumError(f"I2cTap: replace_at takes a memory address below {MEMORY_SIZE}, a byte and a "
-                              f"number from 1, not {offset}, {value} and {nth}.")
+        check_replace_at(offset, value, nth)
         self._at[offset] = [value, nth, 0]
 
     def drop_address(self, address: int | None) -> None:
         """Let ``address`` go unacknowledged; the first refusal leaves the evidence, as polling refuses thousands."""
-        if address is not None and not 0 <= address <= 0x7F:
-            raise MediumError(f"I2cTap: drop_address takes a 7-bit address or None, not {address}.")
+        check_drop_address(address)
         self._dropped = address
         self._drop_seen = False
 
@@ -138,8 +134,7 @@ class I2cTap(I2cProbe):
         Events are START, each byte and STOP; a cut after the STOP of a write tears it. The supply stays away until
         power-on.
         """
-        if events < 1:
-            raise MediumError(f"I2cTap: cut_power_after takes a number of events from 1, not {events}.")
+        check_cut_after(events)
         self._cut_at = self.count + events
 
     # on the wires ------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from offchip.engines.embedded.peripherals.sd_card import (
 from offchip.engines.embedded.peripherals.sd_storage import BLOCK_SIZE
 from offchip.engines.embedded.peripherals.spi import SpiSlave, peek
 from offchip.engines.protocol import Fired, Transfer
+from offchip.engines.tap_rules import check_cut_at_block_write, check_replace_block, check_stuck_miso
 from offchip.errors import MediumError
 
 _CRC_SIZE = 2
@@ -212,8 +213,7 @@ class SpiTap(Peripheral):
 
     def stuck_miso(self, value: int | None) -> None:
         """Hold MISO at ``value`` while CS is low; the first byte that differs from the card's leaves the evidence."""
-        if value is not None and not 0 <= value <= 0xFF:
-            raise MediumError(f"SpiTap: stuck_miso takes a byte or None, not {value}.")
+        check_stuck_miso(value)
         self._stuck = value
         self._stuck_seen = False
 
@@ -225,9 +225,7 @@ class SpiTap(Peripheral):
         so the block is torn as the card's ``torn_bytes`` says.
         """
         self._need_card("cut_power_at_block_write")
-        if n < 1 or not 0 <= after_bytes <= BLOCK_SIZE + _CRC_SIZE:
-            raise MediumError(f"SpiTap: cut_power_at_block_write takes n from 1 and 0..{BLOCK_SIZE + _CRC_SIZE} bytes, "
-                              f"not {n} and {after_bytes}.")
+        check_cut_at_block_write(n, after_bytes)
         already = self.write_starts if after_bytes else self.block_writes
         self._cut = _PowerCut(already + n, after_bytes)
 
@@ -417,9 +415,7 @@ class SpiTap(Peripheral):
     # rules at work ---------------------------------------------------------------------------------------------
     def _replacement(self, name: str, block: int, offset: int, data: bytes, nth: int, count: int,
                      fix_crc: bool) -> _Rule:
-        if not data or offset < 0 or offset + len(data) > BLOCK_SIZE or block < 0 or nth < 1 or count < 0:
-            raise MediumError(f"SpiTap: {name} needs 1..{BLOCK_SIZE} bytes inside a block, nth from 1, count from 0; "
-                              f"not block {block}, offset {offset}, {len(data)} bytes, nth {nth}, count {count}.")
+        check_replace_block(name, block, offset, data, nth, count)
         return _Rule(name, block, offset, bytes(data), nth, count, fix_crc)
 
     def _arm(self, rules: list[_Rule], verb: str, access: int, length: int) -> None:
