@@ -79,6 +79,7 @@ class CortexM(Peripheral):
         nvic.on_traps = self._set_traps
         nvic.on_mpu = self._mpu_changed
         nvic.on_fp_access = self._fp_access_changed
+        nvic.on_pending_event = self.send_event
         nvic.fp = self.core.fp
         machine.clock.slice_position = self.core.position
         machine.clock.on_earlier = self._event_scheduled
@@ -88,7 +89,8 @@ class CortexM(Peripheral):
         self.locked_up = False
         self.sleeping = False
         self._attention = False
-        self._idle_once = False  # after WFE: one jump to the next event, then the instructions behind it
+        self._event = False  # the event register (B1.5.18)
+        self._waits_for_event = False  # asleep by WFE
         self._in_slice_base = 0
         #: wired by the machine: WFI with SLEEPDEEP, and its end
         self.on_deep_sleep: Callable[[], None] = lambda: None
@@ -147,7 +149,7 @@ class CortexM(Peripheral):
     def reset(self) -> None:
         """Take the reset exception: SP and PC from the vector table at address 0 (B1.5.5)."""
         core = self.core
-        self.locked_up = self.sleeping = self._deep = False
+        self.locked_up = self.sleeping = self._deep = self._event = self._waits_for_event = False
         self._attention = True
         core.set("ipsr", NMI)  # privileged, whatever the thread was
         core.set("control", 0)
@@ -186,8 +188,7 @@ class CortexM(Peripheral):
         distance = goal - clock.cycles
         if distance <= 0:
             return
-        if self.is_halted or self.locked_up or self.sleeping or self._idle_once:
-            self._idle_once = False
+        if self.is_halted or self.locked_up or self.sleeping:
             clock.advance(distance)
             return
         if self._attention:  # something waits behind a mask
@@ -232,7 +233,10 @@ class CortexM(Peripheral):
         """What follows when a slice ended before its limit."""
         return {
             End.WAIT: self._sleep,
-            End.HINT: self._hint,
+            End.HINT: lambda: None,
+            End.WAIT_FOR_EVENT: self._wait_for_event,
+            End.SEND_EVENT: self._send_event,
+            End.UNALIGNED: lambda: self._trap(self.core.pc, UNALIGNED, "unaligned exclusive access"),
             End.SVC: lambda: self._synchronous(SVCALL),
             End.EXCEPTION_RETURN: lambda: self._exception_return(self.core.pc),
             End.BUS_ERROR: lambda: self.bus_fault(self.core.fault_address, self.core.pc),
@@ -251,8 +255,26 @@ class CortexM(Peripheral):
             End.BREAKPOINT: self._breakpoint,
         }
 
-    def _hint(self) -> None:
-        self._idle_once = True
+    def _wait_for_event(self) -> None:
+        """WFE (B1.5.18): an event of the past is enough."""
+        if self._event:
+            self._event = False
+        else:
+            self._waits_for_event = True
+            self._fall_asleep()
+
+    def _send_event(self) -> None:
+        self._event = True
+        self.core.skip()
+        self.executed_instructions += 1
+        self.machine.clock.advance(1)
+
+    def send_event(self) -> None:
+        """An event for WFE: an edge EXTI hands on by EMR, or an exception that becomes pending under SEVONPEND."""
+        if self.sleeping and self._waits_for_event:
+            self._wake()
+        else:
+            self._event = True
 
     def _fetch_error(self) -> None:
         address = self.core.fault_address
@@ -362,7 +384,7 @@ class CortexM(Peripheral):
             return
         priority = nvic.group(nvic.priority[best])
         masks = self.core.get(*_MASKS)
-        if self.sleeping and priority < self._priority_under(0, *masks[1:])[0]:
+        if self.sleeping and not self._waits_for_event and priority < self._priority_under(0, *masks[1:])[0]:
             self._wake()  # PRIMASK does not keep WFI asleep (B1.5.19)
         current, masked = self._priority_under(*masks)
         if priority < current:
@@ -375,14 +397,20 @@ class CortexM(Peripheral):
                 self._attention = False
 
     def _sleep(self) -> None:
-        self.sleeping = True
         self._attention = True
-        if self.nvic.scr & SCR_SLEEPDEEP and self.nvic.best_pending() is None:
+        if self.nvic.best_pending() is None:
+            self._fall_asleep()
+        else:
+            self.sleeping = True
+
+    def _fall_asleep(self) -> None:
+        self.sleeping = True
+        if self.nvic.scr & SCR_SLEEPDEEP:
             self._deep = True
             self.on_deep_sleep()
 
     def _wake(self) -> None:
-        self.sleeping = False
+        self.sleeping = self._waits_for_event = False
         if self._deep:
             self._deep = False
             self.on_deep_wake()
@@ -411,6 +439,7 @@ class CortexM(Peripheral):
         if not ipsr:
             exc_return |= 8 | (4 if on_psp else 0)
         nvic.enter(exception)
+        self._event = True
         self._mode_changed()
         entry = core.load(nvic.vtor + 4 * exception, 4)
         if entry is None:
@@ -458,6 +487,7 @@ class CortexM(Peripheral):
             self._raise(USAGE_FAULT, INVPC, f"illegal exception return 0x{value | 1:08X}")
             return
         nvic.leave(exception)
+        self._event = True
         self._mode_changed()
         if self._forged_mode(psp if on_psp else msp, to_thread):
             self._raise(USAGE_FAULT, INVPC, f"exception return 0x{value | 1:08X} to a frame of another mode")

@@ -23,6 +23,7 @@ from offchip.engines.embedded.peripherals.adc import Adc
 from offchip.engines.embedded.peripherals.can import BxCan
 from offchip.engines.embedded.peripherals.dwt import Dwt
 from offchip.engines.embedded.peripherals.eeprom import Eeprom24xx256
+from offchip.engines.embedded.peripherals.exti import Exti
 from offchip.engines.embedded.peripherals.flash import Stm32F4Flash
 from offchip.engines.embedded.peripherals.itm import Itm
 from offchip.engines.embedded.peripherals.iwdg import IndependentWatchdog
@@ -109,7 +110,9 @@ class EmbeddedMachine:
         self.cpu.on_deep_sleep = self._deep_sleep
         self.cpu.on_deep_wake = self._deep_wake
         for peripheral in self.platform.peripherals.values():
-            if isinstance(peripheral, Rtc):
+            if isinstance(peripheral, Exti):
+                peripheral.on_event = self.cpu.send_event
+            elif isinstance(peripheral, Rtc):
                 peripheral.alarm_irq.connect(self._standby_edge, 0)
                 peripheral.wakeup_irq.connect(self._standby_edge, 0)
             elif peripheral.name == "gpioa":

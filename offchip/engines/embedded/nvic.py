@@ -28,6 +28,7 @@ SHPR1, SHPR3, SHCSR, CFSR, HFSR, DFSR, MMFAR, BFAR, AFSR = 0xD18, 0xD20, 0xD24, 
 CPACR, MPU_TYPE, MPU_END = 0xD88, 0xD90, 0xDB8
 DHCSR, DCRSR, DCRDR, DEMCR = 0xDF0, 0xDF4, 0xDF8, 0xDFC
 TRCENA = 1 << 24  # of DEMCR
+SCR_SEVONPEND = 1 << 4
 STIR, FPCCR, FPCAR, FPDSCR = 0xF00, 0xF34, 0xF38, 0xF3C
 
 #: registers that read as an attribute of the NVIC
@@ -184,6 +185,8 @@ class Nvic(Peripheral):
         #: BASEPRI and FAULTMASK of the core
         self.masks: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.on_mpu: Callable[[], None] = lambda: None
+        #: an exception became pending, with SCR.SEVONPEND
+        self.on_pending_event: Callable[[], None] = lambda: None
         #: CPACR or FPCCR was written
         self.on_fp_access: Callable[[], None] = lambda: None
         self.fp: FpContext | None = None
@@ -242,6 +245,8 @@ class Nvic(Peripheral):
         if exception not in self.pending:
             self.pending.add(exception)
             self._changed()
+            if self.scr & SCR_SEVONPEND:
+                self.on_pending_event()
 
     def _changed(self) -> None:
         self._best = None
@@ -450,7 +455,7 @@ class Nvic(Peripheral):
                 elif block == 0x180:
                     self.enabled[exception] = False
                 elif block == 0x200:
-                    self.pending.add(exception)
+                    self.pend(exception)
                 elif not self._levels[exception]:
                     self.pending.discard(exception)
         self._changed()

@@ -32,8 +32,8 @@ _PLAIN = (int, float, str, bytes, bool, type(None), range, Enum, Path, type, Mod
 _ELSEWHERE = (UnicornCore, VirtualTlb, mmap.mmap)
 #: parts of the machine that never change after it was built, and would be large
 _FIXED = frozenset({"_io", "_memories", "_flash_alias", "_at_zero", "platform", "core", "_system"})
-_CPU = ("is_halted", "locked_up", "sleeping", "_attention", "_idle_once", "_deep", "_traps", "_traps_changed",
-        "executed_instructions")
+_CPU = ("is_halted", "locked_up", "sleeping", "_attention", "_event", "_waits_for_event", "_deep", "_traps",
+        "_traps_changed", "executed_instructions")
 Restorer = Callable[[], None]
 _COMPARE = ctypes.CDLL(None).memcmp
 _COMPARE.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)

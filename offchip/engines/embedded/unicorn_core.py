@@ -71,6 +71,8 @@ _NEIGHBOURHOOD = 0x10000
 #: bytes in front of an instruction in which its IT may stand
 _BEFORE = 32
 _HINTS = (b"\x20\xbf", b"\x10\xbf")  # WFE, YIELD: Unicorn reports both as invalid instructions
+_WFE = _HINTS[0]
+_SEV = re.compile(rb"(?=\x40\xbf)")  # to Unicorn it is a NOP
 #: CPSIE i/f and MSR MSP, PSP, PRIMASK, BASEPRI, BASEPRI_MAX or FAULTMASK, Rn (ARMv7-M ARM B5.2.1, B5.2.3)
 _UNMASKING = re.compile(rb"(?=([\x61-\x63]\xb6|[\x80-\x8f]\xf3[\x08\x09\x10-\x13][\x88\x98\xc8\xd8]))", re.DOTALL)
 _ONE_BIT = (0x10, 0x13)  # SYSm of PRIMASK and FAULTMASK: nothing else is to be put right behind these
@@ -97,10 +99,13 @@ class End(Enum):
     SKIP = auto()  # before an instruction that is not to be executed
     ARRIVED = auto()  # before an instruction somebody waits for
     WAIT = auto()  # WFI
-    HINT = auto()  # WFE or YIELD
+    HINT = auto()  # YIELD
+    WAIT_FOR_EVENT = auto()
+    SEND_EVENT = auto()  # before a SEV
     SVC = auto()
     EXCEPTION_RETURN = auto()
     BREAKPOINT = auto()
+    UNALIGNED = auto()  # an exclusive access at an address that is none of its size
     UNDEFINED = auto()
     NO_COPROCESSOR = auto()
     INVALID_STATE = auto()
@@ -111,7 +116,8 @@ class End(Enum):
 
 
 #: Unicorn's numbers of what ends a slice
-_INTERRUPTS = {2: End.SVC, 3: End.FETCH_ERROR, 7: End.BREAKPOINT, 8: End.EXCEPTION_RETURN, 17: End.NO_COPROCESSOR}
+_INTERRUPTS = {2: End.SVC, 3: End.FETCH_ERROR, 4: End.UNALIGNED, 7: End.BREAKPOINT, 8: End.EXCEPTION_RETURN,
+               17: End.NO_COPROCESSOR}
 
 
 _HALVES = struct.Struct("<HH")
@@ -154,6 +160,7 @@ class UnicornCore:
         self._end: End | None = None
         self._keep: list[object] = []
         self._unmask_hooks: set[int] = set()
+        self._events: set[int] = set()  # where a SEV stands
         self._divisions: set[int] = set()  # where the core ends a slice, if it decodes divisions that are to be trapped
         self._watched: dict[int, int] = {}  # address -> hook
         self._trap_hooks: list[int] = []
@@ -314,6 +321,7 @@ class UnicornCore:
     def _watch_page(self, page: int) -> None:
         """Watch what must be seen of a page that is about to be executed for the first time."""
         self._watch_unmasking(page)
+        self._watch_events(page)
         if self._trap_division and self._isar0 is None and self._divisions_in(page, PAGE_SIZE) != {
                 each for each in self._divisions if page <= each < page + PAGE_SIZE}:
             # a change costs as much as all exits there are: the neighbourhood comes along, unless it changes by itself
@@ -344,6 +352,15 @@ class UnicornCore:
                 self._unmask_hooks.add(behind)
                 mask_only = len(code) == 2 or code[2] in _ONE_BIT
                 self._hook(UC_HOOK_BLOCK, self._behind_cps if mask_only else self._behind_msr, behind, behind)
+
+    def _watch_events(self, page: int) -> None:
+        """End the slice before each SEV of a page: they are few, and seen in no other way that costs nothing."""
+        code = self._peek(page, PAGE_SIZE)
+        found = {page + each.start() for each in _SEV.finditer(code) if not each.start() % 2}
+        if found - self._events:
+            self._events |= found
+            self.uc.ctl_exits_enabled(True)
+            self._set_exits()
 
     def watch(self, address: int) -> None:
         """Ask ``before_watched`` each time before the instruction at ``address`` is executed."""
@@ -436,7 +453,7 @@ class UnicornCore:
         self._enable_exits()
 
     def _enable_exits(self) -> None:
-        wanted = self._trap_division and self._isar0 is None or self._end_address is not None
+        wanted = self._trap_division and self._isar0 is None or self._end_address is not None or bool(self._events)
         self.uc.ctl_exits_enabled(wanted)
         if wanted:
             self._set_exits()
@@ -444,7 +461,7 @@ class UnicornCore:
 
     def _set_exits(self) -> None:
         ends = {self._end_address} if self._end_address is not None else set[int]()
-        self.uc.ctl_set_exits(sorted(self._divisions | ends))
+        self.uc.ctl_set_exits(sorted(self._divisions | self._events | ends))
 
     def _accessed(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> None:
         if address % size and size <= 4:
@@ -528,12 +545,14 @@ class UnicornCore:
             return end, counter if end is End.SKIP else counter - 1  # to be skipped takes its time
         if counter > self._limit.value:
             return End.LIMIT, counter - 1
-        if self._divisions or self._end_address is not None:
+        if self._divisions or self._events or self._end_address is not None:
             pc = self._registers[15]
             if pc == self._end_address:
                 return End.ARRIVED, counter
             if pc in self._divisions:
                 return End.DIVISION if counter < self._limit.value else End.LIMIT, counter
+            if pc in self._events:
+                return End.SEND_EVENT if counter < self._limit.value else End.LIMIT, counter
         return End.WAIT, counter
 
     def position(self) -> int:
@@ -572,7 +591,7 @@ class UnicornCore:
                 return End.DIVISION
             before = self._peek(pc - 2, 2)
             if before in _HINTS and not (self._counter.value == 1 and start == pc):
-                return End.HINT
+                return End.WAIT_FOR_EVENT if before == _WFE else End.HINT
             return End.UNDEFINED
         if status in (UC_ERR_FETCH_UNMAPPED, UC_ERR_FETCH_PROT):
             self.fault_address = self.pc

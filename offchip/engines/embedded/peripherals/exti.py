@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from offchip.engines.embedded.peripheral import Machine, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
@@ -15,8 +17,6 @@ class Exti(WordRegisters):
 
     Args:
         number_of_output_lines: implemented lines (23 on the F405).
-
-    EMR is stored: an event only matters to WFE, which may return at any time anyway.
     """
 
     def __init__(self, machine: Machine, number_of_output_lines: int = 23) -> None:
@@ -27,6 +27,8 @@ class Exti(WordRegisters):
         self._mask = (1 << number_of_output_lines) - 1
         self._levels = 0
         self._outputs = 0
+        #: wired by the machine: an edge of a line whose bit in EMR is set, for WFE
+        self.on_event: Callable[[], None] = lambda: None
         self.reset()
 
     def reset(self) -> None:
@@ -41,8 +43,13 @@ class Exti(WordRegisters):
             return
         self._levels ^= bit
         if self._stored[RTSR if level else FTSR] & bit:
-            self._pending |= bit
+            self._rise(bit)
             self._update()
+
+    def _rise(self, bits: int) -> None:
+        self._pending |= bits
+        if bits & self._stored[EMR]:
+            self.on_event()
 
     def peek_word(self, offset: int) -> int:
         return 0 if offset == PR else self.read_word(offset)
@@ -63,7 +70,7 @@ class Exti(WordRegisters):
         elif offset == SWIER:
             raised = value & self._mask & ~self._software
             self._software |= raised
-            self._pending |= raised
+            self._rise(raised)
         elif offset in self._stored:
             self._stored[offset] = value & self._mask
         else:
