@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import COMPLAINTS, await_or_fail, holding
+from offchip.attacks.medium import COMPLAINTS, await_or_fail, holding, start_and_listen
 from offchip.attacks.pieces import Slots
 from offchip.attacks.reach import Reach
 from offchip.attacks.wire import BLOCK, rebuild
@@ -43,10 +43,7 @@ class SniffBus(Attack):
         for tap in taps:
             tap.record()
         board.console.skip()
-        scene.start()
-        said = len(board.console.lines)
-        await_or_fail(scene, lambda: any(line.text.startswith(("credentials: ", "storage: error"))
-                                         for line in board.console.lines[said:]), "the device loading its credentials")
+        start_and_listen(scene)
         contents = rebuild(transfer for tap in taps for transfer in tap.drain())
         if not contents:
             raise AttackFailed("nothing crossed the buses while the device booted")

@@ -9,9 +9,9 @@ from enum import Enum
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
 from offchip.attacks.dissection import open_medium
 from offchip.attacks.medium import (
+    REACTIONS,
     ReplaceTrustAnchor,
     await_contact,
-    await_or_fail,
     holds_credentials,
     start_and_listen,
     switch_off,
@@ -96,12 +96,7 @@ class SpoilTheNoise(Attack):
             raise AttackFailed("the device has a secret already; its first boot is over")
         switch_off(scene)
         scene.disturb_rng(**self._knobs())
-        scene.start()
-        said = len(scene.board.console.lines)
-        words = ("rng: error", "credentials: ", "storage: error", "state: fault")
-        await_or_fail(scene, lambda: any(line.text.startswith(words) for line in scene.board.console.lines[said:]),
-                      "the device's first boot", _FIRST_BOOT_S)
-        told = next(line.text for line in scene.board.console.lines[said:] if line.text.startswith(words))
+        told = start_and_listen(scene, ("rng: error", *REACTIONS, "state: fault"), _FIRST_BOOT_S)
         switch_off(scene)
         return told
 

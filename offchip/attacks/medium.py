@@ -36,7 +36,7 @@ _INSIDE_SIGNATURE = 20
 #: what a device says that has no usable credentials
 COMPLAINTS = ("storage: error", "credentials: error")
 #: what the device says of its credentials, good or bad
-_REACTIONS = ("credentials: ", "storage: error")
+REACTIONS = ("credentials: ", "storage: error")
 
 
 def holds_credentials(defence: Defence, medium: MediumKind) -> Applies:
@@ -367,18 +367,18 @@ def start_and_await_reaction(scene: Reach) -> str:
     return "" if _called(scene) else complaints()[0]
 
 
-def start_and_listen(scene: Reach) -> str:
+def start_and_listen(scene: Reach, words: tuple[str, ...] = REACTIONS, seconds: float = _CONTACT_S) -> str:
     """Start the device anew and let it run until it has said what it thinks of its credentials; returns that line.
 
-    Raises AttackFailed when it says nothing.
+    ``words``: how such a line begins. Raises AttackFailed when there is none within ``seconds`` of virtual time.
     """
     scene.start()
     said = len(scene.board.console.lines)
 
     def reactions() -> list[ConsoleLine]:
-        return [line for line in scene.board.console.lines[said:] if line.text.startswith(_REACTIONS)]
+        return [line for line in scene.board.console.lines[said:] if line.text.startswith(words)]
 
-    await_or_fail(scene, lambda: bool(reactions()), "a word of the device about its credentials")
+    await_or_fail(scene, lambda: bool(reactions()), "a word of the device about its credentials", seconds)
     return reactions()[0].text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from robot.api.deco import keyword
 
+from offchip.attacks.medium import COMPLAINTS
 from offchip.board.console import ConsoleLine
 from offchip.errors import MediumError, VaultError
 from offchip.scene.kept import stored_value
@@ -12,7 +13,6 @@ from offchip.vault import Chunk
 from offchip.vault.chunk import CREDENTIAL_TAGS
 from OffchipLibrary.lab import Lab
 
-_COMPLAINTS = ("storage: error", "credentials: error")
 _GOOD = "credentials: ok"
 
 
@@ -40,7 +40,7 @@ class StoreOracleKeywords:
     def _words(self) -> list[ConsoleLine]:
         """What the device has said of its credentials since the attack."""
         told = self.lab.board.console.lines[self.lab.begun.lines:]
-        return [line for line in told if line.text.startswith((*_COMPLAINTS, _GOOD))]
+        return [line for line in told if line.text.startswith((*COMPLAINTS, _GOOD))]
 
     @keyword(tags=("oracle",))
     def device_should_have_taken_its_credentials(self) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from offchip.attacks.base import Applies, Attack
 from offchip.attacks.client import CloneIdentity, ExceedRights, ReturnAfterDeactivation, Who
-from offchip.attacks.medium import ReadMedium
+from offchip.attacks.medium import COMPLAINTS, ReadMedium
 from offchip.broker import events
 from offchip.broker.registry import Status
 from offchip.broker.services import Request
@@ -170,7 +170,7 @@ class CloneBoard(Goal):
         def one() -> None:
             if not copied.image.strip(b"\xff\0") or any(word.startswith("mqtt: published") for word in words):
                 raise AssertionError(f"the second board has published, or has no copy: {words}")
-            refused = [word for word in words if word.startswith(("credentials: error", "storage: error"))]
+            refused = [word for word in words if word.startswith(COMPLAINTS)]
             if refused:
                 lab.saw(f"second board: {refused[0]}")
             else:

@@ -7,7 +7,7 @@ from offchip import chip_map
 from offchip.attacks.base import Attack
 from offchip.attacks.fallback import PlantClearCredentials, Sealed
 from offchip.attacks.impostor import SESSIONS, Downgrade, DowngradeTls, PushFirmware, StandBetween, Upstream
-from offchip.attacks.medium import ReadMedium
+from offchip.attacks.medium import COMPLAINTS, ReadMedium
 from offchip.attacks.reach import ADDRESS
 from offchip.broker import events
 from offchip.errors import MediumError
@@ -151,7 +151,7 @@ class Worse(Goal):
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         until = lab.evidence()[-1].time_ns
         words = [line.text for line in lab.board.console.lines[lab.begun.lines:] if line.time_ns <= until
-                 and line.text.startswith(("tls: ", "storage: error", "credentials: error"))]
+                 and line.text.startswith(("tls: ", *COMPLAINTS))]
 
         def agreed() -> None:
             if not any(word.startswith("tls: connected") for word in words):

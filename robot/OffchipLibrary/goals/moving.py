@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from offchip.attacks.base import Attack
+from offchip.attacks.medium import COMPLAINTS, REACTIONS
 from offchip.attacks.moving import Part, RestoreOlderImage, SwapChunks, TransplantMedium
 from offchip.attacks.server import StaleServer, UseStaleServer
 from offchip.pki import Identity
@@ -13,8 +14,6 @@ from offchip.vault import SD, MediumKind
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either
 from OffchipLibrary.goals.impostor import Impostor
 from OffchipLibrary.lab import Lab
-
-_WORDS = ("credentials: ", "storage: error")
 
 
 def kept_on(defence: Defence) -> MediumKind:
@@ -28,7 +27,7 @@ def first_words(lab: Lab) -> list[str]:
     fresh = False
     for line in lab.board.console.lines[lab.begun.lines:]:
         fresh = fresh or "boot: " in line.text  # a power cut leaves half a line before it
-        if fresh and line.text.startswith(_WORDS):
+        if fresh and line.text.startswith(REACTIONS):
             found.append(line.text)
             fresh = False
     return found
@@ -46,7 +45,7 @@ def took(lab: Lab, identity: Identity) -> None:
 def refused(lab: Lab, starts: int = 1) -> None:
     """In each of at least so many starts since the attack began the device refused what it found; an oracle."""
     words = first_words(lab)
-    if len(words) < starts or not all(word.startswith(("storage: error", "credentials: error")) for word in words):
+    if len(words) < starts or not all(word.startswith(COMPLAINTS) for word in words):
         raise AssertionError(f"{len(words)} starts, not all refused: {words[:3]}")
     lab.saw(f"console, {len(words)} starts: {sorted(set(words))[:3]}")
 
@@ -112,7 +111,7 @@ class Restore(Goal):
         def stale_refused() -> None:
             # the first start is that with the renewed credentials
             words = first_words(lab)[1:]
-            if not words or not all(word.startswith(("storage: error", "credentials: error")) for word in words):
+            if not words or not all(word.startswith(COMPLAINTS) for word in words):
                 raise AssertionError(f"not every start with the older image was refused: {words[:3]}")
             lab.saw(f"console, with the older image: {sorted(set(words))[:3]}")
 
