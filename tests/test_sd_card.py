@@ -469,3 +469,91 @@ def test_unknown_register_is_reported() -> None:
     spi, _, machine = spi_with_echo()
     assert spi.read(0x14, 4) == 0
     assert [kind for kind, _, _ in machine.reports] == ["unmodelled"]
+
+
+# CMD42 ---------------------------------------------------------------------------------------------------------------
+OPEN, WRONG = b"swordfish", b"sw0rdfish"
+SET, CLEAR, LOCK, ERASE = 1, 2, 4, 8
+
+
+def lock(host: Host, mode: int, *passwords: bytes) -> tuple[bool, bool]:
+    """CMD42 as a driver sends it; whether the card says that it is locked, and that it failed."""
+    given = b"".join(passwords)
+    block = bytes((mode,)) if mode == ERASE else bytes((mode, len(given))) + given
+    assert host.simple(16, len(block)) == 0
+    assert host.command(42) == 0
+    for value in b"\xFF\xFE" + block + host.crc(block, 0x1021, 16).to_bytes(2, "big"):
+        host.byte(value)
+    assert host.byte() & 0x1F == 0x05
+    assert any(host.byte() for _ in range(100))  # busy, and done
+    host.deselect()
+    assert host.simple(16, 512) == 0
+    assert host.command(13) == 0
+    status = host.byte()
+    host.deselect()
+    return bool(status & 1), bool(status & 2)
+
+
+def power_cycle(host: Host) -> Host:
+    host.card.power_cycle()
+    return host.start()
+
+
+def test_a_locked_card_gives_no_data_until_it_has_its_password() -> None:
+    host = Host().start()
+    host.card.write_block(5, OLD)
+    assert lock(host, SET, OPEN) == (False, False) and host.read(5) == (OLD, True)
+    power_cycle(host)
+    assert host.card.locked
+    for index in (17, 18, 24, 25, 32, 38):
+        assert host.simple(index, 5 * 512) & 0x04, index
+    assert host.simple(55) == 0 and host.simple(51) & 0x04
+    assert host.command(9) == 0 and host.token() == 0xFE  # who it is, it says
+    host.deselect()
+    assert lock(host, 0, WRONG) == (True, True) and lock(host, 0, OPEN[:-1]) == (True, True)
+    assert lock(host, 0, OPEN) == (False, False) and host.read(5) == (OLD, True)
+    host.card.reset()  # of the MCU: the card has kept its supply
+    assert not host.card.locked
+
+
+@pytest.mark.parametrize(("password", "locked", "mode", "given", "then"), [
+    (b"", False, ERASE, (), (False, True)), (b"", False, LOCK, (OPEN,), (False, True)),
+    (b"", False, SET | LOCK, (OPEN,), (True, False)), (b"", False, CLEAR, (OPEN,), (False, True)),
+    (b"", False, SET, (OPEN,), (False, False)), (b"", False, 0, (OPEN,), (False, True)),
+    (b"", False, SET, (bytes(17),), (False, True)), (b"", False, SET, (), (False, True)),
+    (OPEN, False, ERASE, (), (False, True)), (OPEN, False, LOCK, (OPEN,), (True, False)),
+    (OPEN, False, LOCK, (WRONG,), (False, True)), (OPEN, False, SET | LOCK, (OPEN, WRONG), (True, False)),
+    (OPEN, False, SET, (WRONG, OPEN), (False, True)), (OPEN, False, CLEAR, (OPEN,), (False, False)),
+    (OPEN, False, 0, (OPEN,), (False, True)),
+    (OPEN, True, ERASE, (), (False, False)), (OPEN, True, LOCK, (OPEN,), (True, True)),
+    (OPEN, True, SET | LOCK, (OPEN, WRONG), (True, False)), (OPEN, True, CLEAR, (OPEN,), (False, False)),
+    (OPEN, True, CLEAR, (WRONG,), (True, True)), (OPEN, True, SET, (OPEN, WRONG), (False, False)),
+    (OPEN, True, SET | CLEAR, (OPEN,), (True, True))])
+def test_card_lock_is_that_of_table_4_7(password: bytes, locked: bool, mode: int, given: tuple[bytes, ...],
+                                        then: tuple[bool, bool]) -> None:
+    """Locked and failed afterwards; sources: Physical Layer Simplified Specification 4.10, table 4-7."""
+    host = Host().start()
+    if password:
+        assert lock(host, SET | LOCK if locked else SET, password) == (locked, False)
+    assert lock(host, mode, *given) == then
+    assert power_cycle(host).card.locked == (bool(password) and not (then[1] is False and mode in (CLEAR, ERASE))
+                                             or (mode & SET == SET and not then[1]))
+
+
+def test_a_forced_erase_leaves_nothing() -> None:
+    host = Host().start()
+    host.card.write_block(5, OLD)
+    lock(host, SET | LOCK, OPEN)
+    assert lock(host, ERASE) == (False, False)
+    assert host.read(5) == (bytes(512), True) and not power_cycle(host).card.locked
+
+
+def test_a_reader_sends_the_same_block() -> None:
+    card = Host().card
+    card.lock_unlock = bytes((SET | LOCK, len(OPEN))).hex() + OPEN.hex()
+    assert card.locked and card.lock_unlock == "" and not card.lock_failures
+    card.lock_unlock = "0001FF"
+    assert card.locked and card.lock_failures == 1
+    for wrong in ("", "0", "xy"):
+        with pytest.raises(MediumError, match="LockUnlock takes"):
+            card.lock_unlock = wrong

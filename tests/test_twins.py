@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from offchip.engines.embedded.peripherals.crc import crc16
 from twins import HERE, MODELS, Bench, Twins, build, needs_mono
 
 pytestmark = needs_mono
@@ -494,7 +495,7 @@ def power_on(twins: Twins) -> None:
 @st.composite
 def card_command(draw: st.DrawFn) -> Step:
     """Any command with likely arguments, and some clocks behind it."""
-    known = (0, 1, 8, 9, 10, 12, 13, 13, 16, 17, 18, 23, 24, 25, 32, 33, 38, 58, 59)
+    known = (0, 1, 8, 9, 10, 12, 13, 13, 16, 17, 18, 23, 24, 25, 32, 33, 38, 42, 58, 59)
     index = draw(st.one_of(st.sampled_from(known), st.integers(0, 63)))
     argument = draw(st.one_of(some(0, 1, 4, 0x1AA, 0x40000000, 512, 100), words, BLOCKS))
     crc = draw(some(None, None, None, 0x01, 0x00))
@@ -576,6 +577,38 @@ def card_erase(draw: st.DrawFn) -> Step:
     return act
 
 
+PASSWORDS = st.sampled_from((b"", b"a", b"a", b"ab", b"b", b"abc" * 6))
+
+
+@st.composite
+def card_lock(draw: st.DrawFn) -> Step:
+    """CMD42 with any mode, on the bus or in a reader; then what a locked card says, and whether its supply goes."""
+    mode = draw(some(1, 5, 5, 4, 0, 2, 8, 3, 0x15, 15))
+    given = draw(PASSWORDS) + draw(PASSWORDS)
+    said = bytes((mode, (len(given) + draw(some(0, 0, 0, 1, -1))) & 0xFF)) + given
+    length, good = draw(some(0, 0, 0, 1, -1, 512)), draw(some(True, True, False))
+    reader, then = draw(yes_or_no), draw(some(None, None, "PowerCycle"))
+    asked = draw(st.lists(some(9, 13, 17, 24, 38, 58), max_size=3))
+
+    def act(twins: Twins) -> None:
+        if reader:
+            twins.put("card", "LockUnlock", said.hex())
+        else:
+            block = said.ljust(length, b"\xFF") if length > 0 else said[:length or None]
+            crc = crc16(block) ^ (not good)
+            twins.send(command(16, len(block), clocks=3) + command(42, clocks=3) + b"\xFE" + block
+                       + crc.to_bytes(2, "big") + b"\xFF" * 60)
+        if then is not None:
+            twins.call("card", then)
+            power_on(twins)
+        for index in asked:
+            twins.send(command(index, place(twins, 3), clocks=30))
+            select_again(twins)
+        twins.send(command(13, clocks=4) + command(16, 512, clocks=3))
+        twins.get("card", "Locked", "LockFailures")
+    return act
+
+
 @st.composite
 def attack(draw: st.DrawFn) -> Step:
     """A rule of the tap, and an access that it is about."""
@@ -604,7 +637,8 @@ def attack(draw: st.DrawFn) -> Step:
 
 CARD = scenario(
     card_command(), card_command(), application(), card_read(), card_read(), card_write(), card_write(), card_erase(),
-    card_erase(), attack(), attack(), st.just(power_on), st.just(power_on), st.just(power_on), st.just(select_again),
+    card_erase(), card_lock(), card_lock(), attack(), attack(), st.just(power_on), st.just(power_on),
+    st.just(power_on), st.just(select_again),
     step("send", st.binary(max_size=12)), step("send", st.integers(0, 60).map(lambda count: b"\xFF" * count)),
     step("send", some(command(59, 1, clocks=3), command(59, 0, clocks=3))),
     step("time", some(1000, 20_000_000)), step("pin", "tap", 0, yes_or_no),

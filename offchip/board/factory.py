@@ -51,6 +51,8 @@ class Provisioning:
     enrol_lost: bool = False
     #: the owner may ask the device for another key
     rotation: bool = False
+    #: 1..16 bytes the SD card is locked with and the device opens it with; empty: it is not locked
+    card_password: bytes = field(default=b"", repr=False)
 
     @property
     def enrolment(self) -> int:
@@ -90,6 +92,8 @@ class Provisioning:
                                f"it needs {' or '.join(each.name for each in self.scheme.media)}")
         if self.device_secret is not None and len(self.device_secret) != 32:
             raise FactoryError(f"device secret: {len(self.device_secret)} bytes; it takes 32")
+        if len(self.card_password) > 16:
+            raise FactoryError(f"card password: {len(self.card_password)} bytes; a card takes 16")
         self._check_identity()
 
     def _check_identity(self) -> None:
@@ -131,6 +135,8 @@ def configuration_page(provisioning: Provisioning) -> bytes:
         entries.append((Tag.SECRET_ORIGIN, b"\1"))
     if provisioning.enrolment:
         entries.append((Tag.ENROLMENT, bytes([provisioning.enrolment])))
+    if provisioning.card_password:
+        entries.append((Tag.CARD_PASSWORD, provisioning.card_password))
     if provisioning.claim is not None:
         claim = provisioning.claim
         entries += [(Tag.CLAIM_CERTIFICATE, claim.certificate), (Tag.CLAIM_PRIVATE_KEY, claim.private_key),

@@ -18,8 +18,8 @@ from offchip.scenario.model import Card, Chip, Scenario
 
 _SLICE_NS = 1_000_000
 _SEED = 1
-_MODELS = ("OffchipHost", "OffchipTerminal", "SdRegisters", "SdStorage", "SdCardSpi", "SpiTap", "Stm32F4I2c",
-           "Eeprom24xx256", "I2cTap")
+_MODELS = ("OffchipHost", "OffchipTerminal", "SdRegisters", "SdStorage", "SdLock", "SdCardSpi", "SpiTap",
+           "Stm32F4I2c", "Eeprom24xx256", "I2cTap")
 _I2C = {"i2c1": (0x40005400, 31, 32), "i2c2": (0x40005800, 33, 34), "i2c3": (0x40005C00, 72, 73)}
 
 

@@ -115,6 +115,21 @@ namespace Antmicro.Renode.Peripherals.Offchip
             return (ushort)crc;
         }
 
+        // Hexadecimal digits as bytes; FormatException for anything else
+        public static byte[] Bytes(string digits)
+        {
+            if(digits.Length % 2 != 0)
+            {
+                throw new FormatException();
+            }
+            var result = new byte[digits.Length / 2];
+            for(var i = 0; i < result.Length; ++i)
+            {
+                result[i] = Convert.ToByte(digits.Substring(2 * i, 2), 16);
+            }
+            return result;
+        }
+
         private static int[] MakeCrc16Table()
         {
             var table = new int[256];

@@ -9,6 +9,7 @@
 #include "drivers/hall.h"
 #include "drivers/modem_uart.h"
 #include "drivers/rtc.h"
+#include "drivers/sdcard.h"
 #include "drivers/watchdog.h"
 #include "vault/config.h"
 #include "vault/tamper.h"
@@ -59,6 +60,7 @@ int main(void)
     if (error != CONFIG_OK) {
         fault_stop("config");
     }
+    sd_use_password(config.card_password.data, (uint8_t)config.card_password.length);
     if (tampered) {
         console_line("hall", hall_closed() ? "closed" : "open");
         tamper_finish_medium(&config);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SD card in SPI mode. SD Physical Layer Simplified Spec ("SD"): 4.5 CRC, 5.3 CSD, 7.2 protocol, 7.3 formats. */
+/* SD card in SPI mode. SD Physical Layer Simplified Spec ("SD"): 4.3.7 lock, 4.5 CRC, 5.3 CSD, 7.2 protocol, 7.3 formats. */
 #include "drivers/sdcard.h"
+#include <string.h>
 #include "board/clock.h"
 #include "drivers/spi.h"
 
@@ -12,12 +13,14 @@ enum {
     SET_BLOCKLEN = 16,
     READ_SINGLE_BLOCK = 17,
     WRITE_BLOCK = 24,
+    LOCK_UNLOCK = 42,
     APP_CMD = 55,
     READ_OCR = 58,
     CRC_ON_OFF = 59,
     SD_SEND_OP_COND = 41
 };
 enum { R1_IDLE = 0x01, R1_ILLEGAL = 0x04, R1_CRC = 0x08, R1_START = 0x80, NO_ANSWER = 0xFF };
+enum { R2_LOCKED = 0x01 };
 enum { TOKEN_START = 0xFE, DATA_RESPONSE_MASK = 0x1F, DATA_ACCEPTED = 0x05 };
 enum { CHECK_PATTERN = 0xA5, VOLTAGE_27_36 = 1 };
 #define HCS (1u << 30)
@@ -33,6 +36,10 @@ enum { /* limits: SD 4.2.3 (1 s for ACMD41), 4.6.2 (100 ms read, 250 ms write, S
 enum { INIT_HZ = 400000, DATA_HZ = 25000000 };
 
 static struct sd_card card; /* blocks = 0: not initialised */
+static struct {
+    const uint8_t *bytes;
+    uint8_t length;
+} password;
 
 /* SD 4.5: polynomial x^7 + x^3 + 1, sent with a 1 behind */
 static uint8_t crc7(const uint8_t *bytes, unsigned length)
@@ -218,6 +225,66 @@ static enum storage_error wake(void)
     return r1 ? r1_error(r1) : STORAGE_OK;
 }
 
+/* SD 7.2.4: R1, one byte gap, token, data, CRC16, data response, busy. CS stays low. */
+static enum storage_error write_data(uint8_t index, uint32_t argument, const uint8_t *from, unsigned length)
+{
+    uint16_t crc = crc16(from, length);
+    uint8_t r1 = command(index, argument);
+    if (r1)
+        return r1_error(r1);
+    (void)spi_exchange(0xFF);
+    (void)spi_exchange(TOKEN_START);
+    for (unsigned i = 0; i < length; i++)
+        (void)spi_exchange(from[i]);
+    (void)spi_exchange((uint8_t)(crc >> 8));
+    (void)spi_exchange((uint8_t)crc);
+    uint8_t response = spi_exchange(0xFF), seen;
+    if ((response & DATA_RESPONSE_MASK) != DATA_ACCEPTED)
+        return STORAGE_CARD_ERROR;
+    return await_byte(true, BUSY_MS, &seen) ? STORAGE_OK : STORAGE_TIMEOUT;
+}
+
+/* CMD13 (SD 7.3.2.3) */
+static enum storage_error read_status(uint8_t *second)
+{
+    uint8_t r1 = command(SEND_STATUS, 0);
+    *second = spi_exchange(0xFF);
+    finish();
+    return r1 ? r1_error(r1) : STORAGE_OK;
+}
+
+static enum storage_error set_length(uint32_t length)
+{
+    uint8_t r1 = command_alone(SET_BLOCKLEN, length);
+    return r1 ? r1_error(r1) : STORAGE_OK;
+}
+
+void sd_use_password(const uint8_t *bytes, uint8_t length)
+{
+    password.bytes = bytes;
+    password.length = length;
+}
+
+/* CMD42 (SD 4.3.7). It keeps strangers without a probe from reading: the password crosses the bus in clear. */
+static enum storage_error unlock(void)
+{
+    uint8_t block[2 + SD_PASSWORD_MAX] = { 0, password.length }, status;
+    enum storage_error error = read_status(&status);
+    if (error || !(status & R2_LOCKED))
+        return error;
+    memcpy(block + 2, password.bytes, password.length);
+    error = set_length(2u + password.length);
+    if (!error) {
+        error = write_data(LOCK_UNLOCK, 0, block, 2u + password.length);
+        finish();
+    }
+    if (!error)
+        error = read_status(&status);
+    if (!error && status)
+        error = STORAGE_CARD_ERROR;
+    return error ? error : set_length(SD_BLOCK_SIZE);
+}
+
 enum storage_error sd_init(struct sd_card *out)
 {
     card.blocks = 0;
@@ -227,10 +294,10 @@ enum storage_error sd_init(struct sd_card *out)
         return error;
     spi_speed(DATA_HZ);
     error = read_capacity();
-    if (!error && !card.high_capacity) {
-        uint8_t r1 = command_alone(SET_BLOCKLEN, SD_BLOCK_SIZE);
-        error = r1 ? r1_error(r1) : STORAGE_OK;
-    }
+    if (!error && !card.high_capacity)
+        error = set_length(SD_BLOCK_SIZE);
+    if (!error && password.length)
+        error = unlock();
     if (error)
         card.blocks = 0;
     *out = card;
@@ -253,38 +320,14 @@ enum storage_error sd_read_block(uint32_t lba, uint8_t to[SD_BLOCK_SIZE])
     return error;
 }
 
-/* SD 7.2.4: R1, one byte gap, token, data, CRC16, data response, busy. */
-static enum storage_error write_data(uint32_t lba, const uint8_t *from)
-{
-    uint16_t crc = crc16(from, SD_BLOCK_SIZE);
-    uint8_t r1 = command(WRITE_BLOCK, address(lba));
-    if (r1)
-        return r1_error(r1);
-    (void)spi_exchange(0xFF);
-    (void)spi_exchange(TOKEN_START);
-    for (unsigned i = 0; i < SD_BLOCK_SIZE; i++)
-        (void)spi_exchange(from[i]);
-    (void)spi_exchange((uint8_t)(crc >> 8));
-    (void)spi_exchange((uint8_t)crc);
-    uint8_t response = spi_exchange(0xFF), seen;
-    if ((response & DATA_RESPONSE_MASK) != DATA_ACCEPTED)
-        return STORAGE_CARD_ERROR;
-    return await_byte(true, BUSY_MS, &seen) ? STORAGE_OK : STORAGE_TIMEOUT;
-}
-
 enum storage_error sd_write_block(uint32_t lba, const uint8_t from[SD_BLOCK_SIZE])
 {
     if (lba >= card.blocks)
         return STORAGE_CARD_ERROR;
-    enum storage_error error = write_data(lba, from);
+    uint8_t status;
+    enum storage_error error = write_data(WRITE_BLOCK, address(lba), from, SD_BLOCK_SIZE);
     finish();
-    if (error)
-        return error;
-    uint8_t status[2]; /* R2: errors found while programming (SD 7.2.4) */
-    status[0] = command(SEND_STATUS, 0);
-    status[1] = spi_exchange(0xFF);
-    finish();
-    if (status[0] == NO_ANSWER)
-        return STORAGE_TIMEOUT;
-    return status[0] | status[1] ? STORAGE_CARD_ERROR : STORAGE_OK;
+    if (!error)
+        error = read_status(&status); /* R2: errors found while programming (SD 7.2.4) */
+    return !error && status ? STORAGE_CARD_ERROR : error;
 }

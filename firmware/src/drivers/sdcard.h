@@ -16,6 +16,11 @@ struct sd_card {
  * STORAGE_NO_CARD, STORAGE_TIMEOUT, STORAGE_CARD_ERROR, STORAGE_READ_CRC. */
 enum storage_error sd_init(struct sd_card *card);
 
+/* What a locked card is opened with at each sd_init from now on, 1..SD_PASSWORD_MAX bytes that stay where they are; 0: no
+ * card is opened. */
+enum { SD_PASSWORD_MAX = 16 };
+void sd_use_password(const uint8_t *password, uint8_t length);
+
 /* CMD17. The CRC16 is checked; a damaged block is read up to two times more. */
 enum storage_error sd_read_block(uint32_t lba, uint8_t to[SD_BLOCK_SIZE]);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "board/chip_map.h"
 #include "drivers/flash.h"
+#include "drivers/sdcard.h"
 #include "storage/crc32.h"
 
 enum { INTERVAL_DEFAULT_MS = 5000, KEEP_ALIVE_DEFAULT_S = 60, TAGS = 27 };
@@ -118,6 +119,9 @@ static bool take(struct device_config *config, const struct tlv_entry *entry)
     case TLV_ENROLMENT:
         good = take_number(entry, 1, 0, CONFIG_ENROL_FIRST | CONFIG_ENROL_LOST | CONFIG_ROTATE, &n);
         config->enrolment = (uint8_t)n;
+        break;
+    case TLV_CARD_PASSWORD:
+        good = take_blob(entry, &config->card_password) && entry->length <= SD_PASSWORD_MAX;
         break;
     case TLV_CLAIM_CERTIFICATE:
         good = take_blob(entry, &config->claim_certificate);

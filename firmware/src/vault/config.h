@@ -38,12 +38,13 @@ struct device_config {
     char sntp_host[254]; /* "" if absent */
     uint32_t interval_ms;
     uint16_t keep_alive_s;
-    uint8_t tls_versions; /* CONFIG_TLS12 | CONFIG_TLS13, never 0 */
-    char ssid[33];        /* "" if absent */
-    char passphrase[65];  /* "" if absent */
-    bool tamper_erases;   /* an open lid destroys secret and keys; otherwise it is only reported */
-    bool secret_injected; /* the factory gave the device secret: a reset cannot make another one */
-    size_t anchor_count;  /* scheme internal only, else 0 */
+    uint8_t tls_versions;      /* CONFIG_TLS12 | CONFIG_TLS13, never 0 */
+    char ssid[33];             /* "" if absent */
+    char passphrase[65];       /* "" if absent */
+    bool tamper_erases;        /* an open lid destroys secret and keys; otherwise it is only reported */
+    bool secret_injected;      /* the factory gave the device secret: a reset cannot make another one */
+    struct blob card_password; /* length 0 if absent */
+    size_t anchor_count;       /* scheme internal only, else 0 */
     struct blob anchors[CONFIG_ANCHORS_MAX];
     struct blob certificate;
     struct blob key;   /* also where it has been erased since: bytes 0 */

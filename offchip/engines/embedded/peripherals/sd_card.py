@@ -4,7 +4,7 @@
 Sections are those of the SD Physical Layer Simplified Specification: SPI mode 7, CRC 4.5, registers 5. Clocked
 bytes are the only measure of time, except that programming also ends after ``busy_microseconds`` of virtual time.
 
-Not modelled (answered as illegal commands): CMD6, 20, 27-30, 42, 56; write protection, wear, damage to neighbours of a
+Not modelled (answered as illegal commands): CMD6, 20, 27-30, 56; write protection, wear, damage to neighbours of a
 torn block.
 """
 
@@ -16,6 +16,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from offchip.engines.embedded.peripheral import Machine, Peripheral, model
+from offchip.engines.embedded.peripherals.card_lock import CardLock
 from offchip.engines.embedded.peripherals.crc import crc7, crc16
 from offchip.engines.embedded.peripherals.sd_registers import SCR, SD_STATUS, build_cid, build_csd_v1, build_csd_v2
 from offchip.engines.embedded.peripherals.sd_storage import (
@@ -34,6 +35,7 @@ from offchip.errors import MediumError
 R1_IDLE, R1_ERASE_RESET, R1_ILLEGAL_COMMAND, R1_CRC_ERROR = 0x01, 0x02, 0x04, 0x08
 R1_ERASE_SEQUENCE, R1_ADDRESS_ERROR, R1_PARAMETER_ERROR = 0x10, 0x20, 0x40
 # second byte of R2 (7.3.2.3)
+R2_LOCKED, R2_LOCK_FAILED = 0x01, 0x02
 R2_ERROR, R2_CARD_ECC_FAILED, R2_ERASE_PARAM, R2_OUT_OF_RANGE = 0x04, 0x10, 0x40, 0x80
 # control tokens (7.3.3)
 START_BLOCK, START_BLOCK_MULTIPLE, STOP_TRANSMISSION = 0xFE, 0xFC, 0xFD
@@ -87,6 +89,7 @@ _Handler = Callable[["SdCardSpi", int, int], None]
 _COMMANDS: dict[int, _Handler] = {}
 _APPLICATION_COMMANDS: dict[int, _Handler] = {}
 _IDLE_COMMANDS = frozenset((0, 1, 8, 55, 58, 59))  # all that is legal in the idle state (7.2.1), besides ACMD41
+_LOCKED_COMMANDS = frozenset((0, 1, 8, 9, 10, 12, 13, 16, 42, 55, 58, 59))  # and ACMD41 (4.3.7)
 _KEEP_BLOCK_COUNT = frozenset((18, 23, 25))
 _KEEP_ERASE_SEQUENCE = frozenset((13, 32, 33, 38))
 
@@ -121,7 +124,9 @@ class SdCardSpi(Peripheral):
         self.serial_number = serial_number
         self._csd = build_csd_v2(capacity) if self._sdhc else build_csd_v1(capacity)
         self._storage: Storage = RamStorage()
-        self._selected = self._spi_mode = self._write_multiple = self._write_failed = False
+        self._lock = CardLock()
+        self._selected = self._spi_mode = self._write_multiple = self._write_failed = self._receiving_lock = False
+        self._inbound_length = BLOCK_SIZE
         self._frame = bytearray()
         self._inbound = bytearray()
         self._mode = Mode.COMMAND
@@ -255,6 +260,7 @@ class SdCardSpi(Peripheral):
         self.torn_writes = 0
         self.rejected_addresses = 0
         self.stray_bytes = 0
+        self.lock_failures = 0
 
     @property
     def present(self) -> bool:
@@ -279,6 +285,29 @@ class SdCardSpi(Peripheral):
         if value not in ("old", "ff", "zero"):
             raise MediumError(f"SdCardSpi: TornFill is old, ff or zero, not {value!r}.")
         self._torn_fill = value
+
+    @property
+    def locked(self) -> bool:
+        """Whether data is out of reach until the password is given (4.3.7)."""
+        return self._lock.locked
+
+    @property
+    def lock_unlock(self) -> str:
+        """The data block of a CMD42 in hexadecimal digits, as a reader sends it to the card; reads as ''.
+
+        Whether the card took it shows in ``locked`` and ``lock_failures``. Raises MediumError for anything else.
+        """
+        return ""
+
+    @lock_unlock.setter
+    def lock_unlock(self, value: str) -> None:
+        try:
+            data = bytes.fromhex(value)
+        except ValueError:
+            raise MediumError(f"SdCardSpi: LockUnlock takes hexadecimal digits, not {value!r}.") from None
+        if not data:
+            raise MediumError("SdCardSpi: LockUnlock takes a byte at least.")
+        self._lock_unlock(data)
 
     @property
     def powered(self) -> bool:
@@ -381,7 +410,7 @@ class SdCardSpi(Peripheral):
         if mode is _RECEIVE_DATA:
             inbound = self._inbound
             inbound.append(mosi)
-            if len(inbound) == BLOCK_SIZE + 2:
+            if len(inbound) == self._inbound_length + 2:
                 self._block_received()
             return
         if mode is Mode.READ_STUCK or (mode is _AWAIT_TOKEN and self._token_heard(mosi)):
@@ -442,6 +471,7 @@ class SdCardSpi(Peripheral):
         self._write_failed = False
         self._write_lba = 0
         self._read_position = 0
+        self._lock.power_up()
         self._end_of_work()
         self._busy_since = 0
         self._to_idle()
@@ -458,7 +488,7 @@ class SdCardSpi(Peripheral):
         self._application_command = False
         self._interface_condition_given = False
         self._tries = 0
-        self._block_length = BLOCK_SIZE
+        self._block_length = self._lock_length = BLOCK_SIZE
         self._status2 = 0
         self._erase_step = EraseStep.NONE
         self._erase_start = self._erase_end = -1
@@ -579,7 +609,11 @@ class SdCardSpi(Peripheral):
         if self._erase_step is not EraseStep.NONE and index not in _KEEP_ERASE_SEQUENCE:
             self._erase_step = EraseStep.NONE
             bits = R1_ERASE_RESET
-        if application and index in _APPLICATION_COMMANDS and (not self._idle or index == 41):
+        application = application and index in _APPLICATION_COMMANDS and (not self._idle or index == 41)
+        if self._lock.locked and not (index == 41 if application else index in _LOCKED_COMMANDS):
+            self._illegal(bits)
+            return
+        if application:
             _APPLICATION_COMMANDS[index](self, argument, bits)
             return
         if self._idle and index not in _IDLE_COMMANDS:
@@ -642,19 +676,23 @@ class SdCardSpi(Peripheral):
 
     @_command(13)
     def _send_status(self, argument: int, bits: int) -> None:
-        self._reply(0, bytes((self._status2,)))
+        self._reply(0, bytes((self._second_status(),)))
         self._status2 = 0
 
     @_command(13, table=_APPLICATION_COMMANDS)
     def _send_sd_status(self, argument: int, bits: int) -> None:
-        self._reply(bits, bytes((self._status2,)))
+        self._reply(bits, bytes((self._second_status(),)))
         self._send_data(SD_STATUS)
+
+    def _second_status(self) -> int:
+        return self._status2 | (R2_LOCKED if self._lock.locked else 0)
 
     @_command(16)
     def _set_block_length(self, argument: int, bits: int) -> None:
         if not 0 < argument <= BLOCK_SIZE:
             self._reply(R1_PARAMETER_ERROR | bits)
             return
+        self._lock_length = argument  # of CMD42, on a high capacity card, too (4.3.2)
         if not self._sdhc:
             self._block_length = argument
         self._reply(bits)
@@ -722,6 +760,24 @@ class SdCardSpi(Peripheral):
             self._reply(bits)
             self._erasing = _Erasing(self._erase_start, self._erase_end)
             self._go_busy(self.erase_busy_bytes)
+
+    @_command(42)
+    def _lock_command(self, argument: int, bits: int) -> None:
+        """CMD42 (4.3.7): a data block as long as CMD16 says follows, as in a single write."""
+        self._reply(bits)
+        self._write_multiple = False
+        self._write_failed = False
+        self._receiving_lock = True
+        self._blocks_to_go = None
+        self._inbound_length = self._lock_length
+        self._mode = Mode.AWAIT_TOKEN
+
+    def _lock_unlock(self, data: bytes) -> None:
+        if self._lock.locked and self._lock.is_force_erase(data):
+            self._wipe(0, self.block_count - 1)  # no cut may leave the content without the password
+        if not self._lock.take(data):
+            self.lock_failures += 1
+            self._status2 |= R2_LOCK_FAILED
 
     @_command(55)
     def _app_cmd(self, argument: int, bits: int) -> None:
@@ -814,6 +870,8 @@ class SdCardSpi(Peripheral):
         if error:
             return
         self._write_multiple = multiple
+        self._receiving_lock = False
+        self._inbound_length = BLOCK_SIZE
         if multiple:
             self._take_block_count()
         else:
@@ -830,9 +888,12 @@ class SdCardSpi(Peripheral):
             if not self._blocks_to_go:
                 self._mode = Mode.COMMAND
                 self._blocks_to_go = None
-        block = bytes(self._inbound[:BLOCK_SIZE])
-        response = self._judge_block(block, int.from_bytes(self._inbound[BLOCK_SIZE:], "big"))
-        if response == DATA_ACCEPTED:
+        block = bytes(self._inbound[:self._inbound_length])
+        response = self._judge_block(block, int.from_bytes(self._inbound[self._inbound_length:], "big"))
+        if response == DATA_ACCEPTED and self._receiving_lock:
+            self._lock_unlock(block)
+            self._go_busy(self.write_busy_bytes)
+        elif response == DATA_ACCEPTED:
             self._program(block)
         else:
             self._write_failed = True
@@ -847,6 +908,8 @@ class SdCardSpi(Peripheral):
             self.data_crc_errors += 1
             self._status2 |= R2_ERROR
             return DATA_CRC_ERROR
+        if self._receiving_lock:
+            return DATA_ACCEPTED
         if self._write_lba >= self.block_count:
             self.rejected_addresses += 1
             self._status2 |= R2_OUT_OF_RANGE

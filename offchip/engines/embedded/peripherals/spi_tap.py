@@ -170,8 +170,8 @@ class SpiTap(Peripheral):
 
     # recording -------------------------------------------------------------------------------------------------
     def record(self, on: bool = True) -> None:
-        self._recording = on
-        if on and self._selected and not self._recorder.mosi:
+        begins, self._recording = on and not self._recording, on
+        if begins and self._selected and not self._recorder.mosi:
             self._recorder.open(self.machine.clock.now_ns)
 
     def drain(self) -> list[Transfer]:
