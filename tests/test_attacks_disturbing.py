@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from offchip import vault
-from offchip.attacks.disturbing import LiftTheLock, Noise, SpoilTheNoise
+from offchip.attacks.disturbing import Noise, SpoilTheNoise
+from offchip.attacks.locks import LiftTheLock
 from offchip.attacks.reach import AttackFailed
 from offchip.attacks.skipping import SkipTheCheck
 from offchip.attacks.updates import CutTheUpdate, ReuseNonces, Then

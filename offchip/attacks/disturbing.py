@@ -1,26 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attacks that disturb the device at a moment of the attacker's choice: its noise source, its core, a pin."""
+"""Attacks that disturb the device at a moment of the attacker's choice: its noise source."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
 from offchip.attacks.dissection import open_medium
-from offchip.attacks.medium import (
-    REACTIONS,
-    ReplaceTrustAnchor,
-    await_contact,
-    holds_credentials,
-    start_and_listen,
-    switch_off,
-)
+from offchip.attacks.medium import REACTIONS, holds_credentials, start_and_listen, switch_off
 from offchip.attacks.reach import Reach
 from offchip.attacks.unsealing import counters_of
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
-from offchip.vault import EEPROM, MediumKind
+from offchip.vault import MediumKind
 from offchip.vault.vaulted import Vaulted
 
 _WORD = 0x5A5A1234
@@ -99,41 +92,3 @@ class SpoilTheNoise(Attack):
         told = start_and_listen(scene, ("rng: error", *REACTIONS, "state: fault"), _FIRST_BOOT_S)
         switch_off(scene)
         return told
-
-
-# A29 -----------------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class LiftTheLock(Attack):
-    """Lift the medium's own write protection and do as if it had none: replace the trust anchor, answer as the server.
-
-    On the EEPROM that is its WP pin, which a lifted leg or a wire to ground makes low (24LC256 data sheet, 2.4).
-    """
-
-    id, title, keyword = "A29", "the medium's own lock lifted", "Lift The Lock"
-    needs = (Need.MEDIUM, Need.NETWORK)
-    psa, emb3d, cwe = "T.DIRECT_WRITE", "TID-108", (1231, 1233)
-    medium: MediumKind = EEPROM
-
-    def applies(self, defence: Defence) -> Applies:
-        if self.medium is not EEPROM:
-            return Applies(False, "the card has no lock here: CMD42 is not modelled, the notch is the reader's")
-        return holds_credentials(defence, self.medium)
-
-    def fire(self, scene: Reach) -> list[Evidence]:
-        switch_off(scene)
-        chip = scene.medium(self.medium)
-        before = chip.counter("WriteProtect")
-        if not before:
-            raise AttackFailed(f"{chip.name}: its WP pin is low, there is no lock to lift")
-        chip.set("WriteProtect", False)
-        lifted = self.note(scene, "pull the WP pin low", f"{chip.name}, pin 7", "write protection lifted",
-                           before=bytes([before]), after=bytes([chip.counter("WriteProtect")]))
-        planted = replace(ReplaceTrustAnchor(self.medium)._plant(scene, scene.authority.root.certificate_der),
-                          attack=self.id)
-        rogue = scene.answer_as_server(scene.authority.issue_server([scene.host]))
-        told = start_and_listen(scene)
-        if told.startswith("credentials: ok"):
-            await_contact(scene)
-        visits = b"".join(visit.received for visit in rogue.visits)
-        return [lifted, planted, self.note(scene, "answer for the server", scene.address, told,
-                                           sent=rogue.identity.certificate_der, received=visits)]

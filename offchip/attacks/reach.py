@@ -18,7 +18,7 @@ from offchip import chip_map
 from offchip.attacks.loot import Loot
 from offchip.attacks.rogue import RogueBroker
 from offchip.board.board import Board
-from offchip.board.media import Eeprom, SdCard
+from offchip.board.media import Eeprom, Lock, SdCard
 from offchip.broker.events import Event
 from offchip.engines.protocol import DebugPort
 from offchip.errors import OffchipError
@@ -116,10 +116,16 @@ class Reach:
         return self.board.internet.service(self.host, self.port)
 
     def medium(self, which: MediumKind) -> SdCard | Eeprom:
-        """The medium in the attacker's reader. Raises AttackFailed for ``none``."""
+        """The medium in the attacker's reader. Raises AttackFailed for ``none``, and for a card that is locked."""
         if which not in (SD, EEPROM):
             raise AttackFailed(f"there is no medium '{which.name}'; name sd or eeprom")
+        if which is SD and self.board.sd.locked:
+            raise AttackFailed(f"{self.board.sd.name}: the card is locked, it answers no command that reads or writes")
         return self.board.sd if which is SD else self.board.eeprom
+
+    def send_lock_command(self, what: Lock, password: bytes = b"") -> bool:
+        """CMD42 to the card in the attacker's reader, which a locked card takes, too; whether it did."""
+        return self.board.sd.lock_unlock(what, password)
 
     def start(self) -> None:
         """Let the device start anew: power on, or power cycle."""

@@ -17,6 +17,7 @@ _WRITE_COMMANDS = {24, 25}
 _READ_TOKEN = 0xFE
 _WRITE_TOKENS = {0xFE, 0xFC}
 _STOP_TOKEN = 0xFD
+_LOCK_COMMAND, _SET_BLOCK_LENGTH = 42, 16
 _COMMAND_FRAME = 6
 #: upper half of a 24xx256's address byte
 _EEPROM_CODE = 0xA
@@ -48,6 +49,22 @@ def sd_blocks(transfers: Iterable[Transfer], high_capacity: bool | None = None) 
         seen_ccs = any(address % BLOCK for _, address, _, _, _ in raw)
     return [SeenBlock(time, (address if seen_ccs else address // BLOCK) + index, data, written)
             for time, address, index, data, written in raw]
+
+
+def card_passwords(transfers: Iterable[Transfer]) -> list[bytes]:
+    """What an SD card was opened or locked with (CMD42, 4.3.7), in the order of time; it crosses the bus in clear."""
+    found, length = [], BLOCK
+    for mosi in (each.mosi for each in transfers if not each.text):
+        head = mosi.lstrip(b"\xFF")
+        if len(head) < _COMMAND_FRAME or head[0] & 0xC0 != 0x40:
+            continue
+        if head[0] & 0x3F == _SET_BLOCK_LENGTH:
+            length = int.from_bytes(head[1:5], "big")
+        elif head[0] & 0x3F == _LOCK_COMMAND:
+            block = head[_COMMAND_FRAME:].lstrip(b"\xFF")[1:1 + length]  # behind the token
+            if len(block) > 1:
+                found.append(block[2:2 + block[1]])
+    return found
 
 
 class _EepromPlayer:

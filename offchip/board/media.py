@@ -3,10 +3,20 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from offchip import vault
 from offchip.engines.protocol import Medium
 from offchip.errors import MediumError
 from offchip.vault import MediumKind, fat
+
+
+class Lock(IntEnum):
+    """What a CMD42 asks of an SD card (Physical Layer Simplified Specification, 4.3.7)."""
+
+    UNLOCK = 0
+    SET_PASSWORD = 1
+    FORCE_ERASE = 8
 
 
 class RemovableMedium:
@@ -81,6 +91,20 @@ class SdCard(RemovableMedium):
     """The card, with the file system a PC would see. Paths are absolute and in upper case."""
 
     kind = vault.SD
+
+    @property
+    def locked(self) -> bool:
+        """Whether it answers no reads and writes until it is given its password."""
+        return bool(self.counter("Locked"))
+
+    def lock_unlock(self, what: Lock, password: bytes = b"") -> bool:
+        """Send a CMD42, as a reader does; whether the card took it. A password that is set counts from the next start
+        of the card on.
+        """
+        failures = self.counter("LockFailures")
+        said = bytes((what,)) if what is Lock.FORCE_ERASE else bytes((what, len(password))) + password
+        self.set("LockUnlock", said.hex())
+        return self.counter("LockFailures") == failures
 
     def read_file(self, path: str) -> bytes:
         """Raises MediumError when there is no volume or no such file."""

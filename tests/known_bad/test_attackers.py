@@ -16,10 +16,11 @@ from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.client import CloneIdentity, ExceedRights, ReturnAfterDeactivation, Who, identity_of
 from offchip.attacks.debug import DumpMemory, LowerProtection
 from offchip.attacks.dissection import DissectAnotherUnit, OpenTheChip
-from offchip.attacks.disturbing import LiftTheLock, Noise, SpoilTheNoise
+from offchip.attacks.disturbing import Noise, SpoilTheNoise
 from offchip.attacks.fallback import PlantClearCredentials
 from offchip.attacks.impostor import Downgrade, DowngradeTls, PushFirmware, StandBetween
 from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag
+from offchip.attacks.locks import LiftTheLock
 from offchip.attacks.medium import (
     Change,
     ChangeRecord,

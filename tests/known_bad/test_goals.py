@@ -10,6 +10,7 @@ import pytest
 from offchip import chip_map
 from offchip.attacks.reach import ADDRESS
 from offchip.attacks.rogue import Visit
+from offchip.board.media import Lock
 from offchip.broker import events
 from offchip.broker.registry import Status
 from offchip.evidence import Evidence
@@ -445,6 +446,24 @@ def test_one_of_two_boards_is_still_let_in(double: World, refusals: int, verdict
     for number in range(refusals):
         double.lab.scene.broker.log(events.CertificateRefused("certificate is INACTIVE", "any"), number)
     assert measured(double, "A08/board") is verdict
+
+
+# a medium's own lock -------------------------------------------------------------------------------------------------
+def test_a_lock_that_was_not_there_or_that_nobody_lifted(world: Make) -> None:
+    bad = world("A29", scheme=FRESH)
+    card, password = bad.lab.board.sd, b"open"
+    did(bad, "read", received=card.image)
+    assert measured(bad, "A29/card-lock") is None and measured(bad, "A29/force-erase") is None
+    did(bad, "read the locked card")
+    assert card.lock_unlock(Lock.SET_PASSWORD, password)
+    bad.lab.board.power_on()  # the card's supply, too
+    assert card.locked and measured(bad, "A29/card-lock") is None
+    assert not card.lock_unlock(Lock.UNLOCK, b"0pen") and card.lock_unlock(Lock.UNLOCK, password)
+    assert measured(bad, "A29/card-lock") is Verdict.HELD
+    assert measured(bad, "A29/force-erase") is None  # nobody has filled it
+    bad.lab.record.fired.clear()
+    did(bad, "read", received=card.image)
+    assert measured(bad, "A29/card-lock") is None  # an open card is no lock that was lifted
 
 
 # what the owner's server notices -------------------------------------------------------------------------------------

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Goals of somebody who disturbs the device: its noise source at the first boot, the lock of its medium."""
+"""Goals of somebody who disturbs the device: its noise source at the first boot."""
 
 from __future__ import annotations
 
 from offchip.attacks.base import Attack
-from offchip.attacks.disturbing import LiftTheLock, Noise, SpoilTheNoise
+from offchip.attacks.disturbing import Noise, SpoilTheNoise
 from offchip.scene.defence import Defence
 from OffchipLibrary.goals.base import Oracles, Outcome, Start, either
 from OffchipLibrary.goals.dissection import Opening, has_the_key
-from OffchipLibrary.goals.impostor import ReplaceTheAnchor
 from OffchipLibrary.goals.moving import kept_on
 from OffchipLibrary.lab import Lab
 
@@ -48,13 +47,3 @@ class PredictableNoise(StuckNoise):
 
     variant, noise = "predictable", Noise.PREDICTABLE
     after = "the private key, from the medium with the secret another unit made of the same noise"
-
-
-class LiftedLock(ReplaceTheAnchor):
-    """The EEPROM's WP pin pulled low."""
-
-    attack, variant = "A29", "write-protect"
-    after = "the device's data, by a CA certificate of his own behind the EEPROM's lifted write protection"
-
-    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
-        return (LiftTheLock(kept_on(defence)),)

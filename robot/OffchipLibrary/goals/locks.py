@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Goals of somebody who lifts the lock a medium has of its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from offchip import chip_map
+from offchip.attacks.base import Attack
+from offchip.attacks.locks import Lifting, LiftTheLock
+from offchip.board.factory import configuration_page
+from offchip.board.media import Lock
+from offchip.errors import OffchipError
+from offchip.scene.defence import Defence
+from offchip.vault import SD
+from OffchipLibrary.goals.base import Oracles, Outcome
+from OffchipLibrary.goals.impostor import ReplaceTheAnchor
+from OffchipLibrary.goals.moving import kept_on
+from OffchipLibrary.goals.theft import Theft
+from OffchipLibrary.lab import Lab
+
+_PASSWORD = b"4711-on-the-card"
+
+
+def lock_the_card(lab: Lab) -> None:
+    """As the factory would have: the password in the device's configuration page and in its card."""
+    page = configuration_page(replace(lab.device.provisioning, card_password=_PASSWORD))
+    lab.board.engine.program(chip_map.CONFIGURATION.start, page.ljust(chip_map.CONFIGURATION.size, b"\xFF"))
+    if not lab.board.sd.lock_unlock(Lock.SET_PASSWORD, _PASSWORD):
+        raise OffchipError("the card takes no password")
+
+
+def lock_was_lifted(lab: Lab) -> None:
+    """An oracle: the card had its lock when the attacker came, and has none."""
+    met = [each for each in lab.evidence() if each.action == "read the locked card"]
+    if not met or lab.board.sd.locked:
+        raise AssertionError("the card was not locked" if not met else "the card is locked: nobody has lifted its lock")
+    lab.saw(f"{met[0].detail}; now it is open")
+
+
+class LiftedLock(ReplaceTheAnchor):
+    """The EEPROM's WP pin pulled low."""
+
+    attack, variant = "A29", "write-protect"
+    after = "the device's data, by a CA certificate of his own behind the EEPROM's lifted write protection"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (LiftTheLock(kept_on(defence)),)
+
+
+class HeardPassword(Theft):
+    """The card's password heard on the bus."""
+
+    attack, variant = "A29", "card-lock"
+    after = "the private key, from a card that is locked with a password"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (LiftTheLock(SD, Lifting.PASSWORD),)
+
+    def prepare(self, lab: Lab) -> None:
+        lock_the_card(lab)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        lock_was_lifted(lab)
+        return super().measure(lab, see)
+
+
+class ErasedByForce(ReplaceTheAnchor):
+    """A card that is locked, erased and filled anew."""
+
+    attack, variant = "A29", "force-erase"
+    after = "the device's data, by a locked card erased by force and filled with everything of his own"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (LiftTheLock(SD, Lifting.ERASE),)
+
+    def prepare(self, lab: Lab) -> None:
+        lock_the_card(lab)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        lock_was_lifted(lab)
+        return super().measure(lab, see)
