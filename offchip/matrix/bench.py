@@ -149,7 +149,8 @@ def _judge(cell: Cell, lab: Lab) -> None:
         outcome = cell.goal.measure(lab, see := Oracles(lab))
         lab.measure()
         lab.record.judge(outcome.verdict, outcome.reason)
-        see.secrets.nothing_should_be_wrong_besides()
+        out = cell.goal.seeks_secrets and outcome.verdict is Verdict.BROKEN
+        see.secrets.nothing_should_be_wrong_besides(leaks=not out)
     except (AttackFailed, Undecided, Unearned, AssertionError) as error:
         lab.record.verdict, lab.record.reason = Verdict.NOT_RUN, str(error) or type(error).__name__
     except OffchipError as error:

@@ -150,11 +150,18 @@ class SecretOracleKeywords:
         if (_passed() if passed is None else passed) and lab.record.attack and lab.record.verdict is None:
             raise AssertionError(f"the test is about {lab.record.attack} and has no verdict")
 
-    def nothing_should_be_wrong_besides(self) -> None:
-        """What is true of every test with a device, whatever its verdict."""
+    def nothing_should_be_wrong_besides(self, leaks: bool = True) -> None:
+        """What is true of every test with a device, whatever its verdict.
+
+        ``leaks``: no secret is where it must not be; False: the verdict itself says that one is.
+        """
         device = DeviceOracleKeywords(self.lab)
         device.models_should_have_no_complaints()
         device.device_should_have_kept_its_back_off()
+        if leaks:
+            self._nothing_should_have_leaked()
+
+    def _nothing_should_have_leaked(self) -> None:
         self._known = self.lab.scene.secrets()
         try:
             self.console_should_have_shown_no_secret()

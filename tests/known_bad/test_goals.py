@@ -14,6 +14,8 @@ from offchip.board.media import Lock
 from offchip.broker import events
 from offchip.broker.registry import Status
 from offchip.evidence import Evidence
+from offchip.matrix.bench import run_cell
+from offchip.matrix.cells import cell
 from offchip.pki import Identity
 from offchip.report.record import Verdict
 from offchip.scene.defence import Defence
@@ -28,6 +30,7 @@ from OffchipLibrary.goals.dissection import has_the_key, was_let_in
 from OffchipLibrary.goals.impostor import met
 from OffchipLibrary.goals.moving import refused, took
 from OffchipLibrary.goals.updates import cut_before_its_end, sealed_in, works
+from OffchipLibrary.lab import Lab
 from tests.known_bad.worlds import World
 
 FRESH = scheme("fresh")
@@ -261,6 +264,27 @@ def test_a_console_nobody_made_talk(world: Make, lines: tuple[str, ...], verdict
     bad.say(*lines)
     did(bad, "listen", "usart1, the console", received=bytes(bad.lab.board.console.raw))
     assert measured(bad, "A22/console") is verdict
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_console_that_tells_a_secret_has_told_it(world: Make, heard: bool) -> None:
+    """The row's own finding is its verdict, and no reason to judge nothing; what nobody heard is a fault of the run."""
+    bad = world("A22")
+    console = bad.lab.board.console
+    passphrase = bad.lab.device.provisioning.wifi_passphrase.encode()
+
+    def listen(lab: Lab) -> None:
+        lab.board.power_on()
+        lab.board.run(0.001)
+        bad.say(ANY, "tls: refused reason=untrusted-ca", REFUSED)
+        before = bytes(console.raw)
+        bad.say(f"debug: {passphrase.hex()}")
+        did(bad, "listen", "usart1, the console", received=bytes(console.raw) if heard else before)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(GOALS["A22/console"]), "fire", lambda _, lab: listen(lab))
+        record = run_cell(cell("A22/console/plain/sd"), bad.lab, "x")
+    assert record["verdict"] == ("broken" if heard else "not run"), record["reason"]
 
 
 # between -------------------------------------------------------------------------------------------------------------

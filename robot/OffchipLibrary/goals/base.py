@@ -88,6 +88,7 @@ class Goal(ABC):
         start: what the device has done before.
         rdp_levels, policies: the switches this goal is asked under; empty: as shipped.
         guards: measures it is asked under, each alone; ``NONE`` stands for the defence without one.
+        seeks_secrets: it asks whether a secret is out. That it is out is then the verdict, not a fault of the run.
     """
 
     attack: ClassVar[str]
@@ -97,6 +98,7 @@ class Goal(ABC):
     rdp_levels: ClassVar[tuple[int, ...]] = ()
     policies: ClassVar[tuple[str, ...]] = ()
     guards: ClassVar[tuple[Guard, ...]] = (Guard.NONE,)
+    seeks_secrets: ClassVar[bool] = False
 
     @abstractmethod
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:

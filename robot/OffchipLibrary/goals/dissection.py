@@ -51,6 +51,7 @@ class Opening(Goal):
 
     found = "the key was opened and lets the attacker in"
     missed = "neither the key nor eight bytes of it are in anything the attacker got"
+    seeks_secrets = True
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         if lab.reach.loot.identity is not None:
@@ -124,7 +125,7 @@ class Remains(Goal):
     """The superseded key is found on the medium or in the chip."""
 
     attack, variant, after = "A26", "renewed", "the private key its owner has replaced, from what was left of it"
-    open_chip = True
+    open_chip, seeks_secrets = True, True
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return (SearchRemains(kept_on(defence), self.open_chip),)

@@ -24,6 +24,7 @@ class Theft(Goal):
 
     found = "the key was found and opens a session in the device's name"
     missed = "neither the key nor eight bytes of it are in anything the attacker got"
+    seeks_secrets = True
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         if lab.reach.loot.identity is not None:

@@ -153,7 +153,7 @@ class RestoreBehindARotation(Goal):
 class RemainsOfARotation(Goal):
     """What the device itself leaves of the key it replaces."""
 
-    attack, variant, start = "A26", "rotated", Start.RENEWING
+    attack, variant, start, seeks_secrets = "A26", "rotated", Start.RENEWING, True
     after = "the private key the device has itself replaced, from what was left of it on the medium and in the chip"
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:

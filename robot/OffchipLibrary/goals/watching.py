@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from offchip.attacks.base import Attack
 from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag
+from offchip.report.record import Verdict
 from offchip.scene.defence import Defence
-from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either
+from offchip.scene.secrets import find
+from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either, passes
 from OffchipLibrary.goals.dissection import has_the_key
 from OffchipLibrary.goals.moving import kept_on
 from OffchipLibrary.lab import Lab
@@ -16,6 +18,7 @@ class Console(Goal):
     """A secret comes out of the console."""
 
     attack, variant, after = "A22", "console", "a secret, from the console while all goes well and while things break"
+    seeks_secrets = True
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return (ListenOnTheConsole(),)
@@ -31,7 +34,15 @@ class Console(Goal):
                 raise AssertionError("the device was not made to talk: it never refused a server, or nothing stored")
             lab.saw(f"{len(heard)} bytes of the console were heard, {heard.count(b'boot: ')} starts")
 
-        return either(lab, (lambda: has_the_key(lab), "the console tells the private key"),
+        def told() -> None:
+            found = find(lab.scene.secrets(), lab.evidence()[-1].received)
+            if not found:
+                raise AssertionError("no secret of the scene is in what was heard")
+            lab.saw(f"the console told {found[0]}")
+
+        if not passes(lab, lambda: has_the_key(lab)):
+            return Outcome(Verdict.BROKEN, "the console tells the private key")
+        return either(lab, (told, "the console tells a secret"),
                       (nothing, "the console tells no secret"))
 
 
