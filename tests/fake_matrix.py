@@ -29,11 +29,12 @@ LOSERS: dict[str, set[str]] = {
     **dict.fromkeys(("A21/false-data", "A21/banned"), CLEAR), "A08/clone": CLEAR,
     "A08/board": CLEAR | {"fleet-key"}, "A09/wipe": set(),
     "A19/device": set(), "A20/another-unit": {"fleet-key"}, "A27/mutual": CLEAR, "A27/server-only": TRUSTING,
+    "A29/write-protect": TRUSTING, "A29/card-lock": CLEAR, "A29/force-erase": CLEAR,
     "A30/read": set(SCHEMES), "A30/forge": set(SCHEMES), "A30/deactivated": set(),
 }
 #: rows in which a device that does not lose is out of service
 OUT_OF_SERVICE = {"A03/flip-anchor", "A03/each-field", "A09/wipe"}
-ONLY_OUTSIDE = {"A01", "A02", "A03", "A04", "A05", "A06", "A07", "A09", "A11", "A12", "A16"}
+ONLY_OUTSIDE = {"A01", "A02", "A03", "A04", "A05", "A06", "A07", "A09", "A11", "A12", "A16", "A29"}
 
 
 def cells() -> Iterator[tuple[str, str]]:

@@ -53,7 +53,7 @@ class FakeMedium:
         self.options[option] = value
 
     def counter(self, name: str) -> int:
-        return {"BlocksRead": 3}[name]
+        return {"BlocksRead": 3, "Locked": 0}[name]
 
 
 class FakePort:

@@ -11,6 +11,9 @@ is left.
 ``[unbroken.<variant>]``: a row in which no way of storing is predicted to break, and the weaker device, server or chip
 in which the same attack gets through: a ``mutant`` of tests/mutants, or in words the ``reason`` why there is none. A
 defence is worth something only where a weaker one fails under the same attack.
+
+``[[undecided]]``: what of this attack no emulation can tell, ``what`` and ``why`` in a sentence each, and the ``cases``
+(ids of data/cases.json) that tell of it on silicon.
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from offchip.attacks.references import cases
 from offchip.errors import OffchipError
 
-_PARTS = {"words", "rows", "unbroken"}
+_PARTS = {"words", "rows", "unbroken", "undecided"}
 
 
 @cache
@@ -41,7 +45,8 @@ def dossiers() -> dict[str, dict[str, Any]]:
         except (OSError, ValueError) as error:
             raise OffchipError(f"dossiers/{path.name}: cannot be read: {error}.") from None
         if unknown := content.keys() - _PARTS:
-            raise OffchipError(f"dossiers/{path.name}: unknown part '{min(unknown)}'; there are words, rows, unbroken.")
+            raise OffchipError(f"dossiers/{path.name}: unknown part '{min(unknown)}'; there are words, rows, unbroken, "
+                               "undecided.")
         found[path.name.removesuffix(".toml")] = content
     return found
 
@@ -49,6 +54,13 @@ def dossiers() -> dict[str, dict[str, Any]]:
 def stories() -> dict[str, dict[str, str]]:
     """Attack id -> what it is in plain words."""
     return {attack: each["words"] for attack, each in dossiers().items() if "words" in each}
+
+
+def undecided(attack: str) -> list[dict[str, Any]]:
+    """What of this attack no emulation can tell, with the cases that do."""
+    known = {case.id: case for case in cases()}
+    return [{"what": each["what"], "why": each["why"], "cases": [known[name].record() for name in each["cases"]]}
+            for each in dossiers().get(attack, {}).get("undecided", [])]
 
 
 def unbroken() -> dict[str, dict[str, str]]:

@@ -19,7 +19,7 @@ from offchip.errors import OffchipError
 from offchip.report.answer import judge_answer
 from offchip.report.checks import missing_check
 from offchip.report.code_size import code_bytes
-from offchip.report.dossiers import stories
+from offchip.report.dossiers import stories, undecided
 from offchip.scene.guard import Guard
 from offchip.vault import SCHEMES
 
@@ -162,7 +162,7 @@ def _attack(key: str) -> Document:
     story = stories().get(key, {})
     return {"id": key, "title": threat.get("title", key), "family": threat.get("family", "other"),
             "needs": threat.get("needs", []), "psa": threat.get("psa", "-"), "emb3d": threat.get("emb3d", "~"),
-            "cwe": threat.get("cwe", []), "cases": threat.get("incidents", []),
+            "cwe": threat.get("cwe", []), "cases": threat.get("incidents", []), "undecided": undecided(key),
             **{name: story.get(name, "") for name in ("effect", "lost", "kept", "remedy")}}
 
 

@@ -84,6 +84,7 @@ def _of_matrix(matrix: Mapping[str, Any]) -> dict[str, Any]:
     return {"matrix": {**matrix, "answer": answer}, "attacks": rows, "fields": _fields(matrix),
             "families": sorted({attack["family"] for attack in rows}), "data": _data(matrix),
             "switched": measures_of(matrix),
+            "ladder": list({each["scheme"]: each for each in matrix["defences"]}.values()),
             "reasons": {(each["attack"], each["column"]): each["reason"] for each in reversed(matrix["skipped"])}}
 
 
@@ -104,15 +105,17 @@ def _fields(matrix: Mapping[str, Any]) -> dict[tuple[str, str], list[Mapping[str
 
 
 def _cites(sentence: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One chip per pattern; on a wrong sentence also one per cell that says otherwise."""
-    cites = []
-    for pattern, needed in sentence["patterns"].items():
-        mine = [each for each in sentence["cells"] if fnmatchcase(each["cell"], pattern)]
-        wrong = [each for each in mine if each["verdict"] != needed]
-        for verdict in dict.fromkeys(each["verdict"] for each in wrong) if wrong else [needed]:
-            cells = [each["cell"] for each in (wrong or mine) if each["verdict"] == verdict]
-            if cells:
-                cites.append({"label": _label(pattern), "verdict": verdict, "cells": cells})
+    """One chip per verdict that bears the sentence; one per pattern for cells that say otherwise."""
+    bearing, against = (
+        [each for each in sentence["cells"] if (each["verdict"] == each["needed"]) is right] for right in (True, False))
+    cites = [{"label": verdict, "verdict": verdict, "cells": [each["cell"] for each in bearing
+                                                              if each["verdict"] == verdict]}
+             for verdict in VERDICTS if any(each["verdict"] == verdict for each in bearing)]
+    for pattern in sentence["patterns"]:
+        mine = [each for each in against if fnmatchcase(each["cell"], pattern)]
+        cites += [{"label": f"{_label(pattern)} {verdict}", "verdict": verdict,
+                   "cells": [each["cell"] for each in mine if each["verdict"] == verdict]}
+                  for verdict in dict.fromkeys(each["verdict"] for each in mine)]
     return cites
 
 

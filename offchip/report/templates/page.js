@@ -185,6 +185,7 @@
     section("Captures", list(cell.captures.map((file) => { const link = make("a", "", file.split("/").pop()); link.href = file; return link; })),
       make("p", "soft small", cell.captures.length ? "VCD: sigrok-cli or PulseView; pcapng: Wireshark, TLS secrets inside." : "None kept for this cell; the line below makes them."));
     section("It happened", list(attack.cases.map((each) => { const line = make("span"); line.append(each.year + ": " + each.what + ". Obtained: " + each.obtained + ". "); line.append(source_of(each.source)); return line; })));
+    section("What emulation cannot decide", list(attack.undecided.map((each) => { const line = make("span"); line.append(each.what + " " + each.why + " "); for (const known of each.cases) line.append(source_of(known.source), ". "); return line; })));
     section("Known as", list([attack.psa !== "-" && "PSA " + attack.psa, attack.emb3d !== "~" && "EMB3D " + attack.emb3d, ...attack.cwe.map((number) => "CWE-" + number)].filter(Boolean).map((text) => make("span", "", text))));
     if (cell.missing_check) section("Firmware", make("p", "", cell.missing_check.file + ":" + cell.missing_check.line + " has no " + cell.missing_check.check + "."));
     if (cell.other) section("The other engine", make("p", "", cell.other === cell.verdict ? "Agrees: " + cell.other + "." : "Says " + cell.other + "."));
