@@ -47,6 +47,22 @@ def test_probe_says_the_truth(source: Path, tmp_path: Path) -> None:
         assert not unmodelled, unmodelled
 
 
+@pytest.mark.parametrize("name", ["waits", "low_power"])
+def test_looks_left_out_change_nothing(name: str, tmp_path: Path) -> None:
+    """With each look of a waiting loop executed: the same characters at the same times, instructions and registers."""
+    def run(patient: bool) -> tuple[object, ...]:
+        with Bench("embedded", elf) as bench:
+            machine = bench.engine.machine
+            if patient:
+                machine.cpu.busy_wait.before = lambda: None
+            bench.engine.feed_uart("usart2", b"\0U")
+            heard = [bench.engine.run(7_000_000).uart for _ in range(12)]
+            return heard, machine.cpu.executed_instructions, machine.core.get(*(f"r{n}" for n in range(13)), "sp", "pc")
+
+    elf = build_probe(name, tmp_path)
+    assert run(True) == run(False)
+
+
 def test_debugger_hears_what_is_meant_for_it(tmp_path: Path) -> None:
     """Semihosting and ITM text; without a debugger the first BKPT is a HardFault, as on silicon."""
     elf = build_probe("debugger", tmp_path)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from unicorn.unicorn_py3.unicorn import UcError
 
+from offchip.engines.embedded.busy_wait import BusyWait
 from offchip.engines.embedded.nvic import (
     BUS_FAULT,
     HARD_FAULT,
@@ -104,6 +105,8 @@ class CortexM(Peripheral):
         self.on_progress: Callable[[], None] = lambda: None
         #: ... and that it stands where somebody wanted it to
         self.on_arrival: Callable[[], None] = lambda: None
+        #: wired by the machine
+        self.busy_wait: BusyWait
         #: set while a debugger is attached: told each BKPT
         self.on_breakpoint: Callable[[], None] | None = None
 
@@ -201,10 +204,16 @@ class CortexM(Peripheral):
         if self._traps_changed:
             self._traps_changed = False
             self.core.trap(*self._traps)
+        self.busy_wait.before()
         end = self.core.run(distance)
         executed = self.core.executed
         clock.advance(executed)
         self.executed_instructions += executed
+        if end is End.LIMIT and self.core.impatient:
+            self._wait_busily(goal)
+        else:
+            self.busy_wait.forget()
+        self.core.impatient = False
         if end is End.SKIP:
             self.core.skip()
         elif end is End.ARRIVED:
@@ -213,6 +222,16 @@ class CortexM(Peripheral):
             self.core.activity += 1
             self._handle(end)
         self.on_progress()
+
+    def _wait_busily(self, goal: int) -> None:
+        clock = self.machine.clock
+        event = clock.next_event()
+        distance = (goal if event is None else min(goal, event)) - clock.cycles
+        if distance > 0:
+            goal = clock.cycles + self.instructions_left(distance)
+            left_out = self.busy_wait.after(self.executed_instructions, goal)
+            clock.advance(left_out)
+            self.executed_instructions += left_out
 
     def take_due(self) -> None:
         """Enter the exception that is due, so that PC is at the next instruction to be executed."""
@@ -369,8 +388,7 @@ class CortexM(Peripheral):
 
     @property
     def unprivileged(self) -> bool:
-        control, ipsr = self.core.get("control", "ipsr")
-        return bool(control & CONTROL_NPRIV) and not ipsr & 0x1FF
+        return bool(self.core.control & CONTROL_NPRIV) and not self.core.get("ipsr")[0] & 0x1FF
 
     def _could_preempt(self) -> bool:
         best = self.nvic.best_pending()

@@ -12,13 +12,14 @@ from typing import TypeVar
 
 from offchip import chip_map
 from offchip.engines.embedded.builder import ElfLoad, Platform, Registration, build
+from offchip.engines.embedded.busy_wait import BusyWait
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.cortex_m import CortexM
 from offchip.engines.embedded.dma_requests import DmaRequests
 from offchip.engines.embedded.injection import Injector
 from offchip.engines.embedded.memory_map import BIT_BANDS, WINDOWS, block_at
 from offchip.engines.embedded.nvic import TRCENA, Nvic
-from offchip.engines.embedded.peripheral import BusError, Peripheral
+from offchip.engines.embedded.peripheral import FOREVER, BusError, Peripheral
 from offchip.engines.embedded.peripherals.adc import Adc
 from offchip.engines.embedded.peripherals.can import BxCan
 from offchip.engines.embedded.peripherals.dwt import Dwt
@@ -106,6 +107,9 @@ class EmbeddedMachine:
         self.cpu.instructions_left = self.injector.instructions_left
         self.cpu.on_progress = self.injector.apply_due
         self.cpu.on_arrival = self.injector.arrive
+        self.cpu.busy_wait = BusyWait(self.core, self.clock, lambda: [
+            buffer for start, buffer in self._memories if start >= ALIAS_END and not (
+                self.flash is not None and self.flash.owns(start))], self._steady, self._seen)
         self.pwr = next((p for p in self.platform.peripherals.values() if isinstance(p, Pwr)), None)
         self.cpu.on_deep_sleep = self._deep_sleep
         self.cpu.on_deep_wake = self._deep_wake
@@ -254,6 +258,17 @@ class EmbeddedMachine:
             entry[2](address - entry[0], width, value)
             return
         self._nobody(address, width, value)
+
+    def _steady(self, address: int) -> int | None:
+        """Up to which cycle a look at this register shows the same, and has no effect; None: unknown."""
+        for alias, target, size in BIT_BANDS:
+            if alias <= address < alias + size:
+                address = target + (address - alias >> 5) & ~3
+        entry = self._io.get(address // GRANULE)
+        if entry is None:
+            return FOREVER if block_at(address) is not None else None
+        block = getattr(entry[1], "__self__", None)
+        return block.steady(address - entry[0]) if isinstance(block, Peripheral) else None
 
     def _nobody(self, address: int, width: int, value: int | None) -> None:
         block = block_at(address)

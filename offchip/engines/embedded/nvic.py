@@ -8,7 +8,7 @@ from collections.abc import Callable
 from offchip.engines.embedded.clock import Event
 from offchip.engines.embedded.fp_context import ASPEN, LSPEN, FpContext
 from offchip.engines.embedded.mpu import Mpu
-from offchip.engines.embedded.peripheral import Machine, Peripheral, model
+from offchip.engines.embedded.peripheral import FOREVER, Machine, Peripheral, model
 
 RESET, NMI, HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT = 1, 2, 3, 4, 5, 6
 SVCALL, DEBUG_MONITOR, PENDSV, SYSTICK = 11, 12, 14, 15
@@ -113,6 +113,13 @@ class SysTick:
             periods, rest = divmod(ticks - 1, self.reload + 1)
             self._value = self.reload - rest
             self._reached_zero |= periods > 0 or self._value == 0
+
+    def flag_rises(self) -> int:
+        """The cycle at which COUNTFLAG is set next."""
+        self._follow()
+        if not self.csr & CSR_ENABLE or self._stopped or not (self._value or self.reload):
+            return FOREVER
+        return -(-(self._origin + (self._value or self.reload + 1) * self._tick) // self._frequency)
 
     def _arm(self) -> None:
         if self._event:
@@ -295,6 +302,11 @@ class Nvic(Peripheral):
         return 0 if masked else best
 
     # registers -------------------------------------------------------------------------------------------------
+    def steady(self, offset: int) -> int | None:
+        if offset == SYST_CVR:
+            return None
+        return self.systick.flag_rises() if offset == SYST_CSR else FOREVER
+
     def read(self, offset: int, width: int) -> int:
         if width == 4:
             if offset & 3:

@@ -87,6 +87,10 @@ class Machine(Protocol):
         """The peripheral of that name in the platform."""
 
 
+#: a cycle nobody lives to see
+FOREVER = 1 << 80
+
+
 class Line:
     """A wire from one output to any number of inputs, which start low; it passes on changes of level."""
 
@@ -156,6 +160,11 @@ class Peripheral:
     def power_on(self) -> None: ...
 
     # bus -------------------------------------------------------------------------------------------------------
+    def steady(self, offset: int) -> int | None:
+        """Up to which cycle, if no event comes and nobody writes, reading this register once more shows what it showed
+        last time and changes nothing (:data:`FOREVER`: always); None: it counts, or it is not known."""
+        return None
+
     def read(self, offset: int, width: int) -> int:
         """Read ``width`` bytes (1, 2 or 4) at ``offset``."""
         return self.unmodelled(offset, width)

@@ -91,6 +91,24 @@ def divide_feature_of(uc: Uc) -> ctypes.c_uint32 | None:
     return _word(uc, _isar_place())
 
 
+def control_of(uc: Uc) -> ctypes.c_uint32 | None:
+    """CONTROL; None: not to be found."""
+    return _word(uc, _control_place())
+
+
+@cache
+def _control_place() -> int | None:
+    """Which word of the core changes with CONTROL, and with it alone; None: not to be found."""
+    uc = bare_core()
+    uc.reg_write(arm.UC_ARM_REG_PC, 1)
+    found: set[int] | None = None
+    for value in (1, 0, 1):
+        uc.reg_write(arm.UC_ARM_REG_CONTROL, value)
+        here = {number for number, word in enumerate(core_words(uc)) if word == value}
+        found = here if found is None else found & here
+    return found.pop() if found is not None and len(found) == 1 else None
+
+
 @cache
 def _isar_place() -> int | None:
     """Which word of the core is the first of the five ID_ISAR registers, by their content; None: not to be found."""

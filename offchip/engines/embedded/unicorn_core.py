@@ -54,6 +54,7 @@ from offchip.engines.embedded.fp_context import FpContext
 from offchip.engines.embedded.register_file import (
     DIVIDE_INSTRS,
     bare_core,
+    control_of,
     divide_feature_of,
     it_state_of,
     registers_of,
@@ -151,6 +152,7 @@ class UnicornCore:
         self._counter, self._limit = self._find_counter()
         self._registers = registers_of(self.uc)
         self._it = it_state_of(self.uc)
+        self._control = control_of(self.uc)
         self._isar0 = divide_feature_of(self.uc)
         self._isar0_value = self._isar0.value if self._isar0 is not None else 0
         self.fp = FpContext(self.uc)
@@ -178,6 +180,10 @@ class UnicornCore:
         self.before_watched: Callable[[int], End | None] = lambda address: None
         #: grows with everything that may have changed more than registers and memory
         self.activity = 0
+        #: from so much activity on each look at a register is kept here and ends the slice behind it
+        self.patience = 1 << 62
+        self.looks: list[int] = []
+        self.impatient = False
         self.on_flash_store: Callable[[int, int, int], None] | None = None
         #: told behind CPSIE, and behind an MSR that may do the same; true: an exception may come now
         self.on_enable: Callable[[], bool] = lambda: False
@@ -270,6 +276,8 @@ class UnicornCore:
         def on_read(handle: int, offset: int, width: int, data: int) -> int:
             self.activity += 1
             try:
+                if self.activity >= self.patience:
+                    self._impatient(start + offset)
                 entry = quick.get((start + offset) >> 2)
                 if entry is not None:
                     return entry[1](start + offset - entry[0], width)
@@ -294,6 +302,16 @@ class UnicornCore:
         status = uclib.uc_mmio_map(self.uc._uch, start, size, reader, 0, writer, 0)
         if status != UC_ERR_OK:
             raise UcError(status)
+
+    def _impatient(self, address: int) -> None:
+        self.looks.append(address)
+        self.impatient = True
+        self.stop_soon()
+
+    @property
+    def observed(self) -> bool:
+        """Somebody wants to be told of single instructions or loads."""
+        return bool(self._watched or self._traced or self._read_hooks)
 
     def _hook(self, kind: int, callback: Callable[..., None], first: int, last: int) -> None:
         """A hook for good. The binding's own ``hook_add`` puts three calls around each call of a hook."""
@@ -683,6 +701,11 @@ class UnicornCore:
     def _batch(self, names: tuple[str, ...]) -> _Batch:
         self._batches[names] = batch = _Batch(names)
         return batch
+
+    @property
+    def control(self) -> int:
+        """CONTROL, without a call into Unicorn where that can be had."""
+        return self.get("control")[0] if self._control is None else self._control.value
 
     @property
     def pc(self) -> int:

@@ -8,7 +8,7 @@ interrupt, no overrun detection) only what can be seen is played through.
 from __future__ import annotations
 
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.peripheral import Machine
+from offchip.engines.embedded.peripheral import FOREVER, Machine
 from offchip.engines.embedded.peripherals.stand_in import StandIn
 
 SR, CR1, CR2, SMPR1, SMPR2, JOFR1, HTR, LTR = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14, 0x24, 0x28
@@ -87,6 +87,9 @@ class Adc(StandIn):
             if unit.trigger == timer:
                 unit.start()
         self.update()
+
+    def steady(self, offset: int) -> int | None:
+        return None if offset < 3 * UNIT_SIZE and offset % UNIT_SIZE == DR or offset == CDR else FOREVER
 
     def read_word(self, offset: int) -> int:
         if offset < 3 * UNIT_SIZE:

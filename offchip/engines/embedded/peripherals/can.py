@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.peripheral import Machine, model
+from offchip.engines.embedded.peripheral import FOREVER, Machine, model
 from offchip.engines.embedded.peripherals.stand_in import StandIn
 
 MCR, MSR, TSR, RF0R, RF1R, IER, ESR, BTR = range(0x00, 0x20, 4)
@@ -73,6 +73,9 @@ class BxCan(StandIn):
         self._update()
 
     # registers -------------------------------------------------------------------------------------------------
+    def steady(self, offset: int) -> int | None:
+        return FOREVER
+
     def read_word(self, offset: int) -> int:
         if MAILBOXES <= offset < FIFOS:
             return self._boxes[(offset - MAILBOXES) // 16][offset // 4 % 4]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from offchip.engines.embedded.peripheral import Machine
+from offchip.engines.embedded.peripheral import FOREVER, Machine
 from offchip.engines.embedded.peripherals.stand_in import StandIn
 
 CR, SWTRIGR, DOR1, DOR2, SR = 0x00, 0x04, 0x2C, 0x30, 0x34
@@ -28,6 +28,9 @@ class Dac(StandIn):
     def reset(self) -> None:
         self._cr = self._sr = 0
         self._held, self._output = [0, 0], [0, 0]
+
+    def steady(self, offset: int) -> int | None:
+        return FOREVER
 
     def read_word(self, offset: int) -> int:
         if offset in HOLDING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from offchip.engines.embedded.clock import Event
 from offchip.engines.embedded.dma_requests import Request
-from offchip.engines.embedded.peripheral import BusError, Machine, model
+from offchip.engines.embedded.peripheral import FOREVER, BusError, Machine, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 STREAMS = 8
@@ -313,6 +313,9 @@ class Stm32F4Dma(WordRegisters):
 
     def update(self, stream: _Stream) -> None:
         self.line(stream.number).set(stream.asks)
+
+    def steady(self, offset: int) -> int | None:
+        return FOREVER
 
     def read_word(self, offset: int) -> int:
         if offset in (0x00, 0x04):

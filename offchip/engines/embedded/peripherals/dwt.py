@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from offchip.engines.embedded.peripheral import Machine, checked_frequency, model
+from offchip.engines.embedded.peripheral import FOREVER, Machine, checked_frequency, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 CTRL, CYCCNT = 0x00, 0x04
@@ -42,6 +42,14 @@ class Dwt(WordRegisters):
         self._stopped_at = 0
         self._count = 0  # while stopped: the count; while running: what to add to the clock
         self._comparators = {base + n: 0 for base in COMPARATORS for n in (0, 4, 8)}
+
+    def steady(self, offset: int) -> int | None:
+        return FOREVER if offset != CYCCNT or not self._ctrl & CTRL_CYCCNTENA else None
+
+    def read(self, offset: int, width: int) -> int:
+        if offset == CYCCNT and width == 4:  # what delay loops look at
+            return self._now()
+        return super().read(offset, width)
 
     def read_word(self, offset: int) -> int:
         if offset == CYCCNT:
@@ -85,6 +93,8 @@ class Dwt(WordRegisters):
 
     def _clock(self) -> int:
         clock = self.machine.clock
+        if self.frequency == clock.frequency:
+            return clock.cycles
         return clock.cycles * self.frequency // clock.frequency
 
     def _now(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from offchip.engines.embedded.peripheral import Machine, model
+from offchip.engines.embedded.peripheral import FOREVER, Machine, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 IMR, EMR, RTSR, FTSR, SWIER, PR = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x14
@@ -53,6 +53,9 @@ class Exti(WordRegisters):
 
     def peek_word(self, offset: int) -> int:
         return 0 if offset == PR else self.read_word(offset)
+
+    def steady(self, offset: int) -> int | None:
+        return FOREVER
 
     def read_word(self, offset: int) -> int:
         if offset in self._stored:

@@ -14,7 +14,7 @@ from pathlib import Path
 from offchip import chip_map
 from offchip.chip_map import SECTOR_SIZES
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.peripheral import Machine, Peripheral, model
+from offchip.engines.embedded.peripheral import FOREVER, Machine, Peripheral, model
 from offchip.engines.embedded.peripherals.memory import MappedMemory, anonymous_memory
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 from offchip.engines.protocol import Operation, StorageEvent
@@ -304,6 +304,9 @@ class Stm32F4Flash(WordRegisters):
     # registers ---------------------------------------------------------------------------------------------------
     def peek_word(self, offset: int) -> int:
         return 0 if offset == SR else self.read_word(offset)
+
+    def steady(self, offset: int) -> int | None:
+        return FOREVER
 
     def read_word(self, offset: int) -> int:
         if offset == SR:

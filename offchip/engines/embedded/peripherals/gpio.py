@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from offchip.engines.embedded.peripheral import Machine, Peripheral, model
+from offchip.engines.embedded.peripheral import FOREVER, Machine, Peripheral, model
 from offchip.engines.embedded.peripherals.button import Button
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
@@ -86,6 +86,9 @@ class GpioPort(WordRegisters):
         self._lock_step = 0
         self._lock_pins = 0
         self._update_masks()
+
+    def steady(self, offset: int) -> int | None:
+        return None if offset == LCKR else FOREVER
 
     def read_word(self, offset: int) -> int:
         if offset == IDR:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.peripheral import Line, Machine, Peripheral, model
+from offchip.engines.embedded.peripheral import FOREVER, Line, Machine, Peripheral, model
 
 # Register offsets, RM0090 27.6.1 to 27.6.10
 CR1, CR2, OAR1, OAR2, DR = 0x00, 0x04, 0x08, 0x0C, 0x10
@@ -292,6 +292,9 @@ class Stm32F4I2c(Peripheral):
         self._next_ack = False  # ACK as it stood at the end of the byte before, used with POS
 
     # bus -------------------------------------------------------------------------------------------------------
+    def steady(self, offset: int) -> int | None:
+        return FOREVER if offset != DR and self._step is None else None
+
     def read(self, offset: int, width: int) -> int:
         if offset == SR1 and width != 1:  # first: it is what drivers poll
             if self._step is not None:

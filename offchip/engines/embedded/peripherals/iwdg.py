@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.peripheral import Machine, checked_frequency, model
+from offchip.engines.embedded.peripheral import FOREVER, Machine, checked_frequency, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 KR, PR, RLR, SR = 0x00, 0x04, 0x08, 0x0C
@@ -47,6 +47,10 @@ class IndependentWatchdog(WordRegisters):
         self.reset()
 
     # registers -------------------------------------------------------------------------------------------------
+    def steady(self, offset: int) -> int | None:
+        now = self.machine.clock.cycles
+        return min((at for at in (self._prescaler_settled, self._reload_settled) if at > now), default=FOREVER)
+
     def read_word(self, offset: int) -> int:
         if offset == SR:
             now = self.machine.clock.cycles

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from offchip.engines.embedded.peripheral import Machine, model
+from offchip.engines.embedded.peripheral import FOREVER, Machine, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 from offchip.errors import EngineError
 
@@ -54,6 +54,9 @@ class Pwr(WordRegisters):
     def backup_writable(self) -> bool:
         """DBP: the backup domain (RTC, backup registers, RCC_BDCR) may be written."""
         return bool(self._cr & CR_DBP)
+
+    def steady(self, offset: int) -> int | None:
+        return FOREVER
 
     def read_word(self, offset: int) -> int:
         if offset == CR:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from offchip.engines.embedded.peripheral import Machine, model
+from offchip.engines.embedded.peripheral import FOREVER, Machine, model
 from offchip.engines.embedded.peripherals.pwr import backup_writable
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 from offchip.engines.embedded.peripherals.rtc import Rtc
@@ -129,6 +129,9 @@ class Rcc(WordRegisters):
         self._settle()
 
     # registers -------------------------------------------------------------------------------------------------
+    def steady(self, offset: int) -> int | None:
+        return FOREVER
+
     def read_word(self, offset: int) -> int:
         if offset == CR:
             return self._cr | self._ready_bits()

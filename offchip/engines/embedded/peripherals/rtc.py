@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.peripheral import Line, Machine, model
+from offchip.engines.embedded.peripheral import FOREVER, Line, Machine, model
 from offchip.engines.embedded.peripherals.pwr import backup_writable
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
@@ -215,6 +215,12 @@ class Rtc(WordRegisters):
     # registers ---------------------------------------------------------------------------------------------------
     def peek_word(self, offset: int) -> int:
         return 0xFFFFFFFF & ~ISR_INIT if offset == ISR else self.read_word(offset)
+
+    def steady(self, offset: int) -> int | None:
+        if offset in (TR, SSR, DR):
+            return None
+        now, times = self.machine.clock.cycles, (self._init_at, self._synchronised_at)
+        return min((at for at in times if at is not None and at > now), default=FOREVER)
 
     def read_word(self, offset: int) -> int:
         if offset in self._stored:

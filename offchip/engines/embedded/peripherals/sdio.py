@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from offchip.engines.embedded.peripheral import Machine
+from offchip.engines.embedded.peripheral import FOREVER, Machine
 from offchip.engines.embedded.peripherals.stand_in import StandIn
 
 POWER, CLKCR, ARG, CMD, RESPCMD, RESP1, DTIMER, DLEN, DCTRL, DCOUNT, STA, ICR, MASK = (
@@ -32,6 +32,9 @@ class EmptySdio(StandIn):
         self._command = self._flags = 0
         self._generation += 1
         self.irq.set(False)
+
+    def steady(self, offset: int) -> int | None:
+        return FOREVER if offset < FIFO else None
 
     def read_word(self, offset: int) -> int:
         if offset == STA:

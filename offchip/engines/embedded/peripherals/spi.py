@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
-from offchip.engines.embedded.peripheral import Machine, Peripheral, model
+from offchip.engines.embedded.peripheral import FOREVER, Machine, Peripheral, model
 
 CR1, CR2, SR, DR, CRCPR, I2SCFGR, I2SPR = 0x00, 0x04, 0x08, 0x0C, 0x10, 0x1C, 0x20
 
@@ -99,6 +99,9 @@ class Stm32F4Spi(Peripheral):
         self.reset()
 
     # bus -------------------------------------------------------------------------------------------------------
+    def steady(self, offset: int) -> int | None:
+        return FOREVER if offset == SR and self._sr < SR_MODF or offset in _PLAIN else None
+
     def read(self, offset: int, width: int) -> int:
         if offset == SR:
             status = self._sr

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from offchip.engines.embedded.peripheral import Machine, model
+from offchip.engines.embedded.peripheral import FOREVER, Machine, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 MEMRMP, PMC, EXTICR1, EXTICR4, CMPCR = 0x00, 0x04, 0x08, 0x14, 0x20
@@ -46,6 +46,9 @@ class Syscfg(WordRegisters):
                 self.line(pin).set(level)
 
         return on_pin
+
+    def steady(self, offset: int) -> int | None:
+        return FOREVER
 
     def read_word(self, offset: int) -> int:
         if EXTICR1 <= offset <= EXTICR4:

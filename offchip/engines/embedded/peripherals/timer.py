@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.peripheral import Line, Machine, checked_frequency, model
+from offchip.engines.embedded.peripheral import FOREVER, Line, Machine, checked_frequency, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 CR1, CR2, SMCR, DIER, SR, EGR, CCMR1, CCMR2, CCER = range(0x00, 0x24, 4)
@@ -248,6 +248,16 @@ class Timer(WordRegisters):
         self._settle()
 
     # registers -------------------------------------------------------------------------------------------------
+    def steady(self, offset: int) -> int | None:
+        if offset == CNT or offset == CR1 and self._stored[CR1] & CR1_OPM:
+            return None
+        if offset != SR or not self._counting:
+            return FOREVER
+        self._follow()
+        matches = (self._ticks_to_match(channel) for channel in CHANNELS)
+        ticks = min((each for each in matches if each is not None), default=self._ticks_to_wrap())
+        return -(-(self._origin + ticks * self._tick) // self.frequency)
+
     def read_word(self, offset: int) -> int:
         if offset in (CNT, SR, CR1):
             self._follow()

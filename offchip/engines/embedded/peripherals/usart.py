@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 
 from offchip.engines.embedded.clock import Event
-from offchip.engines.embedded.peripheral import Machine, checked_frequency, model
+from offchip.engines.embedded.peripheral import FOREVER, Machine, checked_frequency, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
 
 SR, DR, BRR, CR1, CR2, CR3, GTPR = range(0x00, 0x1C, 4)
@@ -131,6 +131,9 @@ class Usart(WordRegisters):
         return self.frequency / divider if divider else 0.0
 
     # registers ---------------------------------------------------------------------------------------------------
+    def steady(self, offset: int) -> int | None:
+        return FOREVER if offset != DR and not self._shifting else None
+
     def read_word(self, offset: int) -> int:
         if offset == SR:
             if self._shifting:

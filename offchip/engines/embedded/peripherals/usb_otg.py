@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from offchip.engines.embedded.peripheral import Machine
+from offchip.engines.embedded.peripheral import FOREVER, Machine
 from offchip.engines.embedded.peripherals.stand_in import StandIn
 
 GOTGCTL, GAHBCFG, GUSBCFG, GRSTCTL, GINTSTS, GINTMSK, GRXSTSR, GRXSTSP = (
@@ -37,6 +37,9 @@ class UsbOtg(StandIn):
 
     def _mode(self) -> int:
         return CMOD if self._words[GUSBCFG] & GUSBCFG_FHMOD else 0
+
+    def steady(self, offset: int) -> int | None:
+        return FOREVER
 
     def read_word(self, offset: int) -> int:
         if offset == GRSTCTL:
