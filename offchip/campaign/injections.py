@@ -192,7 +192,7 @@ class Stretch:
             self.rewind()
         if index > self._here:
             self._forward(index - self._here)
-            self._here = index
+            self._here = self._executed - self._start_executed  # one more where the core cannot stop in an IT block
             self._replay.save()
 
     def strike(self, fault: Fault) -> None:
