@@ -197,6 +197,15 @@ def test_mqtt5_switches() -> None:
     assert device.disconnect_code == 0x97
 
 
+def test_mqtt5_nobody_there_codes() -> None:
+    for says, codes in ((False, (0, 0)), (True, (0x10, 0x11))):
+        device = Lab(policy=WIDE, profile=changed(mqtt5_nobody_there_codes=says)).client(version=V5)
+        device.publish("nobody/listens", b"", 1)
+        puback = device.packets[-1].code  # type: ignore[union-attr]
+        assert device.unsubscribe("never")
+        assert (puback, device.packets[-1].codes[0]) == codes  # type: ignore[union-attr]
+
+
 def test_small_limits() -> None:
     limits = {"client_id_bytes": (7, None), "topic_bytes": (3, lambda c: c.publish("1234", b"")),
               "topic_slashes": (1, lambda c: c.publish("1/2/3", b"")), "payload_bytes": (9, lambda c:

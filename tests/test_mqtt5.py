@@ -225,8 +225,8 @@ def test_what_is_forbidden_gets_a_code_and_the_connection_stays(lab: Lab) -> Non
         assert not act(client) and client.disconnect_code == Reason.NOT_AUTHORIZED
 
 
-def test_a_publish_nobody_wants_says_so(wide: Lab) -> None:
-    device = five(wide)
+def test_a_publish_nobody_wants_says_so_if_the_profile_does() -> None:
+    device = five(Lab(policy=WIDE, profile=load_profile().with_changes(mqtt5_nobody_there_codes=True)))
     assert device.publish("nobody/listens", b"") and device._acknowledged[1] == Reason.NO_MATCHING_SUBSCRIBERS
     device.subscribe("a")
     assert device.publish("a", b"") and device._acknowledged[3] == 0
@@ -378,7 +378,7 @@ def test_subscription_options(wide: Lab) -> None:
     wide.broker.publish("own", b"theirs", 1)
     assert [each.payload for each in device.messages if each.topic == "own"] == [b"theirs"]
     assert device.subscribe("two", qos=2) and device.granted["two"] == 1
-    assert device.unsubscribe("two", "never") and device.packets[-1].codes == (0, 0x11)
+    assert device.unsubscribe("two", "never") and device.packets[-1].codes == (0, 0)
 
 
 def test_windows_and_sizes_of_the_client(wide: Lab) -> None:

@@ -370,8 +370,7 @@ class Conversation:
         if not reserved:
             self._hub.apply_rules(self, session.client_id, packet.topic, packet.payload)
         if packet.qos:
-            code = Reason.SUCCESS if receivers or self.version < V5 else Reason.NO_MATCHING_SUBSCRIBERS
-            self._send(Puback(packet.packet_id, code))
+            self._send(Puback(packet.packet_id, self._found(receivers, Reason.NO_MATCHING_SUBSCRIBERS)))
 
     def _check_publish(self, packet: Publish) -> None:
         profile = self._hub.profile
@@ -521,7 +520,7 @@ class Conversation:
         for each in packet.filters:
             if fault := filter_fault(each, self._hub.profile):
                 raise _Refused(f"UNSUBSCRIBE: {fault}", Reason.TOPIC_FILTER_INVALID)
-        codes = tuple(Reason.SUCCESS if self._hub.unsubscribe(session, each) else Reason.NO_SUBSCRIPTION_EXISTED
+        codes = tuple(self._found(self._hub.unsubscribe(session, each), Reason.NO_SUBSCRIPTION_EXISTED)
                       for each in packet.filters)
         self._send(Unsuback(packet.packet_id, codes))
         self._hub.lifecycle.subscribed(session, "unsubscribed", packet.filters)
@@ -567,6 +566,11 @@ class Conversation:
         elif len(self._aliases_out) < self._aliases_out_most:
             self._aliases_out[packet.topic] = alias = len(self._aliases_out) + 1
             packet.properties[Property.TOPIC_ALIAS] = alias
+
+    def _found(self, found: int, otherwise: Reason) -> Reason:
+        """MQTT 5 has words for a success that reached nobody."""
+        says = self.version == V5 and self._hub.profile.mqtt5_nobody_there_codes
+        return otherwise if says and not found else Reason.SUCCESS
 
     def _send(self, packet: Packet) -> None:
         if not self.over:

@@ -101,6 +101,7 @@ class Profile:
     sessions_maximum: int
     write_buffer_bytes: int
     mqtt5_qos2_disconnects: bool
+    mqtt5_nobody_there_codes: bool
     mqtt5_disconnect_says_why: bool
     shared_subscriptions: bool
     subscription_identifiers: bool

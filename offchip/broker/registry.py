@@ -202,9 +202,15 @@ class Registry:
 
     # things --------------------------------------------------------------------------------------------------------
     def create_thing(self, name: str, type_name: str = "", attributes: dict[str, str] | None = None) -> Thing:
-        """``name`` is also the MQTT client id the thing must use for thing policy variables to have values."""
+        """``name`` is also the MQTT client id the thing must use for thing policy variables to have values.
+
+        CreateThing: the same once more is harmless, the name with another type or other attributes is refused.
+        """
+        present, wanted = self.things.get(name), dict(attributes or {})
+        if present and (present.type_name, present.attributes) == (type_name, wanted):
+            return present
         check_name("thing", name, self.things)
-        thing = self.things[name] = Thing(name, type_name, dict(attributes or {}))
+        thing = self.things[name] = Thing(name, type_name, wanted)
         self.revision += 1
         return thing
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import _ssl
 import ssl
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -243,6 +243,7 @@ class TlsStream:
 
 
 def _finish(context: ssl.SSLContext, identity: Identity | None, authorities: Iterable[x509.Certificate]) -> None:
+    authorities = tuple(authorities)
     context.sslobject_class = _TracedObject
     if log := _key_log.get():
         context.keylog_filename = str(log)
@@ -259,7 +260,7 @@ def _finish(context: ssl.SSLContext, identity: Identity | None, authorities: Ite
         with tempfile.TemporaryDirectory(prefix="offchip-") as folder:
             # the ssl module takes key material from files only
             chain, key = Path(folder, "chain.pem"), Path(folder, "key.pem")
-            chain.write_bytes(identity.chain_pem)
+            chain.write_bytes(identity.chain_pem + _issuer_pem(identity, authorities))
             key.touch(mode=0o600)
             key.write_bytes(identity.key_pem)
             try:
@@ -267,6 +268,15 @@ def _finish(context: ssl.SSLContext, identity: Identity | None, authorities: Ite
             except ssl.SSLError as error:
                 raise BrokerError(f"certificate {identity.certificate_id[:8]}: OpenSSL refuses it: "
                                   f"{error.reason}") from error
+
+
+def _issuer_pem(identity: Identity, authorities: Sequence[x509.Certificate]) -> bytes:
+    """What stands behind a leaf that comes alone: OpenSSL would send it too, after it has looked for it and verified it
+    anew in each handshake (SSL_MODE_NO_AUTO_CHAIN)."""
+    issuer = next((each for each in authorities if each.subject == identity.certificate.issuer), None)
+    if identity.chain or issuer is None or issuer.subject != issuer.issuer or issuer == identity.certificate:
+        return b""
+    return issuer.public_bytes(Encoding.PEM)
 
 
 def server_name_of(hello: bytes) -> bytes | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from offchip.broker.jobs import Jobs
+from offchip.broker.names import check_name
 from offchip.broker.processor import FEED_TOPIC, THING_TOPIC, Processor
 from offchip.broker.profile import DEFAULT_PROFILE, Profile, load_profile
 from offchip.broker.provisioning import FleetProvisioning, OwnersList
@@ -105,6 +106,7 @@ def build_world(clock: Callable[[], datetime], seed: int | str = 1, things: Sequ
 
 def enrol(authority: Authority, registry: Registry, thing: str, policy: str) -> Identity:
     """Make a thing with an ACTIVE certificate of its own. Raises BrokerError or PkiError."""
+    check_name("thing", thing, registry.things)
     registry.create_thing(thing)
     identity = authority.issue_device(thing)
     identifier = registry.register_certificate(identity)

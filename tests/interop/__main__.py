@@ -30,15 +30,16 @@ STEPS = ("connect", "subscribe", "qos0", "qos1", "will", "session", "shadow", "j
 _LIMIT_S = 240
 
 
-def install(package: str) -> tuple[list[str], dict[str, str]] | str:
-    """The command that runs a program with this package and what its environment must have; else why there is none."""
-    folder = FOLDER / package
-    if "@" in package:
+def install(*packages: str) -> tuple[list[str], dict[str, str]] | str:
+    """The command that runs a program with these packages and what its environment must have; else why there is none.
+    They lie together in a folder named after the first."""
+    folder = FOLDER / packages[0]
+    if "@" in packages[0]:
         program, environment = shutil.which("node"), {"NODE_PATH": str(folder / "node_modules")}
-        steps = [["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), package]]
+        steps = [["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), *packages]]
     else:
         program, environment = str(folder / "bin" / "python"), {}
-        steps = [[sys.executable, "-m", "venv", str(folder)], [program, "-m", "pip", "install", "--quiet", package]]
+        steps = [[sys.executable, "-m", "venv", str(folder)], [program, "-m", "pip", "install", "--quiet", *packages]]
     if program is None:
         return "node is missing"
     if not (folder / "installed").exists():
