@@ -533,8 +533,7 @@ class EmbeddedMachine:
                     peripheral.power_off()
                 elif peripheral is not self.cpu and not isinstance(peripheral, Rcc | Rtc | IndependentWatchdog):
                     peripheral.reset()
-            for start, buffer in self._memories:
-                self.core.drop_translations(start, len(buffer))
+            self._forget_code_in_ram()
             return
         for peripheral in self.platform.peripherals.values():
             peripheral.stop_clock()
@@ -587,7 +586,14 @@ class EmbeddedMachine:
             self.powered = self._standby = False
             for peripheral in self.platform.peripherals.values():
                 peripheral.power_off()
-            for start, buffer in self._memories:  # RAM forgot its code
+            self._forget_code_in_ram()
+
+    def _forget_code_in_ram(self) -> None:
+        """What the core translated of memories that are without their supply; flash keeps its code."""
+        lost = {id(each.buffer) for each in self.platform.peripherals.values()
+                if isinstance(each, MappedMemory) and each.volatile}
+        for start, buffer in self._memories:
+            if id(buffer) in lost:
                 self.core.drop_translations(start, len(buffer))
 
     def power_on(self) -> None:

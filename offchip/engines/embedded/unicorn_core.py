@@ -77,6 +77,9 @@ _SEV = re.compile(rb"(?=\x40\xbf)")  # to Unicorn it is a NOP
 #: CPSIE i/f and MSR MSP, PSP, PRIMASK, BASEPRI, BASEPRI_MAX or FAULTMASK, Rn (ARMv7-M ARM B5.2.1, B5.2.3)
 _UNMASKING = re.compile(rb"(?=([\x61-\x63]\xb6|[\x80-\x8f]\xf3[\x08\x09\x10-\x13][\x88\x98\xc8\xd8]))", re.DOTALL)
 _ONE_BIT = (0x10, 0x13)  # SYSm of PRIMASK and FAULTMASK: nothing else is to be put right behind these
+#: divisions carried out here after their trap was switched off, before the core does them again: changing over costs as
+#: much as translating everything, and behind a reset most firmware switches the trap on again
+_UNTRAPPED = 2000
 #: SDIV and UDIV (A7.7.127, A7.7.195)
 _DIVISION = re.compile(rb"(?=[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff])", re.DOTALL)
 
@@ -170,6 +173,8 @@ class UnicornCore:
         self._trace_hooks: list[int] = []
         self._done_hooks: list[int] = []  # to be taken away when the core stands: one of them may be running
         self._trap_division = False
+        self._by_hand = False  # divisions are undefined instructions to the core, and end a slice
+        self._untrapped = 0  # of them since their trap was switched off
         self._end_address: int | None = None
         self._base = 0  # instructions of the slice before the present call of Unicorn
         self._traced: Callable[[int], None] | None = None
@@ -451,16 +456,28 @@ class UnicornCore:
             if unaligned:
                 self._trap_hooks.append(self.uc.hook_add(UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, self._accessed))
             self.tlb.flush()
-        if division != self._trap_division:
+        if self._isar0 is not None:
+            self._trap_by_feature(self._isar0, division)
+        elif division != self._trap_division:
             self._trap_division = division
-            if self._isar0 is not None:  # to the core they are undefined instructions then
-                self._isar0.value = self._isar0_value & ~DIVIDE_INSTRS if division else self._isar0_value
-                self.uc.ctl_flush_tb()
-                return
             # Unicorn looks for translations of all exits at the end of every slice, so this is slower
             self._divisions.clear()
             self._enable_exits()
             self.tlb.forget_code(0, 1 << 32)
+
+    def _trap_by_feature(self, isar0: ctypes.c_uint32, division: bool) -> None:
+        if division != self._trap_division:
+            self._trap_division, self._untrapped = division, 0
+        if division and not self._by_hand:
+            self._divide_by_hand(isar0, True)
+        else:  # a context that was put back may have brought another value along
+            isar0.value = self._isar0_value & ~DIVIDE_INSTRS if self._by_hand else self._isar0_value
+
+    def _divide_by_hand(self, isar0: ctypes.c_uint32, wanted: bool) -> None:
+        """Whether divisions come to :meth:`divide`; everything is translated anew."""
+        self._by_hand = wanted
+        isar0.value = self._isar0_value & ~DIVIDE_INSTRS if wanted else self._isar0_value
+        self.uc.ctl_flush_tb()
 
     def end_at(self, address: int | None) -> None:
         """End each slice before the instruction at ``address``, to which something branches; None: no longer.
@@ -486,16 +503,18 @@ class UnicornCore:
             self._stop_for_trap()
 
     def divide(self) -> bool:
-        """Carry out the SDIV or UDIV at PC; False: the divisor is 0, nothing is done (A7.7.127, A7.7.195)."""
+        """Carry out the SDIV or UDIV at PC; False: the divisor is 0 and that is trapped, nothing is done (A7.7.127,
+        A7.7.195).
+        """
         registers = self._registers
         pc = registers[15]
         first, second = _HALVES.unpack(self.load(pc, 4) or self._peek(pc, 4))
         dividend, divisor = registers[first & 0xF], registers[second & 0xF]
-        if not divisor:
+        if not divisor and self._trap_division:
             return False
         if not first & 0x20:
             dividend, divisor = dividend - (dividend >> 31 << 32), divisor - (divisor >> 31 << 32)
-        quotient = abs(dividend) // abs(divisor)
+        quotient = abs(dividend) // abs(divisor) if divisor else 0
         registers[second >> 8 & 0xF] = (quotient if (dividend < 0) == (divisor < 0) else -quotient) & 0xFFFFFFFF
         registers[15] = pc + 4
         if it := self._it.value:
@@ -529,6 +548,10 @@ class UnicornCore:
             if not self.divide():
                 self.executed = self._base + executed - 1
                 return end
+            if not self._trap_division and self._isar0 is not None:
+                self._untrapped += 1
+                if self._untrapped == _UNTRAPPED:
+                    self._divide_by_hand(self._isar0, False)
             self._base = self.executed = self._base + executed
             limit = self._limit.value - executed
             if limit <= 0:
@@ -604,8 +627,7 @@ class UnicornCore:
             if not self.get("cpsr")[0] & 0x20:
                 return End.INVALID_STATE
             pc = self.pc
-            if self._trap_division and self._isar0 is not None and _DIVISION.match(
-                    self.load(pc, 4) or self._peek(pc, 4)):
+            if self._by_hand and _DIVISION.match(self.load(pc, 4) or self._peek(pc, 4)):
                 return End.DIVISION
             before = self._peek(pc - 2, 2)
             if before in _HINTS and not (self._counter.value == 1 and start == pc):
