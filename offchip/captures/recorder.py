@@ -11,6 +11,7 @@ import io
 import tempfile
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,22 +31,30 @@ _PIECE = 4096
 _COMMENT = "offchip: made in a laboratory; every key in it is a throw-away"
 
 
+@lru_cache(maxsize=16)
+def _blank(byte: int, length: int) -> bytes:
+    return bytes([byte]) * length
+
+
 class _Image:
     """What a medium held: pieces that are one byte over and over, as most are, take no room."""
 
     def __init__(self, content: bytes) -> None:
-        self._pieces = [piece if piece.count(piece[0]) < len(piece) else (piece[0], len(piece))
-                        for at in range(0, len(content), _PIECE) if (piece := content[at:at + _PIECE])]
+        self._pieces = [blank if content.startswith(blank := _blank(content[at], _PIECE), at)
+                        else content[at:at + _PIECE] for at in range(0, len(content), _PIECE)]
 
     def content(self) -> bytes:
         """All of it."""
-        return b"".join(piece if isinstance(piece, bytes) else bytes([piece[0]]) * piece[1] for piece in self._pieces)
+        return b"".join(self._pieces)
 
     def equals(self, content: bytes) -> bool:
         """Whether this is what is there."""
-        return all(content[number * _PIECE:(number + 1) * _PIECE]
-                   == (piece if isinstance(piece, bytes) else bytes([piece[0]]) * piece[1])
-                   for number, piece in enumerate(self._pieces))
+        return not self.differences(content)
+
+    def differences(self, content: bytes) -> list[tuple[int, bytes, bytes]]:
+        """Pieces that are others there: offset, what was, what is."""
+        return [(at, piece, content[at:at + _PIECE]) for at, piece in zip(
+            range(0, len(content), _PIECE), self._pieces, strict=True) if not content.startswith(piece, at)]
 
 
 @dataclass(slots=True)
@@ -129,9 +138,8 @@ class Recorder:
             moments += timeline.of_spi(each.spi, prefix)
             moments += timeline.of_i2c(each.i2c, prefix)
             for kind, medium in each.media.items():
-                if not each.before[kind].equals(image := medium.image):
-                    moments += timeline.of_media(self._scene.now_ns, f"{prefix}{medium.name}",
-                                                 each.before[kind].content(), image)
+                moments += timeline.of_media(self._scene.now_ns, f"{prefix}{medium.name}", medium.size,
+                                             each.before[kind].differences(medium.image))
         return [each.record() for each in timeline.in_order(moments)]
 
     def save(self, folder: Path, stem: str) -> list[str]:

@@ -23,7 +23,6 @@ _PAUSE_NS = 20_000_000
 _LIKE_SHOWN = 3
 _LONGEST = 160
 _BLOCK = 512
-_PIECE = 1 << 16
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 
@@ -111,15 +110,18 @@ def of_broker(events: Iterable[Event], start: datetime) -> Iterator[Moment]:
         yield Moment(max(0, time_ns), Lane.BROKER, _short(_event_in_words(event)))
 
 
-def of_media(time_ns: int, name: str, before: bytes, after: bytes) -> Iterator[Moment]:
-    """Where the content of a medium is another one than at the start."""
-    if before == after:
+def of_media(time_ns: int, name: str, size: int, differences: Iterable[tuple[int, bytes, bytes]]) -> Iterator[Moment]:
+    """Where the content of a medium is another one than at the start.
+
+    ``size``: of the medium, bytes. ``differences``: offset of a piece, what was there, what is.
+    """
+    unit_size = _BLOCK if size > 1 << 16 else 64
+    changed = [(start + at) // unit_size for start, before, after in differences
+               for at in range(0, len(after), unit_size)
+               if before[at:at + unit_size] != after[at:at + unit_size]]
+    if not changed:
         return
-    size = _BLOCK if len(before) > 1 << 16 else 64
-    changed = [at // size for start in range(0, max(len(before), len(after)), _PIECE)
-               if before[start:start + _PIECE] != after[start:start + _PIECE]
-               for at in range(start, start + _PIECE, size) if before[at:at + size] != after[at:at + size]]
-    unit = "block" if size == _BLOCK else "page"
+    unit = "block" if unit_size == _BLOCK else "page"
     yield Moment(time_ns, Lane.MEDIA, _short(f"{name}: changed since the start: {unit}{'s' * (len(changed) > 1)} "
                                              f"{_ranges(changed, str)}"))
 

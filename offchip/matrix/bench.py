@@ -21,6 +21,7 @@ from offchip.scene import Scene
 from offchip.scene.cost import measure_cost
 from offchip.scene.guard import Guard
 from offchip.scene.scene import OTHER_THING, THING
+from offchip.scene.secrets import find
 from OffchipLibrary.goals.base import Oracles, Start, Undecided
 from OffchipLibrary.lab import Lab
 
@@ -108,6 +109,7 @@ class Bench:
                 for each in (device, other):
                     lab.recorder.watch(scene, each)
             lab.reach  # noqa: B018  (the attacker's authority, made once for all copies)
+            find(scene.secrets(), b"")  # how they are spelled, likewise
             if cell.goal.start is not Start.FACTORY:
                 device.board.power_on()
                 device.board.console.wait_for(_PUBLISHED, 60.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import string
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -154,6 +155,54 @@ def _in_base64(value: bytes) -> tuple[bytes, ...]:
     return tuple(base64.b64encode(bytes(shift) + value)[4 if shift else 0:].rstrip(b"=")[:-1] for shift in range(3))
 
 
+@lru_cache(maxsize=8192)
+def _parts(needle: bytes, length: int) -> frozenset[bytes]:
+    """What occurs at some multiple of half of ``length`` in anything that holds ``length`` bytes of ``needle``."""
+    half = (length + 1) // 2
+    if len(needle) < length:
+        return frozenset()
+    return frozenset(needle[at:at + half] for at in range(len(needle) - half + 1))
+
+
+def _parts_of(needles: Iterable[bytes], length: int) -> frozenset[bytes]:
+    return frozenset[bytes]().union(*(_parts(each, length) for each in needles))
+
+
+@lru_cache(maxsize=1024)
+def _parts_by_length(secret: Secret) -> dict[str, frozenset[bytes]]:
+    """Of each way it may be spelled, by the name of what is said that way."""
+    values = secret.values
+    return {"raw": _parts_of(values, _WINDOW), "numbers": _parts_of(values, _WINDOW),
+            "digits": _parts_of((value.hex().encode() for value in values), 2 * _WINDOW),
+            "letters": _parts_of((each for value in values for each in _in_base64(value)), _WINDOW64),
+            "base32": _parts_of((each for value in values for each in _in_base32(value)), spellings.WINDOW32),
+            "binary": _parts_of(map(_in_binary, values), spellings.WINDOW2),
+            "words": _parts_of(secret.words, _WINDOW)}
+
+
+_WINDOWS = {"raw": _WINDOW, "numbers": _WINDOW, "digits": 2 * _WINDOW, "letters": _WINDOW64,
+            "base32": spellings.WINDOW32, "binary": spellings.WINDOW2, "words": _WINDOW}
+
+
+@lru_cache(maxsize=64)
+def _parts_of_all(secrets: tuple[Secret, ...]) -> dict[str, frozenset[bytes]]:
+    each = [_parts_by_length(secret) for secret in secrets]
+    return {way: frozenset[bytes]().union(*(parts[way] for parts in each)) for way in _WINDOWS}
+
+
+def _suspects(secrets: tuple[Secret, ...], said: _Said) -> list[Secret]:
+    """Those that may be in it; of the others no window can be. Where there is nothing, this is all there is to do."""
+    found: set[Secret] = set()
+    for way, wanted in _parts_of_all(secrets).items():
+        half = (_WINDOWS[way] + 1) // 2
+        said_so = getattr(said, way)
+        for stream in said_so if isinstance(said_so, list) else [said_so]:
+            there = {stream[at:at + half] for at in range(0, len(stream) - half + 1, half)}
+            if there := wanted & there:
+                found |= {secret for secret in secrets if not there.isdisjoint(_parts_by_length(secret)[way])}
+    return [secret for secret in secrets if secret in found]
+
+
 def _any_window(needle: bytes, hay: bytes, length: int) -> bool:
     """Any ``length`` consecutive bytes of ``needle`` are in ``hay``: each window of that length is tried."""
     if len(hay) < length:
@@ -181,4 +230,5 @@ def squeezed(data: bytes) -> bytes:
 def find(secrets: list[Secret], data: bytes) -> list[str]:
     """One sentence per secret that is in ``data``."""
     said = _Said(data)
-    return [f"{secret.name} as {form}" for secret in secrets if (form := secret.form_among(said))]
+    return [f"{secret.name} as {form}" for secret in _suspects(tuple(secrets), said)
+            if (form := secret.form_among(said))]

@@ -38,6 +38,8 @@ class RamStorage:
         start, length = lba * BLOCK_SIZE, count * BLOCK_SIZE
         content = self._image[start:start + length].ljust(length, b"\0")
         if not changed:
+            if lba == 0 and length > len(self._image):
+                self._image = content  # as below
             return content
         changed.sort()
         parts: list[bytes | memoryview] = []
