@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 
 from offchip.errors import PkiError
 from offchip.pki import EXPIRED, NOT_YET_VALID, Authority, Identity, self_signed_server
+from offchip.pki.authority import issue_below
 
 HOST = "iot.offchip.test"
 
@@ -104,3 +105,18 @@ def test_rsa_authority_and_server_follow_from_the_seed_and_devices_stay_on_p256(
     assert server.key_der != one.root.key_der
     assert isinstance(one.issue_device("thing-1").key, ec.EllipticCurvePrivateKey)
     server.certificate.verify_directly_issued_by(one.root.certificate)
+
+
+def test_a_certificate_below_a_leaf_is_right_in_all_but_what_the_leaf_may_do(tmp_path: Path) -> None:
+    """Signatures, names and dates are good: OpenSSL objects to the leaf in the middle alone."""
+    authority = Authority(1, keys="rsa")
+    leaf = authority.issue_server(["other.test"])
+    below = issue_below("x", leaf, ["broker.test"])
+    assert below.chain == (leaf.certificate,)
+    below.certificate.verify_directly_issued_by(leaf.certificate)
+    leaf.certificate.verify_directly_issued_by(authority.root.certificate)
+    for name, each in (("root", authority.root), ("leaf", leaf), ("below", below)):
+        (tmp_path / name).write_bytes(each.certificate_pem)
+    done = subprocess.run(["openssl", "verify", "-CAfile", "root", "-untrusted", "leaf", "below"], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert done.returncode and "invalid CA certificate" in done.stdout + done.stderr

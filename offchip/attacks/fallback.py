@@ -14,10 +14,13 @@ from offchip.board.media import SdCard
 from offchip.errors import MediumError
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
-from offchip.vault import PLAIN, Credentials, MediumKind
+from offchip.vault import PLAIN, Chunk, Credentials, MediumKind
+from offchip.vault.chunk import VAULT_FILE
 from offchip.vault.plain import files
 from offchip.vault.vaulted import Vaulted
 
+#: where in a record its format stands (SPEC.md section 9)
+_FORMAT_AT = 4
 #: what a device says of credentials it does not take
 _REACTIONS = ("storage: error", "credentials: error", "state: fault")
 
@@ -27,6 +30,9 @@ class Sealed(Enum):
 
     GONE = "gone"
     BROKEN = "broken"
+    ERASED = "erased"
+    SHORT = "short"
+    NEWER = "newer-format"
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,9 @@ class PlantClearCredentials(Attack):
     | =sealed= | =Description= |
     | gone | nothing else lies on the medium: a card of the attacker's, the whole chip written anew |
     | broken | on a card the vault's file stays, each of its records with one bit wrong |
+    | erased | ... blank |
+    | short | ... cut behind its first record |
+    | newer-format | ... each record saying that it is of a format this device cannot know |
     """
 
     id, title, keyword = "A24", "fail-open fallback", "Plant Clear Credentials"
@@ -50,7 +59,7 @@ class PlantClearCredentials(Attack):
     def applies(self, defence: Defence) -> Applies:
         if not isinstance(defence.scheme, Vaulted) or defence.medium is not self.medium:
             return Applies(False, f"under {defence.scheme.name} nothing sealed lies on the {self.medium.name} medium")
-        if self.sealed is Sealed.BROKEN and not self.medium.has_files:
+        if self.sealed is not Sealed.GONE and not self.medium.has_files:
             return Applies(False, "clear and sealed credentials would lie in the same cells")
         return Applies(True, f"{defence.scheme.name} must not fall back to what lies there in clear")
 
@@ -81,12 +90,22 @@ class PlantClearCredentials(Attack):
         if self.sealed is Sealed.GONE or not isinstance(medium, SdCard):
             medium.replace(PLAIN.image(self.medium, medium.size, credentials).ljust(medium.size, b"\0"))
             return
-        pieces = apart(scene, self.medium)
-        broken = {}
-        for piece in pieces.filled():
-            content = bytearray(pieces.read(piece))
-            content[len(content) // 2] ^= 1
-            broken[piece] = bytes(content)
-        pieces.put(broken)
+        self._spoil(scene, medium)
         for path, content_ in files(credentials.entries()).items():
             medium.write_file(path, content_)
+
+    def _spoil(self, scene: Reach, card: SdCard) -> None:
+        """What lies in the vault's file is of no use any more."""
+        if self.sealed is Sealed.SHORT:
+            card.write_file(VAULT_FILE, card.read_file(VAULT_FILE)[:Chunk.DEVICE_KEY.slot_size])
+            return
+        pieces = apart(scene, self.medium)
+        spoilt = {}
+        for piece in pieces.filled():
+            content = bytearray(b"" if self.sealed is Sealed.ERASED else pieces.read(piece))
+            if self.sealed is Sealed.NEWER:
+                content[_FORMAT_AT] += 1
+            elif content:
+                content[len(content) // 2] ^= 1
+            spoilt[piece] = bytes(content)
+        pieces.put(spoilt)

@@ -14,6 +14,10 @@ from offchip.errors import MediumError
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
 from offchip.vault import MediumKind
+from offchip.vault.vaulted import Vaulted
+
+#: where in a record its number stands (SPEC.md section 9)
+_VERSION = slice(12, 16)
 
 
 def apart(scene: Reach, kind: MediumKind) -> Pieces:
@@ -96,6 +100,7 @@ class Part(Enum):
 
     WHOLE = "whole"
     EACH = "each"
+    RENUMBERED = "renumbered"
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ class RestoreOlderImage(Attack):
     | =part= | =Description= |
     | whole | the whole medium as it was |
     | each | one piece after the other as it was, the others as they are now; the device is started each time |
+    | renumbered | each record as it was, with the number of the one that replaced it, and in its place |
     """
 
     id, title, keyword = "A07", "restore an older image", "Restore An Older Image"
@@ -114,7 +120,11 @@ class RestoreOlderImage(Attack):
     part: Part = Part.WHOLE
 
     def applies(self, defence: Defence) -> Applies:
-        return holds_credentials(defence, self.medium)
+        fits = holds_credentials(defence, self.medium)
+        if fits and self.part is Part.RENUMBERED and not (isinstance(defence.scheme, Vaulted)
+                                                          and defence.scheme.name != "encrypted"):
+            return Applies(False, f"under {defence.scheme.name} no record shows a number")
+        return fits
 
     def fire(self, scene: Reach) -> list[Evidence]:
         medium, old_pieces = scene.medium(self.medium), apart(scene, self.medium)
@@ -129,7 +139,23 @@ class RestoreOlderImage(Attack):
             medium.replace(old)
             told = start_and_listen(scene)
             return [self.note(scene, "restore", medium.name, f"the older image; {told}", before=new, after=old)]
+        if self.part is Part.RENUMBERED:
+            return self._renumbered(scene, new, groups)
         return self._piece_by_piece(scene, new, groups)
+
+    def _renumbered(self, scene: Reach, new: bytes, old: dict[Piece, bytes]) -> list[Evidence]:
+        medium, pieces, forged = scene.medium(self.medium), apart(scene, self.medium), {}
+        for now in pieces.filled():
+            before = next((each for piece, each in old.items() if piece.group == now.group and each), b"")
+            number = pieces.read(now)[_VERSION]
+            if before and before[_VERSION] != number:
+                forged[now] = before[:_VERSION.start] + number + before[_VERSION.stop:]
+        if not forged:
+            raise AttackFailed(f"{medium.name}: no record of it was renewed")
+        pieces.put(forged)
+        told = start_and_listen(scene)
+        return [self.note(scene, "restore", f"{medium.name}:{', '.join(piece.name for piece in forged)}",
+                          f"older records with the numbers of today; {told}", before=new, after=medium.image)]
 
     def _piece_by_piece(self, scene: Reach, new: bytes, old: dict[Piece, bytes]) -> list[Evidence]:
         medium, evidence = scene.medium(self.medium), []

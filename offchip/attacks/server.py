@@ -12,6 +12,7 @@ from offchip.attacks.medium import await_contact, await_or_fail
 from offchip.attacks.reach import Reach
 from offchip.evidence import Evidence
 from offchip.pki import Identity
+from offchip.pki.authority import issue_below
 from offchip.scene.defence import Defence
 
 
@@ -29,6 +30,7 @@ class WrongServer(Enum):
 
     UNTRUSTED = "untrusted"
     WRONG_HOST = "wrong-host"
+    LEAF_AS_CA = "leaf-as-ca"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class ImpersonateServer(Attack):
     | =certificate= | =Description= |
     | untrusted | issued by the attacker's own CA |
     | wrong-host | issued by the owner's CA for another host, whose key the attacker has come by |
+    | leaf-as-ca | for the right host, issued by the attacker with that key, as if its certificate were a CA's |
     """
 
     id, title, keyword = "A17", "server certificate of another authority or host", "Impersonate The Server"
@@ -49,8 +52,12 @@ class ImpersonateServer(Attack):
         return Applies(True, "a name can be spoofed whatever the device does with its credentials")
 
     def fire(self, scene: Reach) -> list[Evidence]:
-        identity = scene.authority.issue_server([scene.host]) if self.certificate is WrongServer.UNTRUSTED \
-            else scene.granted(self.certificate.value)
+        if self.certificate is WrongServer.UNTRUSTED:
+            identity = scene.authority.issue_server([scene.host])
+        else:
+            identity = scene.granted(WrongServer.WRONG_HOST.value)
+        if self.certificate is WrongServer.LEAF_AS_CA:
+            identity = issue_below("attacker", identity, [scene.host])
         return [_answer(self, scene, identity, f"certificate: {self.certificate.value}")]
 
 

@@ -123,6 +123,14 @@ class Authority:
         return _sign(self._seed, label, common_name, make(self._seed, label), issuer, validity, extensions)
 
 
+def issue_below(seed: int | str, leaf: Identity, host_names: Sequence[str]) -> Identity:
+    """A server certificate signed with the key of a leaf, which may sign none (RFC 5280, 6.1.4). Raises PkiError."""
+    names = _general_names(host_names)
+    material, label = str(seed).encode(), f"below a leaf\0{host_names[0]}"
+    return _sign(material, label, host_names[0], _key(material, label), leaf, AWS_VALIDITY,
+                 _leaf_extensions(ExtendedKeyUsageOID.SERVER_AUTH, names))
+
+
 def self_signed_server(seed: int | str, host_names: Sequence[str], not_before: datetime = AWS_VALIDITY.not_before,
                        not_after: datetime = AWS_VALIDITY.not_after) -> Identity:
     """The certificate of a server nobody vouches for. Raises PkiError."""

@@ -49,6 +49,27 @@ class FailOpenBeside(FailOpen):
     sealed = Sealed.BROKEN
 
 
+class FailOpenBesideNothing(FailOpen):
+    """The vault's file is blank, as if the device had never sealed anything, and credentials in clear lie beside it."""
+
+    variant, after = "erased", "the device's data, by credentials in clear beside a blank store"
+    sealed = Sealed.ERASED
+
+
+class FailOpenBesideHalf(FailOpen):
+    """The vault's file is cut short."""
+
+    variant, after = "short", "the device's data, by credentials in clear beside a store that was cut short"
+    sealed = Sealed.SHORT
+
+
+class FailOpenBesideAnotherFormat(FailOpen):
+    """The records say that they are of a newer format."""
+
+    variant, after = "newer-format", "the device's data, by credentials in clear beside records of a newer format"
+    sealed = Sealed.NEWER
+
+
 class Firmware(Goal):
     """A firmware image of the attacker's is in the device's flash, or runs."""
 

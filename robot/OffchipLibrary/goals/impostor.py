@@ -157,6 +157,17 @@ class AnotherHost(Impostor):
         return (ImpersonateServer(WrongServer.WRONG_HOST),)
 
 
+class LeafAsAuthority(Impostor):
+    """A certificate for the right host, signed with the key of a certificate that is no CA's."""
+
+    attack, variant = "A17", "leaf-as-ca"
+    after = "the device's data, by a certificate for its host that he has signed with another host's leaked key"
+    because = "tls: refused reason=untrusted-ca"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (ImpersonateServer(WrongServer.LEAF_AS_CA),)
+
+
 class Stale(Impostor):
     """A certificate of the server's own past whose key leaked."""
 

@@ -119,6 +119,13 @@ class Restore(Goal):
                       (stale_refused, "the older image is refused"))
 
 
+class RestoreRenumbered(Restore):
+    """The older records with the numbers of those that replaced them."""
+
+    variant, part = "renumbered", Part.RENUMBERED
+    after = "the device working with credentials its owner has replaced, in records that say they are the newest"
+
+
 class RestoreTheRetiredAuthority(Impostor):
     """The owner trusts another CA since the old one's key leaked; the attacker has that key and the older image."""
 
