@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -281,6 +282,7 @@ def test_noise_is_noise() -> None:
 @pytest.mark.parametrize(("attack", "owner_s", "right_host", "valid"), [
     (ImpersonateServer(WrongServer.UNTRUSTED), False, True, True),
     (ImpersonateServer(WrongServer.WRONG_HOST), True, False, True),
+    (ImpersonateServer(WrongServer.LEAF_AS_CA), False, True, True),
     (UseStaleServer(StaleServer.EXPIRED), True, True, False),
     (UseStaleServer(StaleServer.NOT_YET_VALID), True, True, False)])
 def test_an_impersonator_s_certificate_is_what_it_is_said_to_be(
@@ -303,6 +305,10 @@ def test_an_impersonator_s_certificate_is_what_it_is_said_to_be(
     names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert (HOST in names.get_values_for_type(x509.DNSName)) is right_host
     assert (shown.not_valid_before_utc <= scene.utc() <= shown.not_valid_after_utc) is valid
+    for below, above in pairwise((shown, *rogue.identity.chain)):  # a chain that breaks would be refused for that
+        below.verify_directly_issued_by(above)
+        above.verify_directly_issued_by(scene.authority.root.certificate)
+    assert len(rogue.identity.chain) == (attack == ImpersonateServer(WrongServer.LEAF_AS_CA))
     if attack == UseStaleServer(StaleServer.EXPIRED):
         assert shown.not_valid_after_utc < scene.utc()
 
