@@ -34,6 +34,8 @@ FLASH = Region(0x08000000, 1 << 20)
 SRAM = Region(0x20000000, 128 << 10)
 CCM = Region(0x10000000, 64 << 10)
 BACKUP_SRAM = Region(0x40024000, 4 << 10)
+#: of the RTC (RM0090 26.6.20), words only
+BACKUP_REGISTERS = Region(0x40002850, 80)
 OTP = Region(0x1FFF7800, 512)
 UID = Region(0x1FFF7A10, 12)
 

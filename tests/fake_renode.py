@@ -305,6 +305,9 @@ class FakeDotNet:
     def SystemBus(self) -> FakeDotNet:
         return self
 
+    def ReadDoubleWord(self, address: int) -> int:
+        return int.from_bytes(self.ReadBytes(address, 4), "little")
+
     def ReadBytes(self, address: int, count: int) -> bytes:
         if 0x08004000 <= address < 0x08010000:
             return NetBytes(self.parts["sysbus.nvm"].data[address - 0x08004000:][:count])

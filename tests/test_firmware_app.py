@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from OffchipLibrary.console_lines import is_specified
+
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "firmware"
 SOURCES = [FIRMWARE / "src" / name for name in ("app/app.c", "app/backoff.c", "app/telemetry.c", "board/format.c",
@@ -41,6 +43,7 @@ class Life:
         self.lines = [(int(time), what) for time, _, what in (line.partition(" ") for line in text.splitlines())]
         self.calls = [what for _, what in self.lines]
         self.console = [what[2:] for what in self.calls if what.startswith("> ")]
+        assert [line for line in self.console if not is_specified(line)] == []
 
     def times(self, pattern: str) -> list[int]:
         return [time for time, what in self.lines if re.search(pattern, what)]

@@ -17,12 +17,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from offchip.pki import Authority, Identity
-from offchip.pki.authority import EXPIRED, NOT_YET_VALID
+from offchip.pki.authority import (
+    AWS_VALIDITY,
+    EXPIRED,
+    NOT_YET_VALID,
+    _general_names,
+    _leaf_extensions,
+    self_signed_server,
+)
 from offchip.scene.secrets import Secret
 from tests.host_library import build_host_library
 
@@ -293,7 +300,10 @@ class TestTls:
 
     def test_servers_that_must_not_be_believed(self, library_path: Path, owner: Authority, device: Identity,
                                                tmp_path: Path) -> None:
+        use = _leaf_extensions(ExtendedKeyUsageOID.CLIENT_AUTH, _general_names([HOST]))
+        of_a_client = owner._make("client", HOST, owner._issuer, AWS_VALIDITY, use)
         cases = [(Authority(2, "somebody else").issue_server([HOST]), "untrusted-ca"),
+                 (self_signed_server(1, [HOST]), "untrusted-ca"), (of_a_client, "bad-certificate"),
                  (owner.issue_server(["other.offchip.test"]), "host-name"),
                  (owner.issue_server([HOST], *EXPIRED), "expired"),
                  (owner.issue_server([HOST], *NOT_YET_VALID), "not-yet-valid")]
@@ -302,12 +312,24 @@ class TestTls:
                 path = shutil.copy(library_path, tmp_path / f"tls-{number}-{versions}.so")
                 life = Device(Path(path))
                 life.take_identity(owner, device)
-                for attempt in range(5):  # the fifth time as well as the first
+                for attempt in range(2):
                     life.server = Server(identity, owner, tmp_path)
                     assert life.connect(versions) == (REFUSED, reason), (reason, versions, attempt)
                     life.library.tls_close()
                     assert life.server.received == b""
-                assert life.closed == 5
+                assert life.closed == 2
+
+    @pytest.mark.parametrize("versions", [TLS12, TLS13])
+    def test_a_server_is_verified_and_named_for_ever(self, life: Device, owner: Authority, device: Identity,
+                                                     tmp_path: Path, versions: int) -> None:
+        life.take_identity(owner, device)
+        good, bad = owner.issue_server([HOST]), Authority(2, "somebody else").issue_server([HOST])
+        for attempt in range(40):
+            life.server = Server(good if attempt % 4 == 3 else bad, owner, tmp_path)
+            expected = (OK, "ok") if attempt % 4 == 3 else (REFUSED, "untrusted-ca")
+            assert life.connect(versions) == expected, attempt
+            assert life.server.names == [HOST], attempt
+            life.library.tls_close()
 
     def test_time_decides_about_certificates(self, life: Device, owner: Authority, device: Identity,
                                              tmp_path: Path) -> None:

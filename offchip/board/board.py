@@ -15,6 +15,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import cast
 
+from offchip import chip_map
 from offchip.board.console import Console
 from offchip.board.media import Eeprom, SdCard
 from offchip.board.probe import Probe
@@ -142,6 +143,11 @@ class Board:
     def now_ns(self) -> int:
         """Virtual time."""
         return self.engine.now_ns
+
+    def backup_registers(self) -> bytes:
+        """What the RTC's battery keeps, looked at through the back door."""
+        area = chip_map.BACKUP_REGISTERS
+        return b"".join(self.engine.read_memory(address, 4) for address in range(area.start, area.end, 4))
 
     def diagnostics(self) -> list[Diagnostic]:
         """Everything the models did not expect so far."""

@@ -16,8 +16,6 @@ from offchip.errors import EngineError
 UNIT = 512
 FLASH, BACKUP = "flash", "backup"
 MEDIA = ("sdcard", "eeprom")
-#: backup registers (RM0090 26.6.20) and backup SRAM: kept by the battery
-_BACKUP_REGISTERS = range(0x40002850, 0x400028A0, 4)
 _COMPLETE = Tear(1 << 30)
 
 Units = Mapping[tuple[str, int], bytes]
@@ -135,6 +133,5 @@ def capture(board: Board, base: Base) -> State:
 
 
 def backup_content(board: Board) -> bytes:
-    """Backup registers and backup SRAM."""
-    registers = b"".join(board.engine.read_memory(address, 4) for address in _BACKUP_REGISTERS)
-    return registers + board.engine.read_memory(chip_map.BACKUP_SRAM.start, chip_map.BACKUP_SRAM.size)
+    """Backup registers and backup SRAM: what the battery keeps."""
+    return board.backup_registers() + board.engine.read_memory(chip_map.BACKUP_SRAM.start, chip_map.BACKUP_SRAM.size)

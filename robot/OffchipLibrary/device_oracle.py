@@ -8,6 +8,7 @@ import re
 from robot.api.deco import keyword
 
 from offchip.board.console import ConsoleLine
+from OffchipLibrary.console_lines import is_specified
 from OffchipLibrary.lab import Lab
 
 #: a line ends when its line feed left the chip; the wait began a little before its announcement was printed
@@ -15,6 +16,9 @@ _PRINTING_NS = 20_000_000
 _WAITING = re.compile(r"^state: waiting reason=(\S+) retry_ms=(\d+)$")
 #: SPEC.md section 6: full jitter below a ceiling that doubles from one second to a minute
 _FIRST_MS, _CEILING_MS = 1000, 60_000
+#: an attempt that came to its end, and what only the next one says
+_FAILED = re.compile(r"^(tls: (refused|alert|error)|mqtt: (closed|refused|error)|(modem|clock|credentials): error)")
+_NEXT = re.compile(r"^(rng: |credentials: |modem: ready|tls: connected|mqtt: connected)")
 _COMPLAINTS = ("unmodelled", "violation", "fault", "lockup")
 #: two attempts in this many virtual seconds: survival
 _ALIVE_SIGNS = 2
@@ -43,6 +47,19 @@ class DeviceOracleKeywords:
         if not console.lines:
             raise AssertionError("the console has shown nothing at all")
         self.lab.saw(f"console never showed /{pattern}/ in {len(console.lines)} lines")
+
+    @keyword(tags=("oracle",))
+    def console_should_have_said_only_what_is_specified(self) -> None:
+        """Every line of every device's console is one of SPEC.md section 6.
+
+        However a secret is spelled or masked, it needs a line to stand on.
+        """
+        lines = [line for device in self.lab.scene.devices for line in device.board.console.lines]
+        for line in lines:
+            if not is_specified(line.text):
+                raise AssertionError(f"SPEC.md section 6 knows no line like '{line.text}' "
+                                     f"({line.time_ns / 1e9:.3f} s)")
+        self.lab.saw(f"console: {len(lines)} lines, all of them specified")
 
     @keyword(tags=("oracle",))
     def device_should_publish(self, topic: str, rounds: int = 1, timeout: float = 30.0) -> None:
@@ -136,11 +153,13 @@ class DeviceOracleKeywords:
 
     @keyword(tags=("oracle",))
     def device_should_have_kept_its_back_off(self) -> None:
-        """After each ``state: waiting`` the device was silent for as long as it had said, up to a restart.
+        """After each failed attempt the device said ``state: waiting`` and was silent for as long as it had said, up to
+        a restart.
 
         What it says is random between 1 ms and a ceiling, which doubles from one second to a minute.
         """
         lines = [line for line in self.lab.board.console.lines if not line.text.startswith("hall: ")]
+        self._each_failure_should_be_waited_for(lines)
         failures = waits = 0
         for line, after in zip(lines, [*lines[1:], None], strict=False):
             if line.text.startswith("boot: "):
@@ -160,6 +179,17 @@ class DeviceOracleKeywords:
                 raise AssertionError(f"'{line.text}' at {line.time_ns / 1e9:.3f} s, but '{after.text}' came after "
                                      f"{kept_ms:.0f} ms")
         self.lab.saw(f"back-off kept in {waits} waits")
+
+    def _each_failure_should_be_waited_for(self, lines: list[ConsoleLine]) -> None:
+        failed = ""
+        for line in lines:
+            if failed and _NEXT.match(line.text):
+                raise AssertionError(f"'{line.text}' at {line.time_ns / 1e9:.3f} s came behind '{failed}' without a "
+                                     "wait")
+            if line.text.startswith("boot: ") or _WAITING.match(line.text):
+                failed = ""
+            elif _FAILED.match(line.text):
+                failed = line.text
 
     def _note(self, line: ConsoleLine) -> None:
         self.lab.saw(f"console {line.time_ns / 1e9:.3f} s: {line.text}")

@@ -93,8 +93,9 @@ class SecretOracleKeywords:
 
     @keyword(tags=("oracle",))
     def memory_should_hold_no_key_while_the_device_waits(self) -> None:
-        """With no network, each connection ends; while the device then waits for the next, neither SRAM nor CCM holds a
-        private key, the device secret or a key made of it: DER, PEM or numbers, whole or eight bytes of it.
+        """With no network, each connection ends; while the device then waits for the next, neither SRAM nor CCM nor the
+        backup registers hold a private key, the device secret or a key made of it: DER, PEM or numbers, whole or eight
+        bytes of it.
 
         Whatever the device did before is done with by then: first boot, handshake, rotation, reset, enrolment.
         """
@@ -113,8 +114,8 @@ class SecretOracleKeywords:
 
     @keyword(tags=("oracle",))
     def no_key_should_be_left_anywhere(self) -> None:
-        """Nothing on the chip (data sectors of the flash, SRAM, CCM, backup SRAM) and on the media holds a key: neither
-        one that is there now nor one that `Note What Is Secret` has seen."""
+        """Nothing on the chip (data sectors of the flash, SRAM, CCM, what a battery keeps) and on a medium holds a key:
+        neither one that is there now nor one that `Note What Is Secret` has seen."""
         self.chip_should_hold_no_key()
         for kind in (SD, EEPROM):
             self._search(self.lab.medium(kind).image, f"on the {kind.name} medium lies", self.lab.keys())
@@ -128,6 +129,7 @@ class SecretOracleKeywords:
         keys = self.lab.keys()
         for name, region in places.items():
             self._search(self.lab.board.engine.read_memory(region.start, region.size), f"in {name} lies", keys)
+        self._search(self.lab.board.backup_registers(), "in the backup registers lies", keys)
 
     def _search(self, data: bytes, words: str, secrets: list[Secret] | None = None) -> None:
         found = find(self._secrets if secrets is None else secrets, data)
@@ -170,6 +172,7 @@ class SecretOracleKeywords:
             self.secrets_should_be_only_where_the_scheme_puts_them()
         finally:
             self._known = None
+        device.console_should_have_said_only_what_is_specified()
 
 
 def _without_join(line: bytes, ssid: str, passphrase: str) -> bytes:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,13 +18,14 @@ from offchip import chip_map
 from offchip.attacks.client import CloneIdentity, Forgery
 from offchip.attacks.debug import DumpMemory, Lowering, LowerProtection, Memory
 from offchip.attacks.medium import ReadMedium
+from offchip.attacks.reach import ADDRESS
 from offchip.attacks.rogue import Visit
 from offchip.broker import events
 from offchip.broker.processor import Telemetry
 from offchip.engines.protocol import Diagnostic, Transfer
 from offchip.errors import BoardError
 from offchip.evidence import Evidence
-from offchip.paths import FIRMWARE
+from offchip.paths import FIRMWARE, ROOT
 from offchip.pki import Identity
 from offchip.report.record import Verdict
 from offchip.scene import Device, Scene
@@ -31,6 +34,7 @@ from offchip.scene.witness import DebugRequest
 from offchip.vault import EEPROM, PLAIN, SD, scheme
 from offchip.vault.counters import Counters
 from OffchipLibrary import OffchipLibrary, cost_oracle
+from OffchipLibrary.console_lines import LINES, is_specified
 from OffchipLibrary.cost_oracle import CostOracleKeywords
 from OffchipLibrary.lab import Mark
 from tests.known_bad.worlds import World, dead, fails
@@ -76,6 +80,44 @@ def test_a_console_that_showed_it_or_showed_nothing(world: Make) -> None:
     with pytest.raises(AssertionError, match="showed 'a secret'"):
         bad.device.console_should_never_have_shown("secret")
     bad.device.console_should_never_have_shown("passphrase")
+
+
+def test_the_lines_that_the_specification_lists() -> None:
+    samples = {"<version>": ["0.1.0"], "<ISO 8601 UTC>": ["2026-05-01T00:00:00Z"], "<number>": ["48"], "<q>": ["1"],
+               "<first 8 hex of SHA-256 of DER>": ["0123abcd"], "<reason>": ["timeout", "memory", "key-mismatch"]}
+
+    def filled(place: str) -> list[str]:
+        """What may stand there; of a place with alternatives each must be known, else one of them."""
+        if "~" in place:
+            return [each.replace("N", "5") for each in place[1:-1].split("~")]
+        return samples.get(place, ["5", "word"]) if place.startswith("<") else [place]
+
+    section = (ROOT / "SPEC.md").read_text(encoding="utf-8").partition("## 6. ")[2].partition("\n## ")[0]
+    listed = [line for row in section.splitlines() if row.startswith("| `")
+              for line in re.findall(r"`([a-z]+: [^`]*)`", row.replace("\\|", "~").split("|")[1])]
+    assert len(listed) > 35 and {line.partition(":")[0] for line in listed} == set(LINES)
+    for line in listed:
+        parts = re.findall("<[^>]*>|[^<]+", line)
+        lines = ["".join(chosen) for chosen in product(*map(filled, parts))]
+        wanted = len(filled(next((each for each in parts if "~" in each), "")))
+        assert sum(map(is_specified, lines)) >= wanted, lines
+
+
+@fails("Console Should Have Said Only What Is Specified")
+@pytest.mark.parametrize("line", [
+    "debug: d=9154318465165", "hall: closed 7", "mqtt: published topic=offchip/feed seq=1 qos=0 key=ab",
+    "credentials: ok source=internal certificate=0123456789", "state: waiting reason=tls retry_ms=5;", "aabbccdd", "",
+    "state: fault reason=hard-fault pc=0800414e cfsr=00000000 r0=20000000", "key abcdboot: offchip 1.0 reset=pin"])
+def test_a_console_that_says_what_nobody_knows(world: Make, line: str) -> None:
+    for board in range(2):
+        bad = world()
+        bad.lab.scene.build("thing-2", bad.lab.device.defence, engine=bad.lab.engine, elf=bad.lab.elf)
+        known = ["boot: offchip 0.1.0 reset=power-on", "hall: clboot: offchip 0.1.0 reset=software", "hall: closed"]
+        bad.say(*known, board=bad.lab.scene.devices[board].board)
+        bad.device.console_should_have_said_only_what_is_specified()
+        bad.say(line, board=bad.lab.scene.devices[board].board)
+        with pytest.raises(AssertionError, match="knows no line like"):
+            bad.device.console_should_have_said_only_what_is_specified()
 
 
 @fails("Device Should Stay Alive")
@@ -159,6 +201,13 @@ def test_one_round_is_not_two(world: Make) -> None:
     ([(0, WAITING.format(900)), (901, REFUSED), (902, WAITING.format(1900)), (1500, REFUSED)], "came after"),
     ([(0, WAITING.format(900)), (901, REFUSED), (902, WAITING.format(2001))], "more than 2000 ms"),
     ([(0, WAITING.format(900)), (100, "hall: open"), (200, "modem: ready")], "came after"),
+    ([(0, REFUSED), (500, "hall: open"), (900, "credentials: ok source=sd certificate=00000000")], "without a wait"),
+    ([(0, "mqtt: closed"), (900, "credentials: ok source=internal certificate=00000000")], "without a wait"),
+    ([(0, "mqtt: refused code=5"), (9, "modem: ready")], "without a wait"),
+    ([(0, "tls: alert 48 unknown_ca"), (9, "tls: connected version=TLSv1.3 suite=X")], "without a wait"),
+    ([(0, "credentials: error key-mismatch"), (9, "credentials: error key-mismatch")], "without a wait"),
+    ([(0, "clock: error no-time"), (9, "modem: ready")], "without a wait"),
+    ([(0, "modem: error no-answer"), (9, "modem: ready")], "without a wait"),
 ])
 def test_a_back_off_announced_and_not_kept(world: Make, lines: list[tuple[int, str]], complaint: str) -> None:
     bad = world()
@@ -174,6 +223,9 @@ def test_a_back_off_kept_or_cut_by_a_power_cycle(world: Make) -> None:
     good.say("modem: ready", WAITING.format(1900), at_ms=901)
     good.say("boot: offchip reset=power-on", at_ms=1000)
     good.say(WAITING.format(1000), at_ms=1100)
+    good.say("tls: alert 48 unknown_ca", "mqtt: closed", WAITING.format(500), at_ms=2200)
+    good.say("credentials: ok source=sd certificate=00000000", REFUSED, at_ms=2800)
+    good.say("boot: offchip 0.1.0 reset=power-on", "modem: ready", at_ms=3000)
     good.device.device_should_have_kept_its_back_off()
 
 
@@ -308,8 +360,9 @@ def test_a_key_in_memory(world: Make, region: chip_map.Region) -> None:
 
 
 @fails("No Key Should Be Left Anywhere")
-@pytest.mark.parametrize("where", ["flash", "SRAM", "CCM", "backup SRAM", "sd", "eeprom"])
-def test_a_key_that_is_left_behind(world: Make, where: str) -> None:
+@pytest.mark.parametrize("where", ["flash", "SRAM", "CCM", "backup SRAM", "the backup registers",
+                                   "sd", "eeprom"])
+def test_a_key_that_is_left_behind(world: Make, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     """Of a device that has nothing in clear any more; the key of its secret is known from before."""
     bad = world()
     board, key = bad.lab.board, leaks(bad)["scalar"]
@@ -318,6 +371,8 @@ def test_a_key_that_is_left_behind(world: Make, where: str) -> None:
     bad.secret.no_key_should_be_left_anywhere()
     if where in ("sd", "eeprom"):
         (board.sd if where == "sd" else board.eeprom).write(512, key)
+    elif where == "the backup registers":
+        monkeypatch.setattr(board, "backup_registers", lambda: bytes(12) + key + bytes(36))
     else:
         region = {"flash": chip_map.DATA, "SRAM": chip_map.SRAM, "CCM": chip_map.CCM,
                   "backup SRAM": chip_map.BACKUP_SRAM}[where]
@@ -414,6 +469,10 @@ def test_a_run_that_is_not_clean(world: Make, monkeypatch: pytest.MonkeyPatch) -
     bad.lab.board.eeprom.write(0, bad.lab.device.identity.key_der)
     with pytest.raises(AssertionError, match="forbids"):
         bad.secret.the_run_should_be_clean()
+    bad = world()
+    bad.say("debug: 42")
+    with pytest.raises(AssertionError, match="knows no line like"):
+        bad.secret.the_run_should_be_clean()
     world().secret.the_run_should_be_clean()
 
 
@@ -427,7 +486,7 @@ def test_a_test_that_only_the_common_check_fails() -> None:
     assert not library.lab.record.proven
 
 
-@pytest.mark.parametrize(("console", "status"), [("boot: offchip", "PASS"), ("not-a-secret", "FAIL")])
+@pytest.mark.parametrize(("console", "status"), [("hall: closed", "PASS"), ("not-a-secret", "FAIL")])
 def test_a_teardown_of_the_test_s_own_does_not_replace_the_common_check(console: str, status: str) -> None:
     library = OffchipLibrary()
     data, result = RunningSuite("s").tests.create("t"), ResultSuite("s").tests.create("t")
@@ -535,6 +594,14 @@ def test_a_claim_that_enrols_anybody(world: Make) -> None:
     bad.owner.enrol_with_the_claim_as("thing-2")
     with pytest.raises(AssertionError, match="thing-2: 0 denied, 1 granted"):
         bad.server.broker_should_have_refused_to_enrol("thing-2")
+    log = bad.lab.scene.broker.log
+    log(events.ProvisioningRefused("thing-1", "t", "InvalidCertificateOwnershipToken", "it is not known"))
+    with pytest.raises(AssertionError, match="thing-3: 0 denied, 0 granted"):
+        bad.server.broker_should_have_refused_to_enrol("thing-3")
+    log(events.ProvisioningRefused("thing-1", "t", "AccessDenied", "the hook says no"))
+    bad.server.broker_should_have_refused_to_enrol("thing-3")
+    with pytest.raises(AssertionError, match="thing-2: 1 denied, 1 granted"):
+        bad.server.broker_should_have_refused_to_enrol("thing-2")
 
 
 @fails("Broker Should Have Forbidden Publishing", "Broker Should Have Forbidden Subscribing")
@@ -621,6 +688,18 @@ def test_a_forgery_that_was_noticed_as_well(world: Make) -> None:
     bad.server.processor_should_have_believed_the_forgery()
     bad.fire(CloneIdentity(forgery=Forgery.CARELESS))
     with pytest.raises(AssertionError, match="2 forged packets: 1 believed"):
+        bad.server.processor_should_have_believed_the_forgery()
+
+
+@pytest.mark.parametrize(("peer", "time", "temperature"),
+                         [("thing-1", 7, 21.5), (ADDRESS, 8, 21.5), (ADDRESS, 7, 21.6)])
+def test_what_was_believed_is_another_packet(world: Make, peer: str, time: int, temperature: float) -> None:
+    bad = world()
+    log = bad.lab.scene.broker.log
+    log(events.ConnectionOpened(peer), 3)
+    log(events.PublishAccepted("thing-1", "offchip/feed", b'{"time": 7, "temperature": 21.5}', 0, 0), 3)
+    bad.lab.scene.processor.accepted.append(Telemetry("offchip/feed", "thing-1", 1, time, temperature))
+    with pytest.raises(AssertionError, match="0 believed"):
         bad.server.processor_should_have_believed_the_forgery()
 
 
