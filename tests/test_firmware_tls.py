@@ -287,6 +287,15 @@ class TestTls:
         life.library.tls_close()
         assert life.closed == 1
 
+    @pytest.mark.parametrize(("versions", "spoken"),
+                             [(TLS13, ssl.TLSVersion.TLSv1_2), (TLS12, ssl.TLSVersion.TLSv1_3)])
+    def test_no_session_in_a_version_that_is_not_offered(self, life: Device, owner: Authority, device: Identity,
+                                                         tmp_path: Path, versions: int,
+                                                         spoken: ssl.TLSVersion) -> None:
+        life.take_identity(owner, device)
+        life.server = Server(owner.issue_server([HOST]), owner, tmp_path, spoken)
+        assert life.connect(versions)[0] != OK and not life.server.done
+
     @pytest.mark.parametrize("versions", [TLS12, TLS13])
     @OTHER_KINDS
     def test_a_session_of_a_device_with_another_kind_of_key(
