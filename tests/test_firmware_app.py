@@ -130,7 +130,7 @@ def test_waits_grow_and_a_long_connection_shortens_them_again(program: Path) -> 
     assert all(after - before >= wait for before, after, wait in zip(starts, starts[1:], waits, strict=False))
     # 12 s of good service: the next failure waits at most a second
     life = live(program, 60_000, mqtt_open="refused,refused,ok", mqtt_serve="ok,ok,ok,ok,ok,ok,ok,stream",
-                tls_receive="e:closed", rng_fill="999,1999,999")
+                tls_receive="e:closed", rng_fill="999,1999,3999")
     assert [int(word) for word in re.findall(r"retry_ms=(\d+)", " ".join(life.console))] == [1000, 2000, 1000]
 
 

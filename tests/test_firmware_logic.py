@@ -5,6 +5,7 @@ Images are made by mkfs.vfat and mtools, as a PC would write them; damaged ones 
 section 6, never a crash, an access out of bounds (AddressSanitizer) or an endless walk.
 """
 
+import ctypes
 import shutil
 import struct
 import subprocess
@@ -46,6 +47,17 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
          ROOT / "tests/firmware_logic/harness.c", *SOURCES, FIRMWARE / "build/host/libmbedtls.a",
          "-o", program)
     return program
+
+
+def test_wiping_leaves_nothing_and_touches_nothing_else(tmp_path: Path) -> None:
+    library = tmp_path / "wipe.so"
+    call("gcc", "-std=gnu11", "-O2", "-shared", "-fPIC", f"-I{FIRMWARE / 'src'}", FIRMWARE / "src/storage/wipe.c",
+         "-o", library)
+    wipe = ctypes.CDLL(str(library)).wipe
+    for length in (0, 1, 7, 8, 9, 31, 32, 33, 512):
+        data = ctypes.create_string_buffer(b"\xA5" * 528, 528)
+        wipe(ctypes.byref(data, 8), ctypes.c_size_t(length))
+        assert data.raw == b"\xA5" * 8 + bytes(length) + b"\xA5" * (520 - length)
 
 
 def make_image(path: Path, size: int, bits: int, cluster_blocks: int, partition_start: int = 0) -> Path:

@@ -24,6 +24,8 @@ from offchip.vault.vaulted import Vaulted
 
 #: what a device says of its credentials comes in a tenth of this
 _TOLD_S = 0.5
+#: action of the evidence of a core that was made to pass over one
+SKIP = "skip an instruction"
 #: where the path is decided: the device's own vault, and the library's checks it may lean on
 _OWN = ("firmware/src/vault/", "firmware/src/storage/")
 _LIBRARY = frozenset({"mbedtls_gcm_auth_decrypt", "mbedtls_gcm_crypt_and_tag", "mbedtls_ct_memcmp"})
@@ -140,7 +142,7 @@ class SkipTheCheck(Attack):
             board.run_until(lambda: bool(told()), _TOLD_S, "a word of the device")
         fired = board.faults.fired()
         board.faults.clear()
-        return self.note(scene, "skip an instruction", f"{skip.line} 0x{skip.address:08X}",
+        return self.note(scene, SKIP, f"{skip.line} 0x{skip.address:08X}",
                          told()[0] if told() else "no word: the device hangs or crashed",
                          before=fired[0].before if fired else b"?", after=fired[0].after if fired else b"")
 

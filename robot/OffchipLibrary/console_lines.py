@@ -39,9 +39,11 @@ _START = "boot: offchip "
 
 
 def is_specified(line: str) -> bool:
-    """The line, without its end, is one of SPEC.md section 6, or what a reset has left of one before the first."""
+    """The line, without its end, is one of SPEC.md section 6, or what a reset or a cut has left of one."""
     begun, start, rest = line.rpartition(_START)
     if begun:
         line = start + rest
+    if not line:
+        return True
     tag, _, text = line.partition(": ")
     return tag in _KNOWN and _KNOWN[tag].fullmatch(text) is not None

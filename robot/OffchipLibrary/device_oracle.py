@@ -7,6 +7,7 @@ import re
 
 from robot.api.deco import keyword
 
+from offchip.attacks.skipping import SKIP
 from offchip.board.console import ConsoleLine
 from OffchipLibrary.console_lines import is_specified
 from OffchipLibrary.lab import Lab
@@ -52,8 +53,11 @@ class DeviceOracleKeywords:
     def console_should_have_said_only_what_is_specified(self) -> None:
         """Every line of every device's console is one of SPEC.md section 6.
 
-        However a secret is spelled or masked, it needs a line to stand on.
+        However a secret is spelled or masked, it needs a line to stand on. A core that was made to skip an instruction
+        may say anything.
         """
+        if any(each.action == SKIP for each in self.lab.record.fired):
+            return
         lines = [line for device in self.lab.scene.devices for line in device.board.console.lines]
         for line in lines:
             if not is_specified(line.text):

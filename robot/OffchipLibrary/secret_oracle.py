@@ -162,6 +162,7 @@ class SecretOracleKeywords:
         device.device_should_have_kept_its_back_off()
         if leaks:
             self._nothing_should_have_leaked()
+            device.console_should_have_said_only_what_is_specified()
 
     def _nothing_should_have_leaked(self) -> None:
         self._known = self.lab.scene.secrets()
@@ -172,7 +173,6 @@ class SecretOracleKeywords:
             self.secrets_should_be_only_where_the_scheme_puts_them()
         finally:
             self._known = None
-        device.console_should_have_said_only_what_is_specified()
 
 
 def _without_join(line: bytes, ssid: str, passphrase: str) -> bytes:
