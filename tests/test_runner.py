@@ -22,6 +22,7 @@ from offchip.errors import OffchipError
 from offchip.runner.inventory import read_inventory
 from offchip.runner.preflight import why_not
 from offchip.runner.results import MARKER, ResultsFolder
+from offchip.runner.run import time_left
 from tests import forked_cli
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -411,3 +412,10 @@ def test_what_is_left_of_a_whole_run_takes_no_other_place(tmp_path: Path, taken:
     assert (place / "index.html").read_text() == "half" and (place == part) is not bool(taken)
     now = tree(tmp_path)
     assert {name: now.get(name) for name in before} == before and part.is_symlink() is (taken in ("link", "dangling"))
+
+
+@pytest.mark.parametrize(("seconds", "done", "total", "said"), [
+    (5, 0, 100, ""), (5, 9, 100, ""), (60, 10, 100, ", about 9 min left"), (60, 90, 100, ", about 7 s left"),
+    (60, 100, 100, ", about 0 s left"), (4, 1, 1, ", about 0 s left")])
+def test_time_left_is_as_what_is_done(seconds: float, done: int, total: int, said: str) -> None:
+    assert time_left(seconds, done, total) == said

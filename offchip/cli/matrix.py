@@ -39,7 +39,8 @@ def matrix(
 
     chosen = [f"matrix AND {each}" for each in include or []] or ["matrix"]
     options = Options(engine, elf.resolve(), SUITES, [], [], chosen, exclude or [], results, jobs, seed, HANG_LIMIT_S,
-                      captures=captures, against=against, resume=resume, profile=known_profile(profile))
+                      captures=captures, against=against, resume=resume, profile=known_profile(profile),
+                      each=console.is_terminal)
     place, outcome, stopped = judge(options, lambda line: console.print(escape(line)))
     finish(place, outcome, True, stopped)
 

@@ -67,7 +67,7 @@ def run(
         fire(scenario, engine)
     options = Options(engine, elf.resolve(), suites.resolve(), suite or [], test or [], include or [], exclude or [],
                       results, jobs, seed, limit, own_credentials.resolve() if own_credentials else None, captures,
-                      against, resume, known_profile(profile))
+                      against, resume, known_profile(profile), each=console.is_terminal)
     place, outcome, stopped = judge(options, lambda line: console.print(escape(line)))
     if xunit is not None:
         try:

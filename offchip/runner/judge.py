@@ -51,6 +51,7 @@ class Options:
         against: the report of another run, to compare cell by cell.
         resume: go on with a run that was interrupted.
         profile: whose rules the server follows: a name, or a TOML file.
+        each: say a line for each claim, for somebody who watches.
     """
 
     engine: str
@@ -69,6 +70,7 @@ class Options:
     against: Path | None = None
     resume: bool = False
     profile: str = DEFAULT_PROFILE
+    each: bool = False
 
 
 def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str, Any], Stopped | None]:
@@ -161,7 +163,7 @@ def _outcomes(options: Options, engine: str, elf: Path, fresh: Path, inventory: 
         if options.own_credentials is not None:
             variables["OWN_CREDENTIALS"] = str(options.own_credentials)
         order = Order(options.folder, variables, PACKAGES, fresh / "suites", temporary, options.limit_s)
-        return Run(order, inventory, standbys, say).finish()
+        return Run(order, inventory, standbys, say, options.each).finish()
     finally:
         for each in standbys:
             each.close()

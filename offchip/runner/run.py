@@ -17,6 +17,8 @@ from offchip.runner.suite_process import Order, Outcome, SuiteProcess
 
 #: host seconds between two signs of life
 HEARTBEAT_S = 15.0
+#: claims after which it may be guessed how long the others take
+_TELLING = 10
 _WORDS = {"PASS": "proven", "FAIL": "refuted", "SKIP": "not run", "LOST": "not run"}
 
 
@@ -43,11 +45,13 @@ class Run:
     Args:
         standbys: of the engine, one for each process at a time.
         say: takes one line of progress.
+        each: also say a line for each claim, with the time that is left; otherwise with the signs of life only.
     """
 
     def __init__(self, order: Order, inventory: tuple[Suite, ...], standbys: Sequence[Standby],
-                 say: Callable[[str], None]) -> None:
-        self._order, self._free, self._say = order, [*standbys], say
+                 say: Callable[[str], None], each: bool = False) -> None:
+        self._order, self._free, self._say, self._each = order, [*standbys], say, each
+        self._told: set[str] = set()
         self._inventory = inventory
         # the long ones first, so that none is left to run alone at the end
         longest = sorted(inventory, key=lambda suite: -len(suite.claims))
@@ -72,6 +76,7 @@ class Run:
                 self._start(selector)
                 for key, _ in selector.select(timeout=0.5):
                     key.data.read()
+                    self._tell(key.data)
                 for each in list(self._running):
                     if each.kill_if_hung() or each.ended:
                         selector.unregister(each.pipe)
@@ -113,6 +118,18 @@ class Run:
             number = int(process.folder.name.rpartition("-")[2]) + 1
             self._waiting.appendleft((process.suite, again, number))
 
+    def _tell(self, process: SuiteProcess) -> None:
+        """What has just been decided."""
+        for key, outcome in process.outcomes.items():
+            if self._each and key not in self._told:
+                self._told.add(key)
+                self._say(f"{key.partition('.')[2]}: {_WORDS[outcome.status]}, {outcome.seconds:.1f} s "
+                          f"({self._progress()})")
+
+    def _progress(self) -> str:
+        done = len(self._outcomes.claims) + sum(len(each.outcomes) for each in self._running)
+        return f"{done} of {self._total}{time_left(time.monotonic() - self._began, done, self._total)}"
+
     def _heartbeat(self) -> None:
         now = time.monotonic()
         if now - self._said < HEARTBEAT_S or not self._running:
@@ -123,6 +140,16 @@ class Run:
             claim = each.running.partition(".")[2] if each.running else "between two claims"
             self._say(f"{each.suite.stem}: still running, {done} after {now - each.started:.0f} s "
                       f"({claim}, {each.claim_seconds:.0f} s)")
+        self._say(f"all together: {self._progress()}")
+
+
+def time_left(seconds: float, done: int, total: int) -> str:
+    """``, about 7 min left`` after so many seconds, if what is left takes as long as what is done; '' too early to say.
+    """
+    if done < min(_TELLING, total) or not done:
+        return ""
+    left = seconds / done * (total - done)
+    return f", about {left / 60:.0f} min left" if left >= 90 else f", about {left:.0f} s left"
 
 
 def _count(number: int, noun: str) -> str:
