@@ -48,6 +48,14 @@ def test_a_deactivated_device_goes_on_where_deactivation_drops_nobody(tmp_path: 
     assert "server's rules mine" in (results / "summary.md").read_text()
 
 
+def test_a_thief_is_refused_also_where_a_forbidden_act_ends_nothing(tmp_path: Path) -> None:
+    """A server that goes on in silence has granted nothing: the verdict is that of one that hangs up."""
+    cell = "A21/publish/plain/sd"
+    done = offchip("replay", cell, "--profile", switched(tmp_path, "forbidden_publish_closes"))
+    assert done.returncode == 0 and f"{cell}  held" in done.stderr and "PublishForbidden" in done.stderr, done.stderr
+    assert "server's rules: mine" in done.stderr
+
+
 @pytest.mark.parametrize(("profile", "said"), [("aws-1999", "known by name are aws-2018, aws-2026"),
                                                ("none.toml", "none.toml: no such profile")])
 @pytest.mark.parametrize("command", [("run", "--suite", "04"), ("replay", CLONE), ("lab", "--no-device")])

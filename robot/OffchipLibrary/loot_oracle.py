@@ -162,7 +162,9 @@ class LootOracleKeywords:
 
     @keyword(tags=("oracle",))
     def attacker_should_have_been_turned_away(self, publish: str = "", subscribe: str = "") -> None:
-        """The attacker turned to the server; it let him have no session, or ended it when he asked for this."""
+        """The attacker turned to the server; it let him have no session, or refused him this: by ending the session,
+        unless the server's rules are to go on in silence.
+        """
         log, outside = self.lab.scene.broker.events, self._outside()
         if not outside:
             raise AssertionError("the attacker never turned to the server")
@@ -171,11 +173,15 @@ class LootOracleKeywords:
         refused = [each for each in (*log.of(events.PublishForbidden), *log.of(events.SubscribeForbidden))
                    if each.connection in outside and (publish or subscribe) in
                    (getattr(each, "topic", ""), getattr(each, "topic_filter", ""))]
+        rules = self.lab.scene.broker.profile
+        closes = rules.forbidden_publish_closes if publish else rules.forbidden_subscribe_closes
         ended = {each.connection for each in log.of(events.Disconnected)
-                 if each.reason is events.DisconnectReason.FORBIDDEN_ACCESS}
+                 if each.reason is events.DisconnectReason.FORBIDDEN_ACCESS} if closes else \
+            {each.connection for each in refused}
         if granted or any(each.connection not in ended for each in sessions) or (sessions and not refused):
+            words = "ended for" if closes else "refused"
             raise AssertionError(f"the attacker had {len(sessions)} sessions, of which "
-                                 f"{sum(each.connection in ended for each in sessions)} were ended for a forbidden "
+                                 f"{sum(each.connection in ended for each in sessions)} were {words} a forbidden "
                                  f"request, and was granted {granted}")
         why = refused or [each for each in (*log.of(events.TlsFailed), *log.of(events.CertificateRefused),
                                             *log.of(events.ConnectRefused)) if each.connection in outside]

@@ -196,7 +196,7 @@ class PublishForOthers(WithWhatTheMediumGives):
         return either(lab, (lambda: see.loot.attacker_should_have_been_granted(publish=self.topic),
                             "one stolen key speaks for the whole fleet"),
                       (lambda: see.loot.attacker_should_have_been_turned_away(publish=self.topic),
-                       "the server ends the session at the first forbidden request, or lets none come about"))
+                       "the server refuses what is forbidden, or lets no session come about"))
 
 
 class SpeakFalsely(WithWhatTheMediumGives):
@@ -256,7 +256,7 @@ class ListenToOthers(WithWhatTheMediumGives):
         return either(lab, (lambda: see.loot.attacker_should_have_been_granted(subscribe=self.filter),
                             "one stolen key hears the whole fleet"),
                       (lambda: see.loot.attacker_should_have_been_turned_away(subscribe=self.filter),
-                       "the server ends the session at the first forbidden request, or lets none come about"))
+                       "the server refuses what is forbidden, or lets no session come about"))
 
 
 class ReadWhatIsPrivate(WithWhatTheMediumGives):
@@ -293,7 +293,7 @@ class ReadWhatIsPrivate(WithWhatTheMediumGives):
                 raise AssertionError("the attacker has what is private")
 
         return either(lab, (read, "one stolen key reads what the owner keeps for every device"),
-                      (unread, "the server ends the session at the first forbidden request, or lets none come about"))
+                      (unread, "the server refuses what is forbidden, or lets no session come about"))
 
 
 class Registered(Goal):
