@@ -95,7 +95,7 @@ def test_wrong_repl_is_named_with_line(tmp_path: Path, old: str, new: str, words
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (("lab", "--sd", "SHORT"), ("SHORT", "1000 bytes", "16777216")),
+    (("lab", "--sd", "SHORT"), ("SHORT", "1000 bytes", "512")),
     (("lab", "--eeprom", "/nowhere"), ("/nowhere",)),
     (("lab", "--certificate", "SHORT", "--key", "SHORT"), ("SHORT", "PEM")),
     (("lab", "--certificate", "/nowhere/a.pem", "--key", "/nowhere/a.key"), ("/nowhere/a.pem", "cannot be read")),

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from offchip.engines.embedded.engine import EmbeddedEngine
+from offchip.engines.embedded.peripherals import sd_card
+from offchip.engines.embedded.peripherals.sd_card import SdCardSpi
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRMWARE = ROOT / "firmware"
@@ -117,6 +119,27 @@ class TestStorage:
         board = bench("storage")
         board.engine.spi_tap().stuck_miso(level)
         assert board.finish(2000)[0] == "sd: init=no-card type=SDSC blocks=0"
+
+    @pytest.mark.parametrize("miso", [0x00, 0x7F])
+    def test_card_that_holds_miso_until_cmd0(self, bench: Callable[..., Bench], miso: int,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+        """Met in public reports; SD 7.2.1 lets the line be anything before the card is in SPI mode."""
+        plain = SdCardSpi.transmit
+
+        def transmit(card: SdCardSpi, mosi: int) -> int:
+            started, answer = card._spi_mode, plain(card, mosi)
+            return answer if started else miso
+
+        monkeypatch.setattr(SdCardSpi, "transmit", transmit)
+        board = bench("storage")
+        board.engine.medium("sdcard").write(5 * 512, b"A" * 511 + b"Z")
+        assert board.finish(2000)[:5] == SD_GOOD
+
+    def test_card_without_cmd59(self, bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delitem(sd_card._COMMANDS, 59)
+        board = bench("storage")
+        board.engine.medium("sdcard").write(5 * 512, b"A" * 511 + b"Z")
+        assert board.finish(400)[:5] == SD_GOOD
 
     def test_damage_on_the_wire_is_seen(self, bench: Callable[..., Bench]) -> None:
         board = bench("storage")

@@ -81,11 +81,11 @@ def make_image(path: Path, size: int, bits: int, cluster_blocks: int, partition_
     call("mcopy", "-i", volume, source / "EMPTY", "::")
     image = volume.read_bytes()
     if partition_start:
-        kind = 0x06 if bits == 16 else 0x0C
+        kind = 0x06 if bits == 16 else 0x83  # a type that is wrong
         entry = struct.pack("<8B2I", 0, 0, 0, 0, kind, 0, 0, 0, partition_start, len(image) // BLOCK)
         other = struct.pack("<8B2I", 0, 0, 0, 0, 0x83, 0, 0, 0, 1, 1)
         table = (other + entry).ljust(64, b"\0") + b"\x55\xaa"
-        image = bytes(446) + table + bytes((partition_start - 1) * BLOCK) + image
+        image = bytes.fromhex("EB6390").ljust(446, b"\0") + table + bytes((partition_start - 1) * BLOCK) + image
     path.write_bytes(image)
     volume.unlink()
     return path

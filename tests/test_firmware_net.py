@@ -377,7 +377,7 @@ def test_hostile_bytes_under_address_sanitizer(tmp_path: Path) -> None:
     seeds = [bytes(ConnackPacket.build(0, 0).to_bytes()), bytes(SubackPacket.build(1, [1]).to_bytes()),
              bytes(PubackPacket.build(2).to_bytes()), b"\xD0\x00", b"\r\n+IPD,5:hello\r\nOK\r\n>",
              b"+CIPSNTPTIME:Thu Nov 23 18:27:16 2026\r\n", b"Thu Nov 23 18:27:16 2026\n",
-             b"x" * 300 + b"+IPD,3:abc\r\n",
+             b"x" * 300 + b"+IPD,3:abc\r\n", b'+IPD,5,"192.168.0.7",8883:hello\r\n',
              bytes(PublishPacket.build("cmd/a", b"x" * 40, 3, False, 1, False).to_bytes()),
              bytes(PublishPacket.build("t" * 3000, b"x" * 3000, 3, False, 1, False).to_bytes())]
     cases = []
@@ -503,6 +503,15 @@ def test_modem_joins_opens_and_carries_bytes_both_ways(bench: Bench) -> None:
     assert bench.start() == "ok", "a second start leaves the connection alone"
     bench.library.modem_close()
     assert bench.server.peers[0].closed
+
+
+def test_a_modem_left_with_cipdinfo_is_understood(bench: Bench) -> None:
+    """Each +IPD then carries address and port of the peer."""
+    bench.modem.peer_shown = True
+    assert bench.start() == "ok" and bench.open() == "ok"
+    data = bytes(random.Random(1).choices(b'abc\r\n>+IPD,5:",OK', k=5000))
+    assert bench.send(data) == "ok"
+    assert bench.receive_all() == ("ok", data.upper())
 
 
 def test_modem_reports_why_it_cannot_join(bench: Bench) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -557,3 +558,23 @@ def test_a_reader_sends_the_same_block() -> None:
     for wrong in ("", "0", "xy"):
         with pytest.raises(MediumError, match="LockUnlock takes"):
             card.lock_unlock = wrong
+
+
+def test_an_image_of_eight_gigabytes_is_a_card_of_that_size_and_is_not_read(tmp_path: Path) -> None:
+    """A sparse file; what it holds is seen, what is written stays in memory."""
+    image = tmp_path / "card.img"
+    with image.open("wb") as file:
+        file.truncate(8 << 30)
+        file.seek((8 << 30) - 512)
+        file.write(b"L" * 512)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    card = SdCardSpi(FakeMachine())
+    card.insert_image(image)
+    assert card.size == 8 << 30 and card.high_capacity
+    assert card.read_block(card.block_count - 1) == b"L" * 512
+    card.write_block(5, b"W" * 512)
+    assert card.read_block(5) == b"W" * 512
+    with image.open("rb") as file:
+        file.seek(5 * 512)
+        assert file.read(512) == bytes(512)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB

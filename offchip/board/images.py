@@ -6,25 +6,43 @@ from __future__ import annotations
 from pathlib import Path
 
 from offchip.board.board import Board
-from offchip.board.media import RemovableMedium
 from offchip.errors import MediumError
+from offchip.vault.fat import SECTOR
 
 
 def load_images(board: Board, sd: Path | None, eeprom: Path | None) -> None:
     """Put images from files into the media of a board that is off.
 
+    On the embedded engine an SD card becomes as large as its image, of which only what is looked at is read.
+
     Raises:
-        MediumError: a file cannot be read, or has another size than the medium.
+        MediumError: a file cannot be read, or has another size than a medium that cannot become another.
     """
-    for path, name in ((sd, "sd"), (eeprom, "eeprom")):
-        if path is None:
-            continue
-        try:
-            image = path.read_bytes()
-        except OSError as error:
-            raise MediumError(f"{path}: cannot be read ({error.strerror}); give another image.") from None
-        medium: RemovableMedium = getattr(board, name)
-        if len(image) != medium.size:
-            raise MediumError(f"{path}: the image has {len(image)} bytes, the {medium.name} of this board "
-                              f"{medium.size}; make it exactly that size.")
-        medium.replace(image)
+    if sd is not None:
+        if board.engine.capabilities.name == "embedded":
+            size = _size(sd)
+            if not size or size % SECTOR:
+                raise MediumError(f"{sd}: the image has {size} bytes; make it whole blocks of {SECTOR} bytes.")
+            board.sd.set("InsertImage", str(sd))
+        else:
+            board.sd.replace(_content(sd, "sdcard", board.sd.size))
+    if eeprom is not None:
+        board.eeprom.replace(_content(eeprom, "eeprom", board.eeprom.size))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise MediumError(f"{path}: cannot be read ({error.strerror}); give another image.") from None
+
+
+def _content(path: Path, name: str, wanted: int) -> bytes:
+    size = _size(path)
+    if size != wanted:
+        raise MediumError(f"{path}: the image has {size} bytes, the {name} of this board {wanted}; make it exactly "
+                          "that size.")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise MediumError(f"{path}: cannot be read ({error.strerror}); give another image.") from None

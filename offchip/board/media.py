@@ -27,7 +27,11 @@ class RemovableMedium:
     def __init__(self, medium: Medium) -> None:
         self._medium = medium
         self.name = medium.name
-        self.size = medium.size
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._medium.size
 
     @property
     def present(self) -> bool:

@@ -82,7 +82,8 @@ def boot(
     seconds: Annotated[float, typer.Option(help="virtual time to run")] = 1.0,
     engine: Annotated[str, typer.Option(help="embedded, renode or auto")] = "embedded",
     platform: Annotated[Path, typer.Option(help="the board")] = BOARD,
-    sd: Annotated[Path | None, typer.Option(help="image for the SD card, exactly its size")] = None,
+    sd: Annotated[Path | None, typer.Option(help="image for the SD card, which becomes as large; the file is not "
+                                                 "written to")] = None,
     eeprom: Annotated[Path | None, typer.Option(help="image for the EEPROM, exactly its size")] = None,
     vectors: Annotated[str, typer.Option(help="start at the vector table at this address (0x08008000), as behind a "
                                               "bootloader")] = "0",

@@ -43,7 +43,7 @@ class Modem:
     ``mute``: powered, but nothing ever comes out. ``network_up``: the access point is in reach. ``sntp_answers``: the
     time servers can be reached. ``latency_ms``: from a byte sent to the answer of the network. ``boot_ms`` and
     ``join_ms``: how long a start and joining the access point take. ``ssid``, ``passphrase``: what the access point
-    demands; None accepts anything.
+    demands; None accepts anything. ``peer_shown``: somebody left it with AT+CIPDINFO=1.
     """
 
     def __init__(self, internet: Internet, clock: LabClock, latency_ms: int = 20, boot_ms: int = 300,
@@ -58,6 +58,8 @@ class Modem:
         self.mute = False
         self.network_up = True
         self.sntp_answers = True
+        self.peer_shown = False
+        self._peer = "", 0
         self.stream: Stream | None = None
         #: every byte the MCU ever handed over for the network
         self.payloads = bytearray()
@@ -67,6 +69,7 @@ class Modem:
             "RST": self._rst, "GMR": self._gmr, "CWMODE": self._cwmode, "CWJAP": self._cwjap, "CWQAP": self._cwqap,
             "CIPMUX": self._cipmux, "CIPSNTPCFG": self._cipsntpcfg, "CIPSNTPTIME": self._cipsntptime,
             "CIPSTART": self._cipstart, "CIPSEND": self._cipsend, "CIPCLOSE": self._cipclose,
+            "CIPDINFO": self._cipdinfo,
             "CIPSTATE": self._cipstate, "CIPSTATUS": self._cipstatus, "SYSSTORE": self._sysstore,
         }
         self._start(0)
@@ -171,7 +174,8 @@ class Modem:
         data = self.stream.receive()
         for start in range(0, len(data), IPD_CHUNK):
             chunk = data[start:start + IPD_CHUNK]
-            self._say(b"\r\n+IPD,%d:" % len(chunk) + chunk, self._after_latency(now_ns))
+            peer = b',"%s",%d' % (self._peer[0].encode(), self._peer[1]) if self.peer_shown else b""
+            self._say(b"\r\n+IPD,%d%s:" % (len(chunk), peer) + chunk, self._after_latency(now_ns))
         if self.stream.closed:
             self._drop_stream()
             self._say(b"CLOSED\r\n", self._after_latency(now_ns))
@@ -326,12 +330,21 @@ class Modem:
         due_ns = self._after_latency(now_ns)
         try:
             self.stream = self.internet.connect(host, int(port))
+            self._peer = host, int(port)
         except UnknownName:
             self._finish_later(b"DNS Fail\r\n" + _ERROR, due_ns)
         except NetworkError:
             self._finish_later(_ERROR, due_ns)
         else:
             self._finish_later(b"CONNECT\r\n" + _OK, due_ns)
+
+    def _cipdinfo(self, operation: str, arguments: list[str], now_ns: int) -> None:
+        if operation == "?":
+            self._say(b"+CIPDINFO:%s\r\n" % (b"true" if self.peer_shown else b"false") + _OK, now_ns)
+            return
+        _require(operation == "=" and arguments in (["0"], ["1"]))
+        self.peer_shown = arguments == ["1"]
+        self._say(_OK, now_ns)
 
     def _cipsend(self, operation: str, arguments: list[str], now_ns: int) -> None:
         _require(operation == "=" and len(arguments) == 1 and arguments[0].isdecimal())

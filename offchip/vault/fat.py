@@ -35,13 +35,13 @@ FILE_TIME = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 #: the smallest volumes with the cluster counts fatgen103 demands of FAT16 and FAT32
 FAT16_MINIMUM = 8 << 20
 FAT32_MINIMUM = 34 << 20
-_FAT_PARTITIONS = {0x01, 0x04, 0x06, 0x0B, 0x0C, 0x0E}
 
 
 class Storage(Protocol):
     """What a volume lives on; ``offchip.engines.protocol.Medium`` is one."""
 
-    size: int
+    @property
+    def size(self) -> int: ...
 
     def read(self, offset: int, length: int) -> bytes: ...
     def write(self, offset: int, data: bytes) -> None: ...
@@ -128,13 +128,22 @@ def volume_offset(storage: Storage) -> int:
     """Where the first FAT volume starts, in bytes. Raises MediumError when there is none."""
     first = storage.read(0, SECTOR)
     if len(first) == SECTOR and first[510:] == b"\x55\xAA":
-        if first[0] in (0xEB, 0xE9):
+        if _is_boot_sector(first):
             return 0
         for entry in range(446, 510, 16):
-            start = int.from_bytes(first[entry + 8:entry + 12], "little")
-            if first[entry + 4] in _FAT_PARTITIONS and 0 < start * SECTOR < storage.size:
-                return start * SECTOR
-    raise MediumError("the medium holds no FAT volume: neither a boot sector nor a FAT partition was found")
+            start = int.from_bytes(first[entry + 8:entry + 12], "little") * SECTOR
+            inside = first[entry + 4] and 0 < start < storage.size
+            if inside and _is_boot_sector(storage.read(start, SECTOR)):
+                return start
+    raise MediumError("the medium holds no FAT volume: neither a boot sector nor a partition that begins with one was "
+                      "found")
+
+
+def _is_boot_sector(block: bytes) -> bool:
+    """Of a FAT volume: boot code in an MBR begins with a jump, too (EB 63 90 of GRUB), but knows no sector size."""
+    cluster = block[13]
+    return (block[510:] == b"\x55\xAA" and block[0] in (0xEB, 0xE9) and block[11:13] == b"\0\2"
+            and cluster > 0 and not cluster & cluster - 1 and block[16] in (1, 2))
 
 
 @contextmanager

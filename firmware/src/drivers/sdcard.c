@@ -36,6 +36,7 @@ enum { /* limits: SD 4.2.3 (1 s for ACMD41), 4.6.2 (100 ms read, 250 ms write, S
 enum { INIT_HZ = 400000, DATA_HZ = 25000000 };
 
 static struct sd_card card; /* blocks = 0: not initialised */
+static bool without_crc;
 static struct {
     const uint8_t *bytes;
     uint8_t length;
@@ -141,7 +142,7 @@ static enum storage_error read_data(uint8_t index, uint32_t argument, uint8_t *t
         uint8_t crc[2];
         receive(to, length);
         receive(crc, sizeof crc);
-        if (crc16(to, length) != (uint16_t)(crc[0] << 8 | crc[1]))
+        if (!without_crc && crc16(to, length) != (uint16_t)(crc[0] << 8 | crc[1]))
             error = STORAGE_READ_CRC;
     }
     finish();
@@ -181,10 +182,8 @@ static enum storage_error wake(void)
         (void)spi_exchange(0xFF);
     /* After a reset of ours the card may still be programming; CMD0 would tear that block. An empty bus reads FF. */
     spi_select(true);
-    bool free = await_byte(true, BUSY_MS, reply);
+    (void)await_byte(true, BUSY_MS, reply); /* some cards hold MISO low, or say 7F, until they have seen CMD0 */
     finish();
-    if (!free)
-        return STORAGE_NO_CARD;
     for (unsigned i = 0; i < IDLE_TRIES && r1 != R1_IDLE; i++) /* a bus stuck at 0 reads R1 = 0: no card */
         r1 = command_alone(GO_IDLE_STATE, 0);
     if (r1 != R1_IDLE)
@@ -200,8 +199,9 @@ static enum storage_error wake(void)
         return STORAGE_CARD_ERROR;
 
     r1 = command_alone(CRC_ON_OFF, 1); /* before ACMD41: allowed in idle, so all that follows is protected */
-    if (r1 != R1_IDLE)
+    if (r1 & ~(R1_IDLE | R1_ILLEGAL))
         return r1_error(r1);
+    without_crc = r1 & R1_ILLEGAL; /* some cards know no CMD59; what their CRC bytes hold is not said then */
 
     deadline_t end = deadline_in(POWER_UP_MS);
     for (;;) {

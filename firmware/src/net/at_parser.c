@@ -36,22 +36,46 @@ static enum at_event classify(const char *line)
     return strncmp(line, "busy ", 5) == 0 ? AT_BUSY : AT_TEXT;
 }
 
+static size_t digits(const char *at, size_t length)
+{
+    size_t count = 0;
+    while (count < length && at[count] >= '0' && at[count] <= '9') {
+        count++;
+    }
+    return count;
+}
+
+/* ,"<address>",<port>: what AT+CIPDINFO=1 puts behind the length. */
+static bool is_peer(const char *text, size_t length)
+{
+    const char *quote = length > 2 && text[0] == ',' && text[1] == '"' ? memchr(text + 2, '"', length - 2) : NULL;
+    if (quote == NULL) {
+        return false;
+    }
+    size_t left = length - (size_t)(quote + 1 - text);
+    return left > 1 && quote[1] == ',' && digits(quote + 2, left - 1) == left - 1;
+}
+
 /* At a ':' the line may end in "+IPD,<length>". Takes that off the line: what stood before it goes on behind the data. */
 static bool take_data_head(struct at_parser *parser)
 {
     size_t start = parser->length;
-    uint32_t length = 0;
-    uint32_t unit = 1;
-    while (start > 0 && parser->line[start - 1] >= '0' && parser->line[start - 1] <= '9' && length <= PAYLOAD_MAX) {
-        start--;
-        length += unit * (uint32_t)(parser->line[start] - '0');
-        unit *= 10;
+    while (start + DATA_MARK_LENGTH > parser->length ||
+           memcmp(parser->line + start, DATA_MARK, DATA_MARK_LENGTH) != 0) {
+        if (start-- == 0) {
+            return false;
+        }
     }
-    if (start == parser->length || length == 0 || length > PAYLOAD_MAX || start < DATA_MARK_LENGTH ||
-        memcmp(parser->line + start - DATA_MARK_LENGTH, DATA_MARK, DATA_MARK_LENGTH) != 0) {
+    const char *number = parser->line + start + DATA_MARK_LENGTH;
+    size_t behind = parser->length - start - DATA_MARK_LENGTH, count = digits(number, behind);
+    uint32_t length = 0;
+    for (size_t i = 0; i < count && length <= PAYLOAD_MAX; i++) {
+        length = length * 10 + (uint32_t)(number[i] - '0');
+    }
+    if (length == 0 || length > PAYLOAD_MAX || (count < behind && !is_peer(number + count, behind - count))) {
         return false;
     }
-    parser->length = start - DATA_MARK_LENGTH;
+    parser->length = start;
     parser->payload_left = length;
     return true;
 }

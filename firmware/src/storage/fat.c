@@ -106,7 +106,7 @@ static bool take_layout(struct fat_volume *volume, uint32_t start, uint32_t avai
 enum storage_error fat_mount(struct fat_volume *volume, fat_read_block *read_block, fat_write_block *write_block,
                              void *medium, uint32_t blocks)
 {
-    static const uint8_t fat_types[] = { 0x04, 0x06, 0x0B, 0x0C, 0x0E };
+    uint8_t table[PARTITIONS * PARTITION_ENTRY];
     memset(volume, 0, sizeof *volume);
     volume->read_block = read_block;
     volume->write_block = write_block;
@@ -121,16 +121,16 @@ enum storage_error fat_mount(struct fat_volume *volume, fat_read_block *read_blo
         return STORAGE_OK;
     if (u16(volume->block + SIGNATURE) != 0xAA55)
         return STORAGE_NO_FILESYSTEM;
-    for (unsigned i = 0; i < PARTITIONS; i++) {
-        const uint8_t *entry = volume->block + PARTITION_TABLE + i * PARTITION_ENTRY;
+    memcpy(table, volume->block + PARTITION_TABLE, sizeof table);
+    for (unsigned i = 0; i < PARTITIONS; i++) { /* what a volume is its boot sector says; types are often wrong */
+        const uint8_t *entry = table + i * PARTITION_ENTRY;
         uint32_t start = u32(entry + 8), length = u32(entry + 12);
-        if (!memchr(fat_types, entry[4], sizeof fat_types))
+        if (entry[4] == 0 || start == 0 || start >= blocks || length > blocks - start)
             continue;
-        if (start == 0 || start >= blocks || length > blocks - start)
-            return STORAGE_NO_FILESYSTEM;
         if ((error = load(volume, start)))
             return error;
-        return take_layout(volume, start, length) ? STORAGE_OK : STORAGE_NO_FILESYSTEM;
+        if (take_layout(volume, start, length))
+            return STORAGE_OK;
     }
     return STORAGE_NO_FILESYSTEM;
 }

@@ -45,6 +45,7 @@ ERROR_TOKEN_ECC, ERROR_TOKEN_OUT_OF_RANGE = 0x04, 0x08
 _HCS = 1 << 30  # argument of ACMD41: the host supports high capacity (4.2.3.1)
 _WAKE_UP_BYTES = 10  # 74 clocks before CMD0 (6.4.1)
 _SDSC_MAXIMUM = 0x8000_0000
+_HC_UNIT = 0x80000  # bytes C_SIZE of a version 2 CSD counts in
 
 
 class Mode(Enum):
@@ -115,14 +116,8 @@ class SdCardSpi(Peripheral):
     def __init__(self, machine: Machine, capacity: int = 0x100_0000, image_file: str | None = None,
                  serial_number: int = 0x0FFC_0001, high_capacity: bool = False) -> None:
         super().__init__(machine)
-        self._sdhc = high_capacity or capacity > _SDSC_MAXIMUM
-        unit, text = (0x80000, "512 KiB") if self._sdhc else (BLOCK_SIZE, "512 bytes")
-        if capacity <= 0 or capacity % unit:
-            raise MediumError(f"SdCardSpi: the capacity, {capacity} bytes, must be a positive multiple of {text}.")
-        self.size = capacity
-        self.block_count = capacity // BLOCK_SIZE
+        self._become(capacity, high_capacity)
         self.serial_number = serial_number
-        self._csd = build_csd_v2(capacity) if self._sdhc else build_csd_v1(capacity)
         self._storage: Storage = RamStorage()
         self._lock = CardLock()
         self._selected = self._spi_mode = self._write_multiple = self._write_failed = self._receiving_lock = False
@@ -174,6 +169,25 @@ class SdCardSpi(Peripheral):
         """Back the card with this file; nothing or "" leaves it as it is. Raises MediumError."""
         if image_file:
             self._storage = FileStorage(image_file, self.size)
+
+    def insert_image(self, image_file: str | Path) -> None:
+        """Put another card in: one with this content, which is neither read as a whole nor written to, and as large, or
+        the next larger there is. Raises MediumError."""
+        storage = RamStorage.over(Path(image_file))
+        try:
+            self._become(len(storage), False)
+        except MediumError:
+            self._become(-(-len(storage) // _HC_UNIT) * _HC_UNIT, False)
+        self._storage = storage
+        self.power_cycle()
+
+    def _become(self, capacity: int, high_capacity: bool) -> None:
+        sdhc = high_capacity or capacity > _SDSC_MAXIMUM
+        unit, text = (_HC_UNIT, "512 KiB") if sdhc else (BLOCK_SIZE, "512 bytes")
+        if capacity <= 0 or capacity % unit:
+            raise MediumError(f"SdCardSpi: the capacity, {capacity} bytes, must be a positive multiple of {text}.")
+        self._csd = build_csd_v2(capacity) if sdhc else build_csd_v1(capacity)
+        self._sdhc, self.size, self.block_count = sdhc, capacity, capacity // BLOCK_SIZE
 
     def read_block(self, lba: int) -> bytes:
         self._check(lba)

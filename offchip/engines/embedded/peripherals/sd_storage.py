@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -28,8 +29,22 @@ class RamStorage:
     """Blocks in memory: an image many cards may share, and the blocks that differ from it."""
 
     def __init__(self) -> None:
-        self._image = b""  # a whole number of blocks; zeros behind it
+        self._image: bytes | mmap.mmap = b""  # zeros behind it
         self._changed: dict[int, bytes] = {}
+
+    @classmethod
+    def over(cls, path: Path) -> RamStorage:
+        """The content of a file, which stays as it is; only what is looked at is read. Raises MediumError."""
+        storage = cls()
+        with _Image(path, os.O_RDONLY) as image:
+            if os.fstat(image.fileno()).st_size < BLOCK_SIZE:
+                raise MediumError(f"{path}: the image holds not even a block of {BLOCK_SIZE} bytes.")
+            storage._image = mmap.mmap(image.fileno(), 0, access=mmap.ACCESS_READ)
+        return storage
+
+    def __len__(self) -> int:
+        """Bytes of the image."""
+        return len(self._image)
 
     def load(self, lba: int, count: int = 1) -> bytes:
         if count == 1 and lba in self._changed:
