@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from robot.api import TestSuite
 
@@ -44,10 +46,12 @@ class Tree:
             (folder / shared).symlink_to(ROOT / shared)
         if (ROOT / "firmware/build").is_dir():  # object files with their times: only what changed is compiled
             shutil.copytree(ROOT / "firmware/build", folder / "firmware/build", dirs_exist_ok=True)
+        for code in ("offchip", "robot"):  # byte code that is looked up by the text it was made of, see below
+            compileall.compile_dir(folder / code, quiet=2, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
 
     @property
     def _environment(self) -> dict[str, str]:
-        # no byte code: two edits of one size within a second would leave the older one in force
+        # no byte code by time and size: two edits of one size within a second would leave the older one in force
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": f"{self.folder}:{self.folder / 'robot'}",
                 "OFFCHIP_MUTANT": "1"}
