@@ -36,6 +36,12 @@ class _Said:
     def __init__(self, data: bytes) -> None:
         self.raw = squeezed(data)
 
+    def only(self, ways: Iterable[str]) -> _Said:
+        """The same, as if nothing were said in other ways."""
+        view = _Said(b"")
+        view.__dict__.update((way, getattr(self, way)) for way in ways)
+        return view
+
     @cached_property
     def digits(self) -> bytes:
         return self.raw.lower().replace(b"0x", b"").translate(None, _NOT_HEX)
@@ -190,17 +196,18 @@ def _parts_of_all(secrets: tuple[Secret, ...]) -> dict[str, frozenset[bytes]]:
     return {way: frozenset[bytes]().union(*(parts[way] for parts in each)) for way in _WINDOWS}
 
 
-def _suspects(secrets: tuple[Secret, ...], said: _Said) -> list[Secret]:
-    """Those that may be in it; of the others no window can be. Where there is nothing, this is all there is to do."""
-    found: set[Secret] = set()
+def _suspects(secrets: tuple[Secret, ...], said: _Said) -> dict[Secret, set[str]]:
+    """Which may be in it, and in which ways; in no other can there be a window of it. Mostly that is all to be done."""
+    found: dict[Secret, set[str]] = {}
     for way, wanted in _parts_of_all(secrets).items():
         half = (_WINDOWS[way] + 1) // 2
-        said_so = getattr(said, way)
-        for stream in said_so if isinstance(said_so, list) else [said_so]:
-            there = {stream[at:at + half] for at in range(0, len(stream) - half + 1, half)}
-            if there := wanted & there:
-                found |= {secret for secret in secrets if not there.isdisjoint(_parts_by_length(secret)[way])}
-    return [secret for secret in secrets if secret in found]
+        streams = getattr(said, way)
+        for stream in streams if isinstance(streams, list) else [streams]:
+            there = wanted.intersection(stream[at:at + half] for at in range(0, len(stream) - half + 1, half))
+            for secret in secrets if there else ():
+                if not there.isdisjoint(_parts_by_length(secret)[way]):
+                    found.setdefault(secret, set()).add(way)
+    return found
 
 
 def _any_window(needle: bytes, hay: bytes, length: int) -> bool:
@@ -230,5 +237,6 @@ def squeezed(data: bytes) -> bytes:
 def find(secrets: list[Secret], data: bytes) -> list[str]:
     """One sentence per secret that is in ``data``."""
     said = _Said(data)
-    return [f"{secret.name} as {form}" for secret in _suspects(tuple(secrets), said)
-            if (form := secret.form_among(said))]
+    suspects = _suspects(tuple(secrets), said)
+    return [f"{secret.name} as {form}" for secret in secrets
+            if secret in suspects and (form := secret.form_among(said.only(suspects[secret])))]
