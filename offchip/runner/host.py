@@ -7,12 +7,14 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from offchip import __version__
 from offchip.paths import ROOT
+from offchip.runner.suite_process import Outcome
 
 
 def _now() -> str:
@@ -26,6 +28,8 @@ class Host:
     Attributes:
         commit: of the checkout, with ``+changes`` where files differ from it; empty outside a checkout.
         seconds: host seconds of each claim.
+        cpu: seconds of CPU of each.
+        pace: how fast it went and where its time went, in words.
     """
 
     command: str
@@ -38,10 +42,14 @@ class Host:
     started: str = field(default_factory=_now)
     finished: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu: dict[str, float] = field(default_factory=dict)
+    pace: list[str] = field(default_factory=list)
 
-    def finish(self, seconds: dict[str, float]) -> None:
-        """Note the end, and the host seconds of each claim."""
-        self.finished, self.seconds = _now(), {key: round(value, 2) for key, value in seconds.items()}
+    def finish(self, outcomes: Mapping[str, Outcome], pace: Iterable[str]) -> None:
+        """Note the end, and what each claim took."""
+        self.finished, self.pace = _now(), list(pace)
+        self.seconds = {key: round(each.seconds, 2) for key, each in outcomes.items()}
+        self.cpu = {key: round(each.cpu_s, 2) for key, each in outcomes.items()}
 
 
 def describe(elf: Path, jobs: int) -> Host:

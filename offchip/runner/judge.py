@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from offchip.engines.elf import read_elf
 from offchip.engines.renode.locate import need_renode
 from offchip.engines.select import resolve_engine, standby
 from offchip.errors import OffchipError
-from offchip.matrix.cells import NoCell, survey
+from offchip.matrix.cells import NoCell, cells, survey
 from offchip.paths import OUTPUT, PACKAGES, SUITES
 from offchip.pki.own import load_own_credentials
 from offchip.report.build import Judged, RunFacts, build_report
@@ -24,6 +25,7 @@ from offchip.report.code_size import vault_objects
 from offchip.report.matrix import NoCells, load_matrix
 from offchip.runner.host import describe
 from offchip.runner.inventory import Claim, Suite, read_inventory
+from offchip.runner.pace import pace, processor_seconds
 from offchip.runner.preflight import preflight
 from offchip.runner.processes import Stopped, StopSignals, end_children
 from offchip.runner.results import ResultsFolder
@@ -111,7 +113,12 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
         before = earlier(part, engine, firmware.sha256, options.seed, host.commit, scope) if options.resume \
             else Earlier()
         carried = before.carry(folder.fresh)
+        begun = time.monotonic()
         outcomes = _outcomes(options, engine, elf, folder.fresh, before.left(inventory), say)
+        told = [] if outcomes.refused else list(pace(
+            outcomes.claims, {each.id for each in cells()}, time.monotonic() - begun, processor_seconds()))
+        for line in told:
+            say(line)
         outcomes.claims = before.outcomes | outcomes.claims
         claims = [_judged(claim, outcomes.claims[claim.key], own or suite.recorded)
                   for suite in inventory for claim in suite.claims]
@@ -123,7 +130,7 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
         log_ids = merge_logs([*carried, *outcomes.outputs], folder.fresh)
         (folder.fresh / "earlier.xml").unlink(missing_ok=True)
         shutil.rmtree(folder.fresh / "suites", ignore_errors=True)
-        host.finish({key: each.seconds for key, each in outcomes.claims.items()})
+        host.finish(outcomes.claims, told)
         facts = RunFacts(engine, firmware.sha256, options.seed, scope, _no_cells(), vault_objects(options.elf),
                          profile)
         summary = build_report(folder.fresh, facts, claims, asdict(host), log_ids, options.against)

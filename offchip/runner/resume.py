@@ -74,12 +74,12 @@ def earlier(folder: Path, engine: str, elf_sha256: str, seed: int, commit: str,
         if was != now:
             raise OffchipError(f"{folder}: this run cannot go on, it is of another {what} ({was}, now {now}); start "
                                "without --resume.")
-    records, seconds = load_records(folder / "records"), host.get("seconds", {})
+    records, seconds, cpu = load_records(folder / "records"), host.get("seconds", {}), host.get("cpu", {})
     outcomes = {}
     for row in results["claims"]:
         key = f"{row['suite']}.{row['claim']}"
         if row["status"] in _STATUS and (not row["record"] or key in records):
-            outcomes[key] = Outcome(_STATUS[row["status"]], row["message"], seconds.get(key, 0.0))
+            outcomes[key] = Outcome(_STATUS[row["status"]], row["message"], seconds.get(key, 0.0), cpu.get(key, 0.0))
     return Earlier(outcomes, folder)
 
 

@@ -28,11 +28,13 @@ class Outcome:
         status: ``PASS``, ``FAIL`` or ``SKIP`` as Robot says, ``LOST`` when its process did not live to say.
         message: Robot's message, or why it was lost.
         seconds: host time.
+        cpu_s: of its suite's process and of those it started.
     """
 
     status: str
     message: str = ""
     seconds: float = 0.0
+    cpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +120,12 @@ class SuiteProcess:
             self.running, self._claim_started = event["claim"], time.monotonic()
         elif event["event"] == "end":
             self.running, self._claim_started = None, time.monotonic()
-            self.outcomes[event["claim"]] = Outcome(event["status"], event["message"], event["seconds"])
+            self.outcomes[event["claim"]] = Outcome(event["status"], event["message"], event["seconds"], event["cpu"])
         else:
             self._closed = self._closed or event["top"]
             for key, status, message in event["claims"]:
                 before = self.outcomes.get(key, Outcome("LOST"))
-                self.outcomes[key] = Outcome(status, message, before.seconds)
+                self.outcomes[key] = Outcome(status, message, before.seconds, before.cpu_s)
 
     @property
     def ended(self) -> bool:

@@ -19,13 +19,15 @@ class Watch:
         self._pipe = int(descriptor)
         os.set_inheritable(self._pipe, False)
         die_with_parent()
+        self._cpu_before = 0.0
 
     def start_test(self, data: Any, result: Any) -> None:
+        self._cpu_before = _cpu_s()
         self._tell(event="start", claim=self._key(result))
 
     def end_test(self, data: Any, result: Any) -> None:
         self._tell(event="end", claim=self._key(result), status=result.status, message=result.message,
-                   seconds=result.elapsed_time.total_seconds())
+                   seconds=result.elapsed_time.total_seconds(), cpu=_cpu_s() - self._cpu_before)
 
     def end_suite(self, data: Any, result: Any) -> None:
         # a failed teardown fails every claim below it afterwards; the top suite's end is the last word
@@ -39,3 +41,9 @@ class Watch:
         line = json.dumps(event).encode() + b"\n"
         while line:
             line = line[os.write(self._pipe, line):]
+
+
+def _cpu_s() -> float:
+    """Of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
