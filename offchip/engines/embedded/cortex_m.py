@@ -48,7 +48,6 @@ _TO_HANDLER = ("sp", "ipsr", "control", "lr", "iepsr", "pc", "nzcv")
 _TO_HANDLER_FROM_PSP = ("sp", "ipsr", "control", "ipsr", "control", "ipsr", "control", "lr", "iepsr", "pc", "nzcv")
 _FROM_MSP = ("msp", "control", "r0", "r1", "r2", "r3", "r12", "lr", "apsr", "iepsr", "control", "pc", "nzcv")
 _FROM_PSP = ("psp", *_FROM_MSP[1:])
-_MASKS = ("primask", "basepri", "faultmask")
 _CORE_REGISTERS = (*(f"r{n}" for n in range(13)), "sp", "lr")
 _S = tuple(f"s{n}" for n in range(16))
 _NAMES = {HARD_FAULT: "HardFault", MEM_MANAGE: "MemManage", BUS_FAULT: "BusFault", USAGE_FAULT: "UsageFault"}
@@ -328,7 +327,7 @@ class CortexM(Peripheral):
     # priorities --------------------------------------------------------------------------------------------------
     def _execution_priority(self) -> tuple[int, bool]:
         """(current priority, whether a mask register decides it), B1.5.4."""
-        return self._priority_under(*self.core.get(*_MASKS))
+        return self._priority_under(*self.core.masks())
 
     def _priority_under(self, primask: int, basepri: int, faultmask: int) -> tuple[int, bool]:
         handler = self.nvic.active_priority()
@@ -342,8 +341,7 @@ class CortexM(Peripheral):
         return min(handler, mask), mask < handler
 
     def _masks(self) -> tuple[int, int]:
-        basepri, faultmask = self.core.get("basepri", "faultmask")
-        return basepri, faultmask
+        return self.core.masks()[1:]
 
     def _special_register_written(self) -> bool:
         """MSR or CPSIE was executed: clear the bits that do not exist, and say whether an exception may come now."""
@@ -401,7 +399,7 @@ class CortexM(Peripheral):
             self._attention = False
             return
         priority = nvic.group(nvic.priority[best])
-        masks = self.core.get(*_MASKS)
+        masks = self.core.masks()
         if self.sleeping and not self._waits_for_event and priority < self._priority_under(0, *masks[1:])[0]:
             self._wake()  # PRIMASK does not keep WFI asleep (B1.5.19)
         current, masked = self._priority_under(*masks)
@@ -507,13 +505,13 @@ class CortexM(Peripheral):
         nvic.leave(exception)
         self._event = True
         self._mode_changed()
-        if self._forged_mode(psp if on_psp else msp, to_thread):
+        sp = psp if on_psp else msp
+        frame = core.load(sp, 0x68 if extended else 0x20)
+        if self._forged_mode(core.load(sp + 28, 4) if frame is None else frame[28:32], to_thread):
             self._raise(USAGE_FAULT, INVPC, f"exception return 0x{value | 1:08X} to a frame of another mode")
             return
         if faultmask & 1 and exception != NMI:
             core.set("faultmask", 0)
-        sp = psp if on_psp else msp
-        frame = core.load(sp, 0x68 if extended else 0x20)
         if frame is None:
             self._raise(BUS_FAULT, UNSTKERR, f"unstacking from 0x{sp:08X} failed")
             return
@@ -534,12 +532,12 @@ class CortexM(Peripheral):
         if to_thread and nvic.scr & SCR_SLEEPONEXIT:
             self._sleep()
 
-    def _forged_mode(self, sp: int, to_thread: bool) -> bool:
+    @staticmethod
+    def _forged_mode(xpsr: bytes | None, to_thread: bool) -> bool:
         """Whether the IPSR in the frame contradicts the mode EXC_RETURN names (B1.5.8)."""
-        word = self.core.load(sp + 28, 4)
-        if word is None:
+        if xpsr is None:
             return False  # unstacking itself fails
-        return bool(int.from_bytes(word, "little") & 0x1FF) == to_thread
+        return bool(int.from_bytes(xpsr, "little") & 0x1FF) == to_thread
 
     # faults (B1.5.11, B1.5.14) -------------------------------------------------------------------------------------
     def bus_fault(self, address: int, pc: int) -> None:

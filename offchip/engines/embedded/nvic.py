@@ -278,7 +278,10 @@ class Nvic(Peripheral):
 
     def active_priority(self) -> int:
         """Group priority of the most urgent active exception, :data:`IDLE` in thread mode."""
-        return min((self.group(self.priority[e]) for e in self.active), default=IDLE)
+        most_urgent = IDLE
+        for exception in self.active:
+            most_urgent = min(most_urgent, self.group(self.priority[exception]))
+        return most_urgent
 
     def enter(self, exception: int) -> None:
         self.pending.discard(exception)

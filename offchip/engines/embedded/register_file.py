@@ -67,6 +67,29 @@ def it_state_of(uc: Uc) -> ItState:
     return _CalledIt(uc) if word is None else word
 
 
+MaskWords = tuple[ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32]
+
+
+def mask_words_of(uc: Uc) -> MaskWords | None:
+    """PRIMASK, BASEPRI and FAULTMASK of the core, to be looked at; None: not to be found."""
+    primask, basepri, faultmask = (_word(uc, place) for place in _mask_places())
+    return None if primask is None or basepri is None or faultmask is None else (primask, basepri, faultmask)
+
+
+@cache
+def _mask_places() -> tuple[int | None, ...]:
+    """Which words of the core these are, found by what changes with them."""
+    def place(register: int, value: int) -> int | None:
+        uc = bare_core()
+        uc.reg_write(arm.UC_ARM_REG_PC, 1)
+        before = core_words(uc)
+        uc.reg_write(register, value)
+        found = [number for number, word in enumerate(core_words(uc)) if word != before[number] and word == value]
+        return found[0] if len(found) == 1 else None
+
+    return (place(arm.UC_ARM_REG_PRIMASK, 1), place(arm.UC_ARM_REG_BASEPRI, 0xA0), place(arm.UC_ARM_REG_FAULTMASK, 1))
+
+
 class _CalledIt:
     """The same by Unicorn's functions."""
 

@@ -57,6 +57,7 @@ from offchip.engines.embedded.register_file import (
     control_of,
     divide_feature_of,
     it_state_of,
+    mask_words_of,
     registers_of,
 )
 from offchip.engines.embedded.thumb import in_it_block, instruction_length
@@ -155,6 +156,7 @@ class UnicornCore:
         self._counter, self._limit = self._find_counter()
         self._registers = registers_of(self.uc)
         self._it = it_state_of(self.uc)
+        self._masks = mask_words_of(self.uc)
         self._control = control_of(self.uc)
         self._isar0 = divide_feature_of(self.uc)
         self._isar0_value = self._isar0.value if self._isar0 is not None else 0
@@ -710,6 +712,13 @@ class UnicornCore:
         batch = self._batches.get(names) or self._batch(names)
         uclib.uc_reg_read_batch(self._handle, batch.ids, batch.pointers, batch.count)
         return batch.values[:]
+
+    def masks(self) -> tuple[int, int, int]:
+        """PRIMASK, BASEPRI and FAULTMASK."""
+        if self._masks is None:
+            primask, basepri, faultmask = self.get("primask", "basepri", "faultmask")
+            return primask, basepri, faultmask
+        return self._masks[0].value, self._masks[1].value, self._masks[2].value
 
     def put(self, names: tuple[str, ...], *values: int) -> None:
         """Write registers in the order of ``names``, a key to a prepared batch; one may occur twice."""
