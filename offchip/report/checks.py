@@ -15,10 +15,12 @@ _CHECKS = {
     "A01": "encryption of what lies outside", "A02": "encryption of what lies outside", "A03": "authentication",
     "A04": "authentication", "A05": "a label in what is authenticated", "A06": "the device in what is authenticated",
     "A07": "a version kept in the chip", "A08": "encryption of what lies outside", "A10": "authentication",
-    "A16": "a version kept in the chip", "A20": "a secret of its own for each device",
-    "A24": "authentication", "A26": "erasure of old copies", "A29": "authentication",
+    "A11": "a version kept in the chip", "A16": "a version kept in the chip",
+    "A20": "a secret of its own for each device", "A21": "encryption of what lies outside", "A24": "authentication",
+    "A26": "erasure of old copies", "A27": "authentication", "A29": "authentication",
 }
-_DEFAULT = "what stops this attack"
+#: where the attacker takes what lies in clear; elsewhere it is the server that lets him
+_IN_CLEAR = {"A21": "plain"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,20 @@ class _Line:
     line: int
 
 
-def missing_check(attack: str, scheme: str) -> dict[str, object] | None:
-    """The line that says what ``scheme`` checks, and what is not among it; None where the firmware is not at hand."""
-    place = _lines().get(scheme)
-    if place is None:
+def missing_check(attack: str, scheme: str, expected: bool = True) -> dict[str, object] | None:
+    """The line that says what ``scheme`` checks, and what is not among it.
+
+    None where the firmware is not at hand, and where what was ``expected`` to happen is no fault of its: the chip was
+    opened, the server let him.
+    """
+    place, check = _lines().get(scheme), _CHECKS.get(attack, "")
+    if _IN_CLEAR.get(attack, scheme) != scheme:
+        check = ""
+    if place is None or (expected and not check):
         return None
-    return {"file": place.file, "line": place.line, "check": _CHECKS.get(attack, _DEFAULT)}
+    if scheme == "fleet-key" and check:
+        check = _CHECKS["A20"]
+    return {"file": place.file, "line": place.line, "check": check or "what stops this attack"}
 
 
 @cache

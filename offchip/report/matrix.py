@@ -115,7 +115,7 @@ def _cell(row: Row, other: Document | None) -> Document:
         "claim": f"{row['suite']}.{row['claim']}", "replay": f"offchip replay {identifier}",
     }
     if verdict == "broken":
-        cell["missing_check"] = missing_check(attack, scheme)
+        cell["missing_check"] = missing_check(attack, scheme, expected=cell["predicted"] == "broken")
     if other is not None:
         cell["other"] = next((each["verdict"] for each in other["cells"] if each["id"] == identifier), "")
     return cell
