@@ -42,6 +42,13 @@ class AlternatingNoise(StuckNoise):
     after = "the private key, from the medium with a secret made of two words in turn"
 
 
+class RepeatingNoise(StuckNoise):
+    """The noise source gives each word twice, which the RNG itself does not notice."""
+
+    variant, noise = "repeating", Noise.REPEATING
+    after = "the private key, from the medium with a secret made of words that come twice"
+
+
 class PredictableNoise(StuckNoise):
     """The noise looks good and is known."""
 
