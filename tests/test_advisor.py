@@ -33,6 +33,7 @@ BAD = {
     "MQTT_Client_Puback_Qos1": "no-puback", "MQTT_No_Ack_PingResp": "patient",
     "MQTT_Persistent_Session_Happy_Case": "clean", "MQTT_Expired_Persistent_Session": "clean",
     "Shadow_Publish_Reported_State": "mute", "Shadow_Update_Reported_State": "mute", "Job_Execution": "mute",
+    "MQTT_Long_Duration": "no-backoff",
     "Security_Device_Policies": "wildcards"}
 
 
@@ -56,6 +57,16 @@ def test_what_passes_with_warnings() -> None:
                             ((0xCCA8,), Verdict.FAIL)):
         judged = _suites(Record(suites=suites))
         assert judged is not None and judged[0] is verdict, suites
+
+
+def test_a_long_test_says_in_which_phase_a_device_failed() -> None:
+    name = "MQTT_Long_Duration"
+    for bad, phase in (("mute", "connect, subscribe, publish"), ("no-puback", "PUBACK"),
+                       ("no-backoff", "reconnect with back-off")):
+        verdict, reason = verdicts(bad, name)[name]
+        assert verdict == "FAIL" and f"{phase}: " in reason.rpartition("; ")[2], (bad, reason)
+    verdict, reason = verdicts("", name)[name]
+    assert verdict == "PASS" and reason.count(": ") >= 8, reason
 
 
 def test_a_test_there_is_not_and_a_page_of_hostile_names() -> None:
@@ -92,4 +103,4 @@ def test_what_connects_over_tcp(tmp_path: Path) -> None:
 
 
 def test_each_test_has_a_known_bad_client() -> None:
-    assert len(CASES) == 23 and all(each.name in BAD for each in CASES)
+    assert len(CASES) == 24 and all(each.name in BAD for each in CASES)

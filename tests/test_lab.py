@@ -102,6 +102,7 @@ def test_a_board_of_one_s_own_and_a_second_terminal(lab: Running, tmp_path: Path
     assert lab("policy", "detach", "wide", "thing-1").returncode == 0 and lab.publish() != 0
 
     assert "mosquitto_pub" in lab("add", "esp32").stdout
+    assert "its policies: wide" in lab("add", "anything", "--policy", "wide").stdout
     assert re.search(r"thing-1: [0-9a-f]{12} INACTIVE", lab("deactivate", "thing-1").stdout)
     assert "status INACTIVE" in lab("log").stdout or lab.publish() != 0
     before = lab("list").stdout

@@ -7,9 +7,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from offchip.broker.profile import load_profile
+from offchip.paths import FIRMWARE
+from offchip.scene import Scene
 
 ROOT = Path(__file__).resolve().parent.parent
 CLONE = "A08/clone/plain/sd"
@@ -54,6 +59,14 @@ def test_a_thief_is_refused_also_where_a_forbidden_act_ends_nothing(tmp_path: Pa
     done = offchip("replay", cell, "--profile", switched(tmp_path, "forbidden_publish_closes"))
     assert done.returncode == 0 and f"{cell}  held" in done.stderr and "PublishForbidden" in done.stderr, done.stderr
     assert "server's rules: mine" in done.stderr
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_device_connects_where_the_server_speaks_one_version_only(version: str) -> None:
+    with closing(Scene(1, profile=load_profile().with_changes(tls_versions=(f"TLSv{version}",)))) as scene:
+        device = scene.build(elf=FIRMWARE)
+        device.board.power_on()
+        device.board.console.wait_for(f"^tls: connected version=TLSv{version} ", 10)
 
 
 @pytest.mark.parametrize(("profile", "said"), [("aws-1999", "known by name are aws-2018, aws-2026"),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tests of AWS IoT Device Advisor: id, what the server does, and when a device passes (developer guide, "Device
-Advisor test cases", read in November 2026). Long duration tests are not here.
+Advisor test cases", read in November 2026).
 """
 
 from __future__ import annotations
@@ -37,10 +37,23 @@ Judge = Callable[[Record], Judged]
 
 
 @dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of a long test; the device goes on, the server is another one. ``lasts_s``: it is not judged before."""
+
+    name: str
+    judge: Judge
+    at_end: str
+    script: Script = Script()
+    limit_s: float = 300.0
+    lasts_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One test.
 
     Attributes:
+        phases: of a long test, whose own judge and script are not asked.
         server: ``good``, ``foreign`` (unknown CA), ``wrong-host``, ``expired`` or ``large``.
         at_end: what to say when nothing was decided in time.
         limit_s: of virtual or real time.
@@ -55,6 +68,8 @@ class Case:
     server: str = "good"
     limit_s: float = 120.0
     device: Mapping[str, Any] = field(default_factory=dict)
+    phases: tuple[Phase, ...] = ()
+    lasts_s: float = 0.0
 
 
 def _seen(kind: str, what: str) -> Judge:
@@ -212,6 +227,45 @@ def _finishes_job(record: Record) -> Judged:
     return (Verdict.PASS, "it brought the job to its end") if done else None
 
 
+def _does_all(*kinds: str) -> Judge:
+    return lambda record: (Verdict.PASS, f"the device sent {', '.join(kinds)}") \
+        if all(record.has(each) for each in kinds) else None
+
+
+def _leaves_the_deaf(record: Record) -> Judged:
+    left = {each.connection for each in record.of("closed", "disconnect")} & {
+        each.connection for each in record.of("connect")}
+    return (Verdict.PASS, "it gave up a connection in which nothing was answered") if left else None
+
+
+def _stays_calm(record: Record) -> Judged:
+    tries = [each.time_s for each in record.of("tcp")]
+    if not tries:
+        return None
+    if len(tries) > _AWAY_S / 2:
+        return Verdict.FAIL, f"it tried {len(tries)} times in {_AWAY_S:.0f} s"
+    return Verdict.PASS, f"it tried {len(tries)} times in {_AWAY_S:.0f} s"
+
+
+def _goes_on(record: Record) -> Judged:
+    spoke = {each.connection for each in record.of("publish")}
+    return (Verdict.PASS, f"it published in {len(spoke)} connections") if len(spoke) > _BREAKS else None
+
+
+_AWAY_S, _BREAKS = 600.0, 3
+_LONG = (
+    Phase("connect, subscribe, publish", _does_all("connect", "subscribe", "publish"), "not all of them came"),
+    Phase("reconnect", _does_all("connect", "publish"), "it did not come back and publish"),
+    Phase("PUBACK", _acknowledges, "it did not acknowledge a message of QoS 1", Script(payload=128)),
+    Phase("keep alive", _leaves_the_deaf, "it stayed although nothing was answered",
+          Script(puback=False, suback=False, pingresp=False)),
+    Phase("reconnect with back-off", _back_off(True, _BACKOFF + 1), "it did not come back five times",
+          Script(drops=_BACKOFF), 600),
+    Phase("long server disconnect", _stays_calm, "it never tried again", Script(away=True), _AWAY_S + 1, _AWAY_S),
+    Phase("the server is back", _does_all("connect", "publish"), "it did not come back and publish", limit_s=600),
+    Phase("intermittent connectivity", _goes_on, "it did not publish in four connections",
+          Script(ends_after_publish=_BREAKS), 600),
+)
 _LISTENS = {"subscribe_filters": ("offchip/things/thing-1/commands",)}
 
 CASES = (
@@ -253,7 +307,11 @@ CASES = (
     Case("Shadow_Publish_Reported_State", "Shadow", _reports, "no state was reported to a shadow"),
     Case("Shadow_Update_Reported_State", "Shadow", _follows_delta, "the desired state was never reported back"),
     Case("Job_Execution", "Job execution", _finishes_job, "no job came to its end"),
+    Case("MQTT_Long_Duration", "Long duration", _seen("publish", "published"), "nothing came",
+         limit_s=sum(each.limit_s for each in _LONG), device=_LISTENS | {"keep_alive_s": 30}, phases=_LONG),
 )
 #: needs the registry, not a connection
 POLICY_CASE = "Security_Device_Policies"
 NAMES = (*(each.name for each in CASES), POLICY_CASE)
+#: what is asked unless somebody asks for others: AWS too has the long ones as a suite of their own
+USUAL = (*(each.name for each in CASES if not each.phases), POLICY_CASE)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from offchip import vault
-from offchip.advisor.cases import CASES, NAMES, POLICY_CASE, Case, Judged, Verdict
+from offchip.advisor.cases import CASES, NAMES, POLICY_CASE, Case, Judged, Phase, Verdict
 from offchip.advisor.server import AdvisorServer
 from offchip.broker.listener import Listener
 from offchip.broker.profile import load_profile
@@ -88,16 +88,28 @@ def _run(candidate: Candidate, case: Case) -> Result:
                              case.script, now_s)
 
     with candidate.at(case, make) as running:
-        start = running.now_s()
-        judged: Judged = None
-        while judged is None and running.now_s() - start < case.limit_s:
-            running.advance()
-            judged = case.judge(running.server.record)
-        if judged is None:
-            connected = running.server.record.has("tcp")
-            judged = Verdict.FAIL, case.at_end if connected else f"nobody connected; {case.at_end}"
-        verdict, reason = judged
-        return Result(case.name, case.category, verdict, reason, round(running.now_s() - start, 3))
+        start, said, verdict = running.now_s(), [], Verdict.PASS
+        for phase in case.phases or (case,):
+            running.server.begin(phase.script)
+            one, reason = _judge(running, phase)
+            said.append(f"{phase.name}: {reason}" if case.phases else reason)
+            verdict = one if one is not Verdict.PASS else verdict
+            if verdict is Verdict.FAIL:
+                break
+        return Result(case.name, case.category, verdict, "; ".join(said), round(running.now_s() - start, 3))
+
+
+def _judge(running: Running, phase: Case | Phase) -> tuple[Verdict, str]:
+    start = running.now_s()
+    judged: Judged = None
+    while judged is None and running.now_s() - start < phase.limit_s:
+        running.advance()
+        if running.now_s() - start >= phase.lasts_s:
+            judged = phase.judge(running.server.record)
+    if judged is None:
+        connected = running.server.record.has("tcp")
+        judged = Verdict.FAIL, phase.at_end if connected else f"nobody connected; {phase.at_end}"
+    return judged
 
 
 def _policies(candidate: Candidate) -> Result:

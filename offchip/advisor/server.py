@@ -43,6 +43,8 @@ class Script:
         payload: bytes of the message that follows a subscription, 0 for none.
         forget: a persistent session is gone when the client comes back.
         end_after_subscribe: the connection ends once after the first subscription, to see what a session keeps.
+        ends_after_publish: so many connections end without a word behind their first PUBLISH.
+        away: nobody is let in.
     """
 
     silent_connects: int = 0
@@ -54,6 +56,8 @@ class Script:
     payload: int = 0
     forget: bool = False
     end_after_subscribe: bool = False
+    ends_after_publish: int = 0
+    away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +92,35 @@ class AdvisorServer:
     def __init__(self, identity: Identity, authorities: Iterable[x509.Certificate], profile: Profile, script: Script,
                  now_s: Callable[[], float]) -> None:
         """Raises BrokerError for unusable certificates."""
-        self.profile, self.script, self.record = profile, script, Record()
+        self.profile = profile
         self._context = server_context(identity, authorities, profile)
         self._now_s = now_s
         self._opened = 0
+        self.sessions: set[str] = set()
+        self._links: list[AdvisorLink] = []
+        self.begin(script)
+
+    def begin(self, script: Script) -> None:
+        """From now on it behaves so; what was is forgotten but for the clients' sessions, and whoever is connected is
+        hung up on."""
+        links, self._links = self._links, []
+        for each in links:
+            each.end(rudely=False)
+        self.script, self.record = script, Record()
         self.connects = 0
         self.dropped = 0
-        self.sessions: set[str] = set()
         self.parted = False
 
     def connect(self, peer_name: str, real: bool = False) -> AdvisorLink:
         """Accept a connection."""
         self._opened += 1
         self.note(self._opened, "tcp", peer_name)
-        return AdvisorLink(self, self._opened, self._context)
+        link = AdvisorLink(self, self._opened, self._context)
+        if self.script.away:
+            link.end(rudely=True)
+        else:
+            self._links = [each for each in self._links if not each.closed] + [link]
+        return link
 
     def note(self, connection: int, kind: str, detail: str = "", packet: Packet | None = None) -> None:
         """Write it down."""
@@ -156,6 +175,7 @@ class AdvisorLink(PacketStream):
                 if packet.qos and script.puback:
                     self.send(Puback(packet.packet_id))
                 self._answer(packet)
+                self._drop_if(script.ends_after_publish, rudely=True)
             case Subscribe():
                 self._on_subscribe(packet)
             case Unsubscribe():
@@ -178,10 +198,8 @@ class AdvisorLink(PacketStream):
         if not packet.clean:
             server.sessions.add(packet.client_id)
         self.send(Connack(0, known))
-        if server.dropped < script.drops:
-            server.dropped += 1
-            self._end(script.rudely)
-        elif known:
+        self._drop_if(script.drops, script.rudely)
+        if known and not self.closed:
             self._publish("advisor/stored", b"stored while you were away")
 
     def _on_subscribe(self, packet: Subscribe) -> None:
@@ -193,7 +211,7 @@ class AdvisorLink(PacketStream):
             self._greet(each.filter)
         if script.end_after_subscribe and not server.parted:
             server.parted = True
-            self._end(rudely=False)
+            self.end(rudely=False)
 
     def _greet(self, topic_filter: str) -> None:
         """What follows a subscription: a large message, a shadow's delta, a job."""
@@ -217,11 +235,21 @@ class AdvisorLink(PacketStream):
         self._packet_id += 1
         self.send(Publish(topic, payload, 1, False, False, self._packet_id))
 
-    def _end(self, rudely: bool) -> None:
+    def _drop_if(self, most: int, rudely: bool) -> None:
+        if self._server.dropped < most:
+            self._server.dropped += 1
+            self.end(rudely)
+
+    def end(self, rudely: bool) -> None:
+        """Hang up; harmless when over."""
+        if self.closed:
+            return
         if not rudely:
             self.tls.close()
         self._note("ended")
         self.closed = True
+        if self.on_output:
+            self.on_output()
 
 
 def _execution() -> dict[str, object]:

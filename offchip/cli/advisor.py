@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def advisor(
-    tests: Annotated[list[str] | None, typer.Argument(help="ids such as TLS_Connect (default: all)")] = None,
+    tests: Annotated[list[str] | None, typer.Argument(help="ids such as TLS_Connect (default: all but "
+                                                      "MQTT_Long_Duration)")] = None,
     listen: Annotated[int | None, typer.Option(help="test what connects to this TCP port instead of firmware")] = None,
     folder: Annotated[Path, typer.Option(help="with --listen: where the certificates to flash go")] = CACHE / "lab",
     patience: Annotated[float | None, typer.Option(help="with --listen: seconds to wait in each test")] = None,
@@ -31,13 +32,13 @@ def advisor(
 ) -> int:
     """AWS IoT Device Advisor's tests by their ids, against firmware or whatever connects; exit code 1 if one fails."""
     from offchip.advisor import run as runs
-    from offchip.advisor.cases import NAMES
+    from offchip.advisor.cases import USUAL
     from offchip.files import replace_file
 
     with Interrupt() as stop:
         candidate: Candidate = runs.Firmware(elf, engine, scheme, medium) if listen is None \
             else _over_tcp(listen, folder, patience, stop)
-        said = runs.run(candidate, tests or NAMES, _say)
+        said = runs.run(candidate, tests or USUAL, _say)
     content = runs.record(candidate.name, said)
     if results:
         results.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from offchip.broker.world import NARROW, World, enrol
 from offchip.errors import BrokerError, OffchipError
 from offchip.lab.decisions import Decisions
 from offchip.lab.flash import Flash
+from offchip.pki import Identity
 
 Answer = dict[str, Any]
 
@@ -87,11 +88,14 @@ class Desk:
     def _shadow(self, thing: str, name: str = "") -> Answer:
         return {"state": self._world.shadows.state(thing, name)}
 
+    def _text(self, thing: str, identity: Identity) -> str:
+        return self._flash.text(thing, identity, self._world.registry.certificate(identity.certificate_id).policies)
+
     def _what_to_flash(self, thing: str) -> Answer:
         if thing not in self._world.devices:
             raise BrokerError(f"there is no thing '{thing}' with a key that was made here; "
                               f"there are {', '.join(self._world.devices)}")
-        return {"text": self._flash.text(thing, self._world.devices[thing])}
+        return {"text": self._text(thing, self._world.devices[thing])}
 
     # acts ----------------------------------------------------------------------------------------------------------
     def _status(self, status: Status) -> Callable[..., Answer]:
@@ -109,7 +113,7 @@ class Desk:
         identity = enrol(world.authority, world.registry, thing, policy)
         world.devices[thing] = identity
         world.processor.things.add(thing)
-        return {"certificate": identity.certificate_id, "text": self._flash.text(thing, identity)}
+        return {"certificate": identity.certificate_id, "text": self._text(thing, identity)}
 
     def _edit(self, policy: str, document: str) -> Answer:
         self._world.registry.update_policy(policy, document)

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from offchip.broker.processor import THING_TOPIC
+from offchip.broker.world import NARROW
 from offchip.errors import OffchipError
 from offchip.pki import Identity
 
@@ -22,7 +24,7 @@ class Flash:
     host: str
     port: int
 
-    def text(self, thing: str, identity: Identity) -> str:
+    def text(self, thing: str, identity: Identity, policies: Sequence[str] = (NARROW,)) -> str:
         """Write a thing's files and say what they are for. Raises OffchipError when they cannot be written."""
         certificate, key = self.folder / f"{thing}.crt", self.folder / f"{thing}.key"
         write_private(certificate, identity.chain_pem)
@@ -31,7 +33,7 @@ class Flash:
         return "\n".join((
             f"flash into '{thing}' (throw-away keys):",
             f"  endpoint     {self.host}:{self.port}   (names in its certificate: iot.offchip.test, localhost)",
-            f"  client id    {thing}   (the policy 'narrow' lets it connect as nothing else)",
+            f"  client id    {thing}   ({_who(policies)})",
             f"  root CA      {self.ca}",
             f"  certificate  {certificate}",
             f"  private key  {key}",
@@ -39,6 +41,12 @@ class Flash:
             "prove it from here:",
             f"  mosquitto_pub -h localhost -p {self.port} --cafile {_quoted(self.ca)} --cert {_quoted(certificate)} "
             f"--key {_quoted(key)} -i {thing} -q 1 -t {topic} -m hello"))
+
+
+def _who(policies: Sequence[str]) -> str:
+    if list(policies) == [NARROW]:
+        return f"the policy '{NARROW}' lets it connect as nothing else"
+    return f"its policies: {', '.join(policies) or 'none, so it may not connect'}"
 
 
 def write_private(path: Path, content: bytes) -> None:
