@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from offchip.scenario.bench import alive
 from offchip.scenario.model import ScenarioError, read_scenario
 from tests import forked_cli
+from tests.engines import build_probe
 from tests.test_third_party import ROOT, build
 
 SECRET = b"correct horse battery"
@@ -88,3 +90,14 @@ def test_mistakes_are_one_sentence_with_their_field(tmp_path: Path, text: str, w
         read_scenario(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and words in message and "\n" not in message
+
+
+def test_a_console_of_the_debugger_and_a_card_of_high_capacity(tmp_path: Path) -> None:
+    """Semihosting is answered in a scenario, too; some drivers take every card for one addressed by blocks."""
+    build_probe("debugger", tmp_path)
+    (tmp_path / "debugger.toml").write_text(
+        '[firmware]\nimages = ["debugger.elf"]\n[console]\nuart = "semihosting"\nsuccess = "^written"\n'
+        '[media.sd]\nhigh_capacity = true\n')
+    with alive(read_scenario(tmp_path / "debugger.toml")) as life:
+        life.start()
+        assert life.works() and life.engine.machine.find("sdcard").high_capacity

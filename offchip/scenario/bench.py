@@ -14,7 +14,7 @@ from offchip.engines.protocol import Engine, RunResult
 from offchip.engines.select import make_engine
 from offchip.errors import MediumError
 from offchip.paths import BOARD
-from offchip.scenario.model import Card, Chip, Scenario
+from offchip.scenario.model import BY_DEBUGGER, Card, Chip, Scenario
 
 _SLICE_NS = 1_000_000
 _SEED = 1
@@ -49,7 +49,7 @@ def chip_lines() -> list[str]:
 def _card_lines(card: Card) -> list[str]:
     port, pin = card.select
     return [f"tap: Offchip.SpiTap @ {card.bus}", "", "sdcard: Offchip.SdCardSpi @ tap",
-            f"    capacity: 0x{card.size:X}", "", f"gpio{port}:",
+            f"    capacity: 0x{card.size:X}", *["    highCapacity: true"] * card.high_capacity, "", f"gpio{port}:",
             f"    {pin} -> syscfg#{'abcdefghi'.index(port)}@{pin} | tap@0", ""]
 
 
@@ -123,6 +123,8 @@ def alive(scenario: Scenario, engine_name: str = "embedded", seed: int = _SEED,
     try:
         for each in scenario.images[1:]:
             engine.load_elf(each)
+        if scenario.uart in BY_DEBUGGER:
+            engine.attach_debugger()
         if scenario.vectors:
             engine.start_at(scenario.vectors)
         for name, content in (initial_media(scenario) if media is None else media).items():

@@ -11,7 +11,9 @@ from typing import Any
 
 from offchip.errors import OffchipError
 
-_UART = re.compile(r"usart[1236]|uart[45]")
+_UART = re.compile(r"usart[1236]|uart[45]|semihosting|swo")
+#: consoles that are heard through a debugger
+BY_DEBUGGER = ("semihosting", "swo")
 _PIN = re.compile(r"P([A-I])(\d|1[0-5])")
 _LONGEST_S = 600.0
 #: shorter than this, and a credential occurs by chance
@@ -24,12 +26,14 @@ class ScenarioError(OffchipError):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """An SD card. ``image``: its content, None: blank; ``bus``: spi1 to spi3; ``select``: its port and pin."""
+    """An SD card. ``image``: its content, None: blank; ``bus``: spi1 to spi3; ``select``: its port and pin;
+    ``high_capacity``: SDHC, addressed by blocks, as any above 2 GiB is."""
 
     image: Path | None
     bus: str
     select: tuple[str, int]
     size: int
+    high_capacity: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,8 @@ def _needed(root: _Table, name: str) -> _Table:
 def _console(table: _Table) -> tuple[str, re.Pattern[str], float, tuple[tuple[float, str], ...]]:
     uart, success = table.get("uart", str), table.get("success", str)
     if not _UART.fullmatch(uart):
-        raise table.error("uart", f"there is no '{uart}'; it is one of usart1, usart2, usart3, uart4, uart5, usart6")
+        raise table.error("uart", f"there is no '{uart}'; it is one of usart1, usart2, usart3, uart4, uart5, usart6, "
+                          "or semihosting or swo, for what a debugger hears")
     try:
         pattern = re.compile(success)
     except re.error as error:
@@ -218,8 +223,9 @@ def _card(path: Path, table: _Table | None) -> Card | None:
     table.get("size", int, size)
     if size < 1 << 20 or size % (512 << 10):
         raise table.error("size", f"{size} bytes is no card; give a multiple of 524288, at least 1048576")
+    high_capacity = table.get("high_capacity", bool, False)
     table.finish()
-    return Card(image, bus, (select[1].lower(), int(select[2])), size)
+    return Card(image, bus, (select[1].lower(), int(select[2])), size, high_capacity)
 
 
 def _chip(path: Path, table: _Table | None) -> Chip | None:

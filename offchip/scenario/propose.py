@@ -59,6 +59,7 @@ def _media(sight: Sight) -> list[str]:
                   f'bus = "{bus}"',
                   f'select = "{selects[0] if selects else "PA4"}"  # chip select: '
                   + (f"it fell {sight.falls[selects[0]]} times" if selects else "no pin fell, this is a guess"),
+                  "# high_capacity = true  # SDHC: some drivers take every card of version 2 for one",
                   'image = ""  # content of the card; none: a blank one',
                   f"size = {16 << 20}  # bytes, where there is no image", ""]
     called = [(place, count) for place, count in sight.addresses.most_common() if 0x50 <= place[1] <= 0x57]
