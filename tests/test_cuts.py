@@ -9,6 +9,7 @@ from offchip import vault
 from offchip.campaign import gate
 from offchip.campaign.crowd import Trace, engine_of
 from offchip.campaign.cuts import Cuts, ToolFailed
+from offchip.campaign.joining import Diary
 from offchip.campaign.nonvolatile import Base, State, capture, differing
 from offchip.campaign.operations import NEW, Provision, Reset, Turn
 from offchip.campaign.operations import Operation as Operation_
@@ -52,7 +53,8 @@ def test_states_are_equal_exactly_when_their_bytes_are() -> None:
         assert empty.key == State(base, {}).key and not empty.units
         one = empty.put("eeprom", 510, b"\x00\x01\x02\x03")
         assert one.key != empty.key and one.put("eeprom", 510, b"\xff" * 4).key == empty.key
-        assert differing([one]) == {"eeprom": [range(0, 512), range(512, 1024)]}
+        assert differing([one]) == [("eeprom", 7), ("eeprom", 8)]  # pages
+        assert empty.overlaid(one.cells({})).key == one.key and one.cells(one.units) == {}
         one.apply(device.board)
         assert capture(device.board, base).key == one.key
         one.take_back(device.board)
@@ -63,6 +65,42 @@ def test_states_are_equal_exactly_when_their_bytes_are() -> None:
         assert len({state.key for _, state in trace.cuts()}) == 5
     finally:
         device.board.close()
+
+
+def test_a_run_is_joined_only_where_it_looked_at_nothing_else() -> None:
+    """One word was looked at, one erased, one only watched: the run joined must have held the same in the first,
+    and in every word nobody watched."""
+    device = provision().build()
+    try:
+        base = Base(device.board)
+        held, words = State(base, {}), [0x8000 + 4 * number for number in range(4)]
+        diary = Diary()
+        diary.mark(b"here", 0, held.units, 6)
+        diary.looked(("flash", words[0] // 4), held.read("flash", words[0], 4))
+        diary.overwritten("flash", words[1], 4)
+        diary.looked(("flash", words[1] // 4), b"new!")
+        story = diary.story([], "new", b"")
+        (mark,) = story.marks
+        watched = {("flash", word // 4) for word in words[:3]}
+        fits = [story.fits(mark, held.put("flash", word, b"\x12\x34\x56\x78"), watched) for word in words]
+        assert story.fits(mark, held, watched) and fits == [False, True, True, False]
+        parted = Diary()  # the run itself found something else there than it thought at the mark
+        parted.mark(b"here", 0, held.units, 6)
+        parted.looked(("flash", words[0] // 4), b"torn")
+        story = parted.story([], "new", b"")
+        (mark,) = story.marks
+        assert not story.fits(mark, held, watched) and story.fits(mark, held.put("flash", words[0], b"torn"), watched)
+    finally:
+        device.board.close()
+
+
+def test_torn_words_of_a_first_boot_are_judged_by_few_runs_and_some_of_the_others_really() -> None:
+    """What is torn in an entry of the log is passed over: devices come together and go on as one; that is checked."""
+    report = Cuts(provision(), check_every=4, most_checked=4, second="none", connect="none",
+                  shapes=("one byte", "half"), events=(StorageEvent.FLASH_WORD,)).run()
+    assert report.good and {case.verdict for case in report.first} == {NEW}
+    assert report.runs <= 8 and report.joined >= report.distinct - report.runs
+    assert report.checked >= 3
 
 
 def test_who_comes_to_the_parser_with_known_credentials_goes_no_further() -> None:

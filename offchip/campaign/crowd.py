@@ -1,25 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many states of flash and media in one board: they part where the device first looks at what differs between them.
 
-A device cannot act on what it has not looked at. So boards that begin with different contents are one run until a unit
-is accessed in which they differ; there the process parts into one copy for each content of this unit. What the device
-then does to a unit nobody looked at, it does to all of them alike.
+A device cannot act on what it has not looked at. So boards that begin with different contents are one run until a cell
+is accessed in which they differ; there the process parts into one copy for each content of this cell. What the device
+then does to a cell nobody looked at, it does to all of them alike. Those that come together again go on as one
+(:mod:`offchip.campaign.joining`).
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from offchip import chip_map
 from offchip.board.board import Board
 from offchip.campaign.gate import Gate
-from offchip.campaign.nonvolatile import BACKUP, UNIT, Base, State, backup_content, differing
+from offchip.campaign.joining import Diary, Mark, Story
+from offchip.campaign.nonvolatile import BACKUP, CELL, Base, Cell, State, backup_content, cells_of, place, write
 from offchip.engines.embedded.engine import EmbeddedEngine
+from offchip.engines.embedded.fingerprint import Fingerprint
 from offchip.engines.fork import Branches
 from offchip.engines.protocol import Operation as Step
 from offchip.engines.protocol import StorageEvent, Tear
 from offchip.errors import EngineError
 
+#: after they have parted, so often it is looked whether runs have come together, and so many marks are remembered
+_MARKS, _KEPT_MARKS = 3, 6
+_CCM = range(chip_map.CCM.start, chip_map.CCM.start + chip_map.CCM.size)
 #: what a cut leaves of a step, by name; the first is "nothing of it"
 SHAPES: dict[StorageEvent, dict[str, Tear]] = {
     StorageEvent.SD_BLOCK: {
@@ -86,106 +94,203 @@ def retraced(state: State, steps: Sequence[Step]) -> Trace:
 
 @dataclass(slots=True)
 class Recovery:
-    """What became of a device. ``units``: its state at the decision; ``steps``: what it wrote on the way."""
+    """What became of a device. ``units``: its state at the decision; ``steps``: what it wrote on the way, if that was
+    wanted; ``joined``: it was not run to its end, as another one went the same way."""
 
     verdict: str
     units: dict[tuple[str, int], bytes]
     steps: list[Step]
+    joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How many runs it took, by ``State.key`` what they came to, and what is known by now of who passes the gate."""
+    """How many runs went to their end, by ``State.key`` what they came to, how they went, and what is known by now of
+    who passes the gate."""
 
     runs: int
     recoveries: dict[bytes, Recovery]
+    stories: list[Story]
     known: dict[bytes, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    steps: list[Step]
+    decision: str
+    backup: bytes
+    joined: bool
 
 
 class Crowd:
     """These states, in a board that holds ``base`` and was just powered.
 
     Args:
-        branches: every copy ends in its :meth:`Branches.answer` with what :meth:`end` returned there.
+        branches: every copy ends in its :meth:`Branches.answer` with what :meth:`end` returned there, or would have.
         gate: what devices came to that went through it before.
+        examine: judges a decision by what flash and media then hold.
+        join: whether that is all it looks at; then runs may be joined.
+        keep_steps: whether the recoveries are to tell what was written.
     """
 
-    def __init__(self, board: Board, base: Base, states: Sequence[State], branches: Branches, gate: Gate) -> None:
+    def __init__(self, board: Board, base: Base, states: Sequence[State], branches: Branches, gate: Gate,
+                 examine: Callable[[str], str], join: bool = True, keep_steps: bool = True) -> None:
         self._board, self._base, self._branches = board, base, branches
-        self._gate = gate
+        self._gate, self._examine, self._join, self._keep_steps = gate, examine, join, keep_steps
         self._engine = engine_of(board)
         self._states = {state.key: state for state in states}
-        #: of each state that is still in this copy: the units nobody has looked at yet
-        self._unseen = {state.key: dict(state.units) for state in states}
+        #: of each state that is still in this copy: the cells nobody has looked at yet; and the other way round
+        self._unseen = {state.key: state.cells({}) for state in states}
+        self._holders = _holders(self._unseen)
+        self._watched = frozenset(self._holders)
         self._held = State(base, {})
         self._steps: list[Step] = []
         self._runs, self._parted = 1, 0
+        self._ends: dict[bytes, _End] = {}
         self._done: dict[bytes, Recovery] = {}
-        self._engine.before_touch(differing(states), lambda memory, cells: self._part((memory, cells.start // UNIT)))
+        self._fingerprint = Fingerprint(self._engine.machine)
+        self._start = len(board.said_to_modem), len(board.said_by_modem), len(board.console.lines)
+        self._diary, self._marks_left = Diary(), 0
+        self._stories: list[Story] = []
+        self._known: dict[bytes, list[tuple[Story, Mark]]] = {}
+        self._watch()
         self._engine.fault_injector().watch_storage(self._write)
 
-    def end(self, decide: Callable[[], str], examine: Callable[[str], str]) -> Ends:
-        """Have the device come to its decision; ``examine`` judges it by what the board then holds, for each state that
-        is still here."""
+    def end(self, decide: Callable[[], str]) -> Ends:
+        """Have the device come to its decision, and judge it for each state that is still here."""
         decision = self._gate.decide(self._engine, decide, lambda: (len(self._steps), self._parted))
+        backup = backup_content(self._board)
+        self._ends |= {key: _End(self._steps, decision, backup, False) for key in self._unseen}
+        if self._diary.marks:
+            self._take_in([self._diary.story(self._steps, decision, backup)])
+        return self._judged()
+
+    def _judged(self) -> Ends:
         self._engine.before_touch({}, lambda memory, cells: None)
         self._engine.fault_injector().watch_storage(None)
-        backup = backup_content(self._board)
-        verdicts: dict[bytes, str] = {}
         self._held.take_back(self._board)
-        for key in self._unseen:
-            trace = retraced(self._states[key], self._steps)
+        verdicts: dict[tuple[bytes, str], str] = {}
+        for key, end in self._ends.items():
+            trace = retraced(self._states[key], end.steps)
             final = trace.before[-1].after(trace.steps[-1]) if trace.steps else self._states[key]
-            if final.key not in verdicts:
+            if (final.key, end.decision) not in verdicts:
                 final.apply(self._board)
-                verdicts[final.key] = examine(decision)
+                verdicts[final.key, end.decision] = self._examine(end.decision)
                 final.take_back(self._board)
-            self._done[key] = Recovery(verdicts[final.key], dict(final.put(BACKUP, 0, backup).units), trace.steps)
-        return Ends(self._runs, self._done, self._gate.known)
+            self._done[key] = Recovery(verdicts[final.key, end.decision], dict(final.put(BACKUP, 0, end.backup).units),
+                                       trace.steps if self._keep_steps else [], end.joined)
+        return Ends(self._runs, self._done, self._stories, self._gate.known)
 
-    def _part(self, unit: tuple[str, int]) -> None:
-        """The device is about to look at this unit for the first time."""
+    # they part -------------------------------------------------------------------------------------------------------
+    def _watch(self) -> None:
+        ranges: dict[str, list[range]] = {}
+        for cell in sorted(self._watched):
+            ranges.setdefault(cell[0], []).append(place(cell))
+        self._engine.before_touch(ranges, lambda memory, cells: self._look((memory, cells.start // CELL[memory])))
+
+    def _look(self, cell: Cell) -> None:
+        """The device is about to look at this cell."""
+        if cell in self._holders:
+            self._part(cell)
+        self._diary.looked(cell, self._held.read(cell[0], place(cell).start, CELL[cell[0]]))
+
+    def _part(self, cell: Cell) -> None:
         self._parted += 1
         groups: dict[bytes | None, list[bytes]] = {}
-        for key, units in self._unseen.items():
-            groups.setdefault(units.get(unit), []).append(key)
-        staying = None if None in groups else next(iter(groups))
-        for content, keys in groups.items():
-            if content == staying:
-                continue
+        for key, held in self._holders[cell].items():
+            groups.setdefault(held, []).append(key)
+        rest = self._unseen.keys() - self._holders[cell].keys()
+        if rest:
+            groups[None] = list(rest)
+        staying: bytes | None = None if rest else next(iter(groups))
+        if len(groups) > 1:
+            self._marks_left = _MARKS
+        for content in [each for each in groups if each != staying]:
             child, answer = self._branches.split()
             if child:
-                self._runs, self._done = 1, {}
-                self._go_on(keys, unit, content)
+                self._runs, self._done, self._ends, self._stories = 1, {}, {}, []
+                self._go_on(groups[content], cell, content)
                 return
             assert isinstance(answer, Ends)
             self._runs += answer.runs
             self._done |= answer.recoveries
             self._gate.known |= answer.known
-        self._go_on(groups[staying], unit, staying)
+            self._take_in(answer.stories)
+        self._go_on(groups[staying], cell, staying)
 
-    def _go_on(self, keys: Collection[bytes], unit: tuple[str, int], content: bytes | None) -> None:
+    def _go_on(self, keys: Collection[bytes], cell: Cell, content: bytes | None) -> None:
         """In this copy, with these: all of them hold ``content`` there (None: what the board holds)."""
-        self._unseen = {key: self._unseen[key] for key in keys}
-        for units in self._unseen.values():
-            units.pop(unit, None)
+        if len(keys) < len(self._unseen):
+            self._unseen = {key: self._unseen[key] for key in keys}
+            self._holders = _holders(self._unseen)
+        self._forget(cell)
         if content is not None:
-            here = State(self._base, {unit: content})
-            here.apply(self._board)
-            self._held = self._held.put(unit[0], unit[1] * UNIT, content)
+            write(self._board, cell[0], place(cell).start, content)
+            self._held = self._held.put(cell[0], place(cell).start, content)
+
+    def _forget(self, cell: Cell) -> None:
+        """Nobody differs there any longer."""
+        for key in self._holders.pop(cell, {}):
+            del self._unseen[key][cell]
 
     def _write(self, step: Step) -> None:
-        units = [(step.memory, number) for number in
-                 range(step.offset // UNIT, (step.offset + len(step.intended) - 1) // UNIT + 1)]
+        if step.event is not StorageEvent.EEPROM_BYTE and self._marks_left and self._unseen:
+            self._mark()
+        cells = [(step.memory, number) for number in cells_of(step.memory, step.offset, len(step.intended))]
         if step.event is StorageEvent.FLASH_ERASE:  # whatever was there
-            for each in self._unseen.values():
-                for unit in units:
-                    each.pop(unit, None)
-        elif any(unit in each for each in self._unseen.values() for unit in units):
-            for unit in units:
-                self._part(unit)
+            for cell in cells:
+                self._forget(cell)
+            self._diary.overwritten(step.memory, step.offset, len(step.intended))
+        else:
+            for cell in cells:
+                self._look(cell)
         self._steps.append(step)
         self._held = self._held.after(self._held.meeting(step))
+
+    # they come together ----------------------------------------------------------------------------------------------
+    def _mark(self) -> None:
+        """Before something is written: has anybody been in this state of the machine before?"""
+        board = self._board
+        if not self._join or len(board.said_to_modem) != self._start[0]:
+            return
+        self._marks_left -= 1
+        (stack,) = self._engine.machine.core.get("sp")
+        # the stack lies at the bottom of CCM and grows down: what is below its pointer is written before it is read
+        dead = range(chip_map.CCM.start, stack if stack in _CCM else chip_map.CCM.start)
+        outside = board.said_by_modem[self._start[1]:], board.console.lines[self._start[2]:], backup_content(board)
+        fingerprint = hashlib.blake2b(self._fingerprint.of(dead) + repr(outside).encode(), digest_size=20).digest()
+        for story, mark in self._known.get(fingerprint, ()):
+            self._follow(story, mark)
+        if not self._unseen and self._branches.in_child:
+            self._runs -= 1
+            self._branches.answer(self._judged())
+        self._diary.mark(fingerprint, len(self._steps), self._held.units, _KEPT_MARKS)
+        self._watch()
+        self._engine.machine.core.stop_soon()  # the watch begins with the next slice
+
+    def _follow(self, story: Story, mark: Mark) -> None:
+        for key in list(self._unseen):
+            if story.fits(mark, self._held.overlaid(self._unseen[key]), self._watched):
+                self._ends[key] = _End(self._steps + story.steps[mark.steps:], story.decision, story.backup, True)
+                for cell in self._unseen.pop(key):
+                    del self._holders[cell][key]
+                    if not self._holders[cell]:
+                        del self._holders[cell]
+
+    def _take_in(self, stories: list[Story]) -> None:
+        self._stories += stories
+        for story in stories:
+            for mark in story.marks:
+                self._known.setdefault(mark.fingerprint, []).append((story, mark))
+
+
+def _holders(unseen: dict[bytes, dict[Cell, bytes]]) -> dict[Cell, dict[bytes, bytes]]:
+    """Cell -> state -> what it holds there."""
+    found: dict[Cell, dict[bytes, bytes]] = {}
+    for key, cells in unseen.items():
+        for cell, content in cells.items():
+            found.setdefault(cell, {})[key] = content
+    return found
 
 
 def engine_of(board: Board) -> EmbeddedEngine:

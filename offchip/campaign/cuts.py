@@ -8,8 +8,8 @@ sample of the points, pruned ones among them, is really cut in a copy of the run
 in what the cut left, in the end of the recovery and in its verdict; otherwise the tool has failed, not the firmware.
 
 All recoveries begin as one, which parts where the device first looks at something in which the states differ
-(:mod:`offchip.campaign.crowd`), and of those that come to its parser with the same credentials only the first goes on
-(:mod:`offchip.campaign.gate`).
+(:mod:`offchip.campaign.crowd`); those that come together again go on as one (:mod:`offchip.campaign.joining`), and of
+those that come to its parser with the same credentials only the first goes on (:mod:`offchip.campaign.gate`).
 
 Torn shapes are models: half-programmed block, page partly erased, erased and not yet written, flash erase that stopped
 half-way or after its preprogramming. None was measured on these parts.
@@ -38,7 +38,7 @@ from offchip.scene.scene import Device
 COMPLETE = "complete"
 #: the random generator's stream from the moment the supply is back, the same in every copy
 _RECOVERY_SEED = 0x0FF
-_CHILD_LIMIT_S = 3600.0
+_CHILD_LIMIT_S = 24 * 3600.0  # of the host: a busy one must not end a campaign
 
 
 class ToolFailed(OffchipError):
@@ -76,6 +76,7 @@ class Report:
     paths: int = 0
     second_from: int = 0  # first cuts whose recoveries were cut again
     runs: int = 0  # recoveries that were run for all these states
+    joined: int = 0  # states whose devices came to a state of the machine in which another one had been before
     checked: int = 0
     connected: int = 0
     failures: list[str] = field(default_factory=list)
@@ -169,29 +170,34 @@ class Cuts:
         return Trace([step for step, _ in seen], [State(base, units) for _, units in seen])
 
     # recoveries ------------------------------------------------------------------------------------------------------
-    def _recover(self, device: Device, base: Base, cases: Sequence[Case], report: Report) -> None:
+    def _recover(self, device: Device, base: Base, cases: Sequence[Case], report: Report,
+                 keep_steps: bool = True) -> None:
         """What becomes of each case."""
         if any(memory == BACKUP for case in cases for memory, _ in case.state.units):
             raise EngineError("the operation writes to the backup domain; cuts of such a one are not implemented.")
         # neighbours differ little: they stay together longest
         size = -(-len(cases) // self._workers)
         parts = [cases[start:start + size] for start in range(0, len(cases), max(1, size))]
-        tasks = [partial(self._serve, device, base, [case.state for case in part]) for part in parts]
+        tasks = [partial(self._serve, device, base, [case.state for case in part], keep_steps)
+                 for part in parts]
         for part, ends in zip(parts, forked_all(tasks, self._workers, _CHILD_LIMIT_S), strict=True):
             report.runs += ends.runs
             self._gate.known |= ends.known
             for case in part:
                 case.recovery = ends.recoveries[case.state.key]
+                report.joined += case.recovery.joined
 
-    def _serve(self, device: Device, base: Base, states: Sequence[State]) -> Ends:
+    def _serve(self, device: Device, base: Base, states: Sequence[State], keep_steps: bool) -> Ends:
         """In a process of its own: boot, and part wherever the states begin to matter."""
         branches = Branches()
         with branches.kept_apart():
             self._warm_up(device, base)
             self._power_cycle(device)
-            crowd, start = Crowd(device.board, base, states, branches, self._gate), len(device.board.console.lines)
-            found = crowd.end(lambda: self._operation.decide(device, start),
-                              lambda decision: self._operation.examine(device, decision))
+            start = len(device.board.console.lines)
+            crowd = Crowd(device.board, base, states, branches, self._gate,
+                          lambda decision: self._operation.examine(device, decision),
+                          not self._operation.looks_at_memory, keep_steps)
+            found = crowd.end(lambda: self._operation.decide(device, start))
             if branches.in_child:
                 branches.answer(found)
         return found
@@ -233,7 +239,7 @@ class Cuts:
                     report.second.append(found)
                 (found.points if found.first is case else found.again).append(point)
         self._say(f"{report.points} cuts with the second ones, {len(report.second)} more distinct states")
-        self._recover(device, base, report.second, report)
+        self._recover(device, base, report.second, report, keep_steps=False)
 
     # the tool's own proof ------------------------------------------------------------------------------------------
     def _check(self, device: Device, base: Base, report: Report) -> None:
@@ -242,8 +248,7 @@ class Cuts:
         chosen = [key for count, key in enumerate(by_point) if count % self._check_every == 0]
         to_connect = self._to_connect(report)
         keys = sorted({*chosen[:: max(1, -(-len(chosen) // self._most_checked))], *to_connect})
-        seconds = report.second[self._check_every // 2::self._check_every]
-        seconds = seconds[:: max(1, -(-len(seconds) // self._most_checked))]
+        seconds = self._sample(report.second)
         self._say(f"{len(keys) + len(seconds)} real cuts, {len(to_connect)} of them on to the next publish")
         parts = [keys[start::self._workers] for start in range(min(self._workers, len(keys)))]
         tasks = [partial(self._cut_really, device, base, part, to_connect) for part in parts]
@@ -260,6 +265,15 @@ class Cuts:
         for case, outcome in zip(seconds, forked_all(again, self._workers, _CHILD_LIMIT_S), strict=True):
             _compare(case, outcome)
             report.checked += 1
+
+    def _sample(self, cases: Sequence[Case]) -> list[Case]:
+        """Of those that were run to their end and of those that joined another one, evenly spread."""
+        chosen: list[Case] = []
+        for joined in (False, True):
+            kind = [case for case in cases if case.recovery is not None and case.recovery.joined == joined]
+            some = kind[self._check_every // 2::self._check_every]
+            chosen += some[:: max(1, -(-2 * len(some) // self._most_checked))]
+        return chosen
 
     def _to_connect(self, report: Report) -> set[tuple[int, str]]:
         if self._connect == "none" or not self._operation.connects_again:

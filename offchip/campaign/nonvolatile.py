@@ -16,9 +16,12 @@ from offchip.errors import EngineError
 UNIT = 512
 FLASH, BACKUP = "flash", "backup"
 MEDIA = ("sdcard", "eeprom")
+#: bytes the device looks at together: a word of flash, a page of the EEPROM, a block of the card
+CELL = {FLASH: 4, "eeprom": chip_map.EEPROM_PAGE, "sdcard": UNIT, BACKUP: UNIT}
 _COMPLETE = Tear(1 << 30)
 
 Units = Mapping[tuple[str, int], bytes]
+Cell = tuple[str, int]  # memory, number
 
 
 class Base:
@@ -86,9 +89,35 @@ class State:
             position += take
         return State(self.base, units)
 
+    def overlaid(self, cells: Mapping[Cell, bytes]) -> State:
+        """This state with other content of some cells."""
+        changed: dict[tuple[str, int], bytearray] = {}
+        for cell, content in cells.items():
+            number, at = divmod(place(cell).start, UNIT)
+            unit = cell[0], number
+            if unit not in changed:
+                changed[unit] = bytearray(self.units.get(unit) or self.base.unit(*unit))
+            changed[unit][at:at + len(content)] = content
+        units = {**self.units, **{unit: bytes(content) for unit, content in changed.items()}}
+        return State(self.base, {unit: content for unit, content in units.items() if content != self.base.unit(*unit)})
+
     def after(self, operation: Operation, tear: Tear = _COMPLETE) -> State:
         """This state when an operation was done, or a cut left it at ``tear``."""
         return self.put(operation.memory, operation.offset, operation.torn(tear))
+
+    def cells(self, other: Units) -> dict[Cell, bytes]:
+        """What this state holds where it differs from ``other`` of the same base."""
+        found: dict[Cell, bytes] = {}
+        for memory, number in {*self.units, *other}:
+            here, there = (self.units.get((memory, number)), other.get((memory, number)))
+            here, there = here or self.base.unit(memory, number), there or self.base.unit(memory, number)
+            if here == there:
+                continue
+            size = CELL[memory]
+            for at in range(0, len(here), size):
+                if here[at:at + size] != there[at:at + size]:
+                    found[memory, (number * UNIT + at) // size] = here[at:at + size]
+        return found
 
     def apply(self, board: Board) -> None:
         """Put it into a board that holds the base."""
@@ -101,20 +130,33 @@ class State:
 
 def _write(board: Board, units: Units) -> None:
     for (memory, number), content in units.items():
-        if memory == FLASH:
-            board.engine.program(chip_map.FLASH.start + number * UNIT, content)
-        elif memory == BACKUP:
-            raise EngineError("the backup domain cannot be restored; it stays with the board it belongs to.")
-        else:
-            board.engine.medium(memory).write(number * UNIT, content)
+        write(board, memory, number * UNIT, content)
 
 
-def differing(states: Iterable[State]) -> dict[str, list[range]]:
-    """Memory -> the bytes in which any of the states differs from the base."""
-    cells: dict[str, list[range]] = {}
-    for memory, number in sorted({unit for state in states for unit in state.units}):
-        cells.setdefault(memory, []).append(range(number * UNIT, (number + 1) * UNIT))
-    return cells
+def write(board: Board, memory: str, offset: int, content: bytes) -> None:
+    """By the back door. Raises EngineError: the backup domain has none."""
+    if memory == FLASH:
+        board.engine.program(chip_map.FLASH.start + offset, content)
+    elif memory == BACKUP:
+        raise EngineError("the backup domain cannot be restored; it stays with the board it belongs to.")
+    else:
+        board.engine.medium(memory).write(offset, content)
+
+
+def place(cell: Cell) -> range:
+    """Its bytes from the start of its memory."""
+    memory, number = cell
+    return range(number * CELL[memory], (number + 1) * CELL[memory])
+
+
+def cells_of(memory: str, offset: int, length: int) -> range:
+    """The numbers of the cells in which so many bytes from ``offset`` lie."""
+    return range(offset // CELL[memory], (offset + length - 1) // CELL[memory] + 1)
+
+
+def differing(states: Iterable[State]) -> list[Cell]:
+    """The cells in which any of the states differs from the base."""
+    return sorted({cell for state in states for cell in state.cells({})})
 
 
 def capture(board: Board, base: Base) -> State:

@@ -55,6 +55,8 @@ class Operation(ABC):
     good: tuple[str, ...] = (OLD, NEW, RESET)
     #: a device that came to a good end publishes again
     connects_again = True
+    #: :meth:`examine` looks at more than flash and media
+    looks_at_memory = False
 
     def __init__(self, defence: Defence, elf: Path, seed: int) -> None:
         self.defence, self.elf, self.seed = defence, elf, seed
@@ -416,6 +418,7 @@ class Tamper(Operation):
     name, shows = "tamper", "lid opened: device secret and keys erased"
     good = (ERASED,)
     connects_again = False
+    looks_at_memory = True
 
     def build(self) -> Device:
         device = Scene(self.seed, things=(THING,)).build(THING, self.defence, elf=self.elf, publish_interval_ms=2000,

@@ -121,7 +121,8 @@ def _print(report: Report) -> None:
     steps = ", ".join(f"{count} {name}" for name, count in report.steps.items()) or "nothing is written"
     console.print(f"  steps of writing: {steps}")
     console.print(f"  N = {report.points} cuts, D = {report.distinct} distinct states, judged in {report.runs} "
-                  f"recoveries; second cuts in {report.second_from} of those from first cuts ({report.paths} paths)")
+                  f"recoveries, which {report.joined} others joined; second cuts in {report.second_from} of those from "
+                  f"first cuts ({report.paths} paths)")
     console.print(f"  self-check: {report.checked} points really cut, each byte for byte as computed; "
                   f"{report.connected} devices connected again")
     console.print(f"  {report.rate:.0f} cuts/s/core ({report.cpu_s - report.check_s:.1f} s of CPU; "
@@ -146,7 +147,7 @@ def _classes(cases: list[Case], points: Callable[[Case], list[Point]]) -> dict[t
 
 def _record(report: Report) -> dict[str, Any]:
     return {"operation": report.operation, "steps": dict(report.steps), "cuts": report.points,
-            "distinct": report.distinct, "recoveries": report.runs, "checked": report.checked,
+            "distinct": report.distinct, "recoveries": report.runs, "joined": report.joined, "checked": report.checked,
             "cpu_s": round(report.cpu_s, 1), "check_s": round(report.check_s, 1), "rate": round(report.rate, 1),
             "connected": report.connected, "paths": report.paths, "second_from": report.second_from,
             "failures": report.failures, "good": report.good,

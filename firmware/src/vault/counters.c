@@ -52,6 +52,7 @@ static struct {
     uint32_t versions[VERSIONS];
     uint32_t contents[VERSIONS]; /* offset of the entry whose content counts; 0: none */
     uint32_t staged[VERSIONS];   /* of the one the next commit makes count */
+    bool holds_contents;         /* or ever did */
     uint32_t reset;              /* RESET_BEGIN, RESET_END: nothing was stored since; 0: there was none */
 } state;
 
@@ -105,6 +106,7 @@ static uint32_t take_entry(const struct entry *entry, uint32_t at)
     uint32_t operand = entry->what & OPERAND, room = state.sector->size - at - ENTRY;
     switch (entry->what & ~(uint32_t)OPERAND) {
     case CONTENT:
+        state.holds_contents = true;
         if (entry->value > room || operand < 1 || operand > VERSIONS) {
             return 0;
         }
@@ -126,15 +128,10 @@ static uint32_t take_entry(const struct entry *entry, uint32_t at)
     return 0;
 }
 
-static void replay(const struct sector *sector)
+/* Takes in the log from an offset on; what stands before has been. */
+static void replay_from(uint32_t at)
 {
-    const struct head *head = head_of(sector);
-    memset(&state, 0, sizeof state);
-    state.sector = sector;
-    state.seals = head->seals;
-    memcpy(state.versions, head->versions, sizeof state.versions);
-    state.free = sizeof(struct head);
-    for (uint32_t at = sizeof(struct head); at + ENTRY <= sector->size; at += ENTRY) {
+    for (; at + ENTRY <= state.sector->size; at += ENTRY) {
         const struct entry *entry = entry_at(at);
         if (all(entry, ENTRY, BLANK)) {
             continue;
@@ -144,6 +141,17 @@ static void replay(const struct sector *sector)
         }
         state.free = at + ENTRY; /* also behind one that a cut left unusable */
     }
+}
+
+static void replay(const struct sector *sector)
+{
+    const struct head *head = head_of(sector);
+    memset(&state, 0, sizeof state);
+    state.sector = sector;
+    state.seals = head->seals;
+    memcpy(state.versions, head->versions, sizeof state.versions);
+    state.free = sizeof(struct head);
+    replay_from(state.free);
 }
 
 bool counters_open(void)
@@ -299,7 +307,7 @@ static bool append(uint32_t what, uint32_t value, uint32_t seals)
     }
     struct entry entry = make_entry(what, value, seals);
     bool done = write_words(state.sector->start + state.free, &entry, sizeof entry);
-    replay(state.sector);
+    replay_from(state.free);
     return done;
 }
 
@@ -345,8 +353,11 @@ static bool forget_contents(void)
 
 bool counters_tidy(void)
 {
-    bool done = forget_contents();
-    replay(state.sector);
+    bool done = true;
+    if (state.holds_contents) {
+        done = forget_contents();
+        replay(state.sector);
+    }
     return erase_other() && done;
 }
 
@@ -404,7 +415,7 @@ bool counters_keep(enum chunk chunk, const uint8_t *content, size_t length)
         !write_content(state.sector->start + at + ENTRY, content, length)) {
         return false;
     }
-    replay(state.sector);
+    replay_from(at);
     return state.staged[chunk - 1] == at;
 }
 

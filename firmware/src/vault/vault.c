@@ -190,7 +190,7 @@ static bool pending(struct tlv_area *area)
 
 static enum storage_error seal_pending(struct vault *vault, struct tlv_area area)
 {
-    struct blob values[CHUNK_BROKER_CA + 1][CONFIG_ANCHORS_MAX];
+    struct blob values[CHUNK_BROKER_CA + 1][CONFIG_ANCHORS_MAX] = { 0 };
     struct vault_update updates[CHUNK_BROKER_CA + 1];
     size_t count = 0;
     for (enum chunk chunk = CHUNK_DEVICE_KEY; chunk <= CHUNK_BROKER_CA; chunk++) {

@@ -40,6 +40,7 @@ from offchip.engines.embedded.pins import connect_pins
 from offchip.engines.embedded.semihosting import Semihosting
 from offchip.engines.embedded.stand_ins import add_stand_ins
 from offchip.engines.embedded.unicorn_core import PAGE
+from offchip.engines.embedded.virtual_tlb import PAGE_SIZE
 from offchip.engines.image import read_image
 from offchip.engines.protocol import Diagnostic, Operation, StorageEvent, Tear, UartByte
 from offchip.errors import EngineError, FirmwareError, PlatformError
@@ -60,6 +61,10 @@ Writer = Callable[[int, int, int], None]
 
 def _constant(word: int, offset: int, width: int) -> int:
     return word >> 8 * (offset & 3)
+
+
+def _at_flash(act: Callable[[str, range], None], start: int, cell: range) -> None:
+    act("flash", range(cell.start - start, cell.stop - start))
 
 
 class EmbeddedMachine:
@@ -464,16 +469,20 @@ class EmbeddedMachine:
         ``flash`` or has one of these media look at its own, before it is carried out: what they hold made no difference
         so far.
 
-        ``cells``: memory -> ranges of bytes from its start; none: watch no longer.
+        ``cells``: memory -> ranges of bytes from its start, of flash whole words; none: watch no longer.
         """
         self.core.watch_reads_no_longer()
         for name, memory in self.platform.peripherals.items():
             if isinstance(memory, SdCardSpi | Eeprom24xx256):
                 memory.before_access(cells.get(name, ()), partial(act, name))
+        near: dict[int, list[range]] = {}
         for each in cells.get("flash", ()):
-            for start in (each.start + chip_map.FLASH.start, each.start):
-                if self._buffer_at(start, len(each)) is not None:
-                    self.core.watch_reads(start, len(each), partial(act, "flash", each))
+            near.setdefault(each.start // PAGE_SIZE, []).append(each)
+        for group in near.values():
+            for start in (chip_map.FLASH.start, 0):
+                if self._buffer_at(start + group[0].start, len(group[0])) is not None:
+                    self.core.watch_reads([range(each.start + start, each.stop + start) for each in group],
+                                          partial(_at_flash, act, start))
 
     def request_reset(self, cause: str) -> None:
         if self._reset_cause is None:

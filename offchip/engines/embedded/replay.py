@@ -29,9 +29,9 @@ from offchip.engines.embedded.virtual_tlb import VirtualTlb
 
 _PLAIN = (int, float, str, bytes, bool, type(None), range, Enum, Path, type, ModuleType, BuiltinFunctionType, frozenset)
 #: Unicorn's side is saved by Unicorn; mapped memory as bytes
-_ELSEWHERE = (UnicornCore, VirtualTlb, mmap.mmap)
+ELSEWHERE = (UnicornCore, VirtualTlb, mmap.mmap)
 #: parts of the machine that never change after it was built, and would be large
-_FIXED = frozenset({"_io", "_memories", "_flash_alias", "_at_zero", "platform", "core", "_system"})
+FIXED = frozenset({"_io", "_memories", "_flash_alias", "_at_zero", "platform", "core", "_system"})
 _CPU = ("is_halted", "locked_up", "sleeping", "_attention", "_event", "_waits_for_event", "_deep", "_traps",
         "_traps_changed", "executed_instructions")
 Restorer = Callable[[], None]
@@ -58,7 +58,7 @@ class _Graph:
         pending: list[Any] = [self._machine, *self._machine.platform.peripherals.values()]
         while pending:
             each = pending.pop()
-            if id(each) in self._keep or isinstance(each, (*_PLAIN, *_ELSEWHERE)):
+            if id(each) in self._keep or isinstance(each, (*_PLAIN, *ELSEWHERE)):
                 continue
             self._keep[id(each)] = each
             pending.extend(self._remember(each))
@@ -136,7 +136,7 @@ class _Graph:
         slots = {name for kind in type(each).__mro__ for name in getattr(kind, "__slots__", ())}
         values = {name: getattr(each, name) for name in slots if hasattr(each, name)}
         names = getattr(each, "__dict__", {})
-        fixed = _FIXED if each is self._machine else frozenset[str]()
+        fixed = FIXED if each is self._machine else frozenset[str]()
         held = {name: value for name, value in names.items() if name not in fixed}
         for name, value in [*values.items(), *held.items()]:
             if isinstance(value, count):

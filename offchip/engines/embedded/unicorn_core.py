@@ -13,7 +13,7 @@ import ctypes
 import mmap
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum, auto
 from functools import lru_cache
 
@@ -173,6 +173,7 @@ class UnicornCore:
         self._trap_hooks: list[int] = []
         self._read_hooks: list[int] = []
         self._trace_hooks: list[int] = []
+        self._hooks_added = self._sees_reads = False
         self._done_hooks: list[int] = []  # to be taken away when the core stands: one of them may be running
         self._trap_division = False
         self._by_hand = False  # divisions are undefined instructions to the core, and end a slice
@@ -411,16 +412,34 @@ class UnicornCore:
             if self._stopped_by is not None:
                 uc.emu_stop()
 
-    def watch_reads(self, start: int, length: int, seen: Callable[[], None]) -> None:
-        """Call ``seen`` once, before the first load from these cells is carried out."""
+    def watch_reads(self, cells: Collection[range], seen: Callable[[range], None]) -> None:
+        """Call ``seen`` with each of these cells once, before the first load from it is carried out.
+
+        ``cells``: whole words, near to each other. Asked for inside an access, it begins with the next slice.
+        """
+        waiting = {word: cell for cell in cells for word in range(cell.start, cell.stop, 4)}
+
         def read(uc: Uc, access: int, address: int, size: int, value: int, data: object) -> None:
-            if hook in self._read_hooks:
+            if hook not in self._read_hooks:
+                return
+            for word in range(address & ~3, address + size, 4):
+                cell = waiting.get(word)
+                if cell is not None:
+                    for each in range(cell.start, cell.stop, 4):
+                        del waiting[each]
+                    seen(cell)
+            if not waiting and hook in self._read_hooks:
                 self._read_hooks.remove(hook)
                 self._done_hooks.append(hook)
-                seen()
 
-        hook = self.uc.hook_add(UC_HOOK_MEM_READ, read, None, start, start + length - 1)
+        if not self._sees_reads:
+            # code that was translated without any such hook passes later ones by: one that sees nothing stays for good
+            self._sees_reads = True
+            self.uc.hook_add(UC_HOOK_MEM_READ, lambda *_: None, None, 0xFFFFFFFF, 0xFFFFFFFF)
+            self.uc.ctl_flush_tb()
+        hook = self.uc.hook_add(UC_HOOK_MEM_READ, read, None, min(waiting), max(waiting) + 3)
         self._read_hooks.append(hook)
+        self._hooks_added = True
         if not self.running:
             self.tlb.flush()
 
@@ -433,6 +452,7 @@ class UnicornCore:
         for hook in self._done_hooks:
             self.uc.hook_del(hook)
         self._done_hooks.clear()
+        self._hooks_added = False
         self.tlb.flush()
 
     def trace(self, seen: Callable[[int], None] | None) -> None:
@@ -564,7 +584,7 @@ class UnicornCore:
         self._end = None
         self.tlb.refused = self.tlb.forbidden = None
         self.running = True
-        if self._done_hooks:
+        if self._done_hooks or self._hooks_added:
             self._forget_done_hooks()
         if self.fp.denied:
             self.fp.deny()
