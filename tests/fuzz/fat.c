@@ -3,7 +3,8 @@
 #include "drivers.h"
 #include "storage/fat.h"
 
-enum { PIECE = 514, BLOCK = 512, BLOCKS = 65536, READS_MAX = 20000 };
+/* a chain goes through the volume once at most, with a block of the FAT for each of its data */
+enum { PIECE = 514, BLOCK = 512, BLOCKS = 65536, READS_MAX = 2 * BLOCKS };
 
 static const uint8_t *pieces;
 static size_t count, reads;

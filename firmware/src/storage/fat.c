@@ -268,6 +268,9 @@ enum storage_error fat_open(struct fat_volume *volume, const char *path, struct 
 {
     struct found found;
     enum storage_error error = find(volume, path, &found);
+    /* no file is larger than its volume: whatever the entry says, its chain is followed no further */
+    if (!error && found.size > (uint64_t)volume->clusters * volume->cluster_blocks * BLOCK)
+        error = STORAGE_NO_FILESYSTEM;
     *file = (struct fat_file){ error ? 0 : found.cluster, error ? 0 : found.size };
     return error;
 }
