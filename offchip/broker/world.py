@@ -108,7 +108,11 @@ def enrol(authority: Authority, registry: Registry, thing: str, policy: str) -> 
     """Make a thing with an ACTIVE certificate of its own. Raises BrokerError or PkiError."""
     check_name("thing", thing, registry.things)
     registry.create_thing(thing)
-    identity = authority.issue_device(thing)
+    return register(registry, authority.issue_device(thing), thing, policy)
+
+
+def register(registry: Registry, identity: Identity, thing: str, policy: str) -> Identity:
+    """Make an identity's certificate one of a thing's, ACTIVE. Raises BrokerError."""
     identifier = registry.register_certificate(identity)
     registry.attach_thing(identifier, thing)
     registry.attach_policy(identifier, policy)

@@ -79,10 +79,10 @@ class Authority:
         return (self._root.certificate, *issuer)
 
     def issue_device(self, common_name: str, not_before: datetime = AWS_VALIDITY.not_before,
-                     not_after: datetime = AWS_VALIDITY.not_after) -> Identity:
+                     not_after: datetime = AWS_VALIDITY.not_after, keys: Keys = "ec") -> Identity:
         """A TLS client certificate. A name asked for twice gets two different certificates. Raises PkiError."""
         return self._make("device", common_name, self._issuer, Validity(not_before, not_after),
-                          _leaf_extensions(ExtendedKeyUsageOID.CLIENT_AUTH, ()))
+                          _leaf_extensions(ExtendedKeyUsageOID.CLIENT_AUTH, ()), keys)
 
     def sign_request(self, request: bytes, not_before: datetime = AWS_VALIDITY.not_before,
                      not_after: datetime = AWS_VALIDITY.not_after) -> x509.Certificate:
@@ -116,10 +116,10 @@ class Authority:
                           _leaf_extensions(ExtendedKeyUsageOID.SERVER_AUTH, names))
 
     def _make(self, role: str, common_name: str, issuer: Identity | None, validity: Validity,
-              extensions: Sequence[tuple[x509.ExtensionType, bool]]) -> Identity:
+              extensions: Sequence[tuple[x509.ExtensionType, bool]], keys: Keys | None = None) -> Identity:
         label = f"{role}\0{common_name}"
         label = f"{self.name}\0{label}\0{self._count(label)}"
-        make = rsa_key if self._keys == "rsa" and role != "device" else _key
+        make = rsa_key if (keys or self._keys) == "rsa" else _key
         return _sign(self._seed, label, common_name, make(self._seed, label), issuer, validity, extensions)
 
 

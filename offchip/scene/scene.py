@@ -27,7 +27,7 @@ from offchip.broker.profile import DEFAULT_PROFILE, Profile
 from offchip.broker.reactions import Rules
 from offchip.broker.registry import Registry, Status
 from offchip.broker.server import Broker
-from offchip.broker.world import HOST, NARROW, PORT, build_world, issue_claim
+from offchip.broker.world import HOST, NARROW, PORT, build_world, issue_claim, register
 from offchip.errors import VaultError
 from offchip.network.clock import DEFAULT_START, NEVER_NS, LabClock
 from offchip.network.internet import Internet
@@ -162,6 +162,10 @@ class Scene:
         if kind == "foreign":
             return Authority(derive(self.seed, "somebody else"), "somebody else").issue_device(thing)
         raise ValueError(f"there is no certificate '{kind}'; there are unregistered and foreign")
+
+    def rsa_identity(self, thing: str, policy: str) -> Identity:
+        """Another identity of a thing, registered, with the kind of key AWS IoT makes: RSA-2048."""
+        return register(self.registry, self.authority.issue_device(thing, keys="rsa"), thing, policy)
 
     def lost_server(self, kind: str) -> Identity:
         """A server certificate of this authority whose key got lost: what an attacker may have come by.

@@ -89,7 +89,7 @@ class Secret:
 
     @classmethod
     def of_key(cls, name: str, identity: Identity) -> Secret:
-        """A private key: its scalar, or the primes of an RSA key, in both byte orders.
+        """A private key: its scalar, or what is secret of an RSA key (RFC 8017, 3.2), in both byte orders.
 
         Every container (SEC1, PKCS#8, PEM) holds one of them.
         """
@@ -99,7 +99,7 @@ class Secret:
         else:
             assert isinstance(key, rsa.RSAPrivateKey)
             private = key.private_numbers()
-            numbers = [private.p, private.q, private.d]
+            numbers = [private.p, private.q, private.d, private.dmp1, private.dmq1, private.iqmp]
         values = []
         for number in numbers:
             size = max(32, -(-number.bit_length() // 8))

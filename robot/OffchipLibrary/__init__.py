@@ -30,6 +30,7 @@ from OffchipLibrary.device_oracle import DeviceOracleKeywords
 from OffchipLibrary.identity_oracle import IdentityOracleKeywords
 from OffchipLibrary.lab import Lab
 from OffchipLibrary.loot_oracle import LootOracleKeywords
+from OffchipLibrary.nonce_oracle import NonceOracleKeywords
 from OffchipLibrary.owner import OwnerKeywords
 from OffchipLibrary.secret_oracle import SecretOracleKeywords
 from OffchipLibrary.server_oracle import ServerOracleKeywords
@@ -92,7 +93,7 @@ class OffchipLibrary(DynamicCore):  # type: ignore[misc]
             BenchKeywords(self.lab), OwnerKeywords(self.lab), AttackerKeywords(self.lab),
             DeviceOracleKeywords(self.lab), ServerOracleKeywords(self.lab), LootOracleKeywords(self.lab),
             self._common, StoreOracleKeywords(self.lab), CostOracleKeywords(self.lab), IdentityOracleKeywords(self.lab),
-            VerdictKeywords(self.lab),
+            NonceOracleKeywords(self.lab), VerdictKeywords(self.lab),
         ])
 
     # listener: one record per test ---------------------------------------------------------------------------------

@@ -35,7 +35,8 @@ class BenchKeywords:
                        tls: TlsVersion = TlsVersion.BOTH, interval_ms: int = 2000,
                        certificate: Literal["registered", "unregistered", "foreign"] = "registered",
                        policy: Literal["narrow", "wide"] = "narrow", newcomer: bool = False,
-                       enrol_lost: bool = False, rotation: bool = False, tamper: bool = False) -> None:
+                       enrol_lost: bool = False, rotation: bool = False, tamper: bool = False,
+                       key: Literal["P-256", "RSA-2048"] = "P-256") -> None:
         """Provision the device ``thing-1``; it is not powered yet. The owner has a ``thing-2`` as well.
 
         | =Argument= | =Description= |
@@ -51,6 +52,7 @@ class BenchKeywords:
         | newcomer | the factory gives it no credentials but the fleet's claim identity |
         | enrol_lost | lost credentials are given up, and others got with the claim identity; else they are waited for |
         | rotation | the owner may ask it for another key |
+        | key | the kind of key the factory gives it |
         | tamper | an open lid destroys secret and keys; otherwise it is only reported |
         """
         scene = Scene(self.lab.seed, things=(THING, OTHER_THING), policy=policy, interval_s=interval_ms / 1000,
@@ -58,9 +60,10 @@ class BenchKeywords:
         try:
             changes: dict[str, Any] = {"publish_topics": tuple(publish_topics)} if publish_topics else {}
             changes |= {"newcomer": newcomer, "enrol_lost": enrol_lost, "rotation": rotation, "tamper": tamper}
+            given = scene.rsa_identity(THING, policy) if key == "RSA-2048" else None
             device = scene.build(
                 THING, Defence(scheme, medium, rdp_level, policy),
-                None if certificate == "registered" else scene.stranger(THING, certificate),
+                given if certificate == "registered" else scene.stranger(THING, certificate),
                 engine=self.lab.engine, elf=self.lab.elf, client_id=client_id, tls_versions=tls.value,
                 subscribe_filters=tuple(subscribe_filters or ()), publish_interval_ms=interval_ms, **changes)
             self.lab.install(scene, device)

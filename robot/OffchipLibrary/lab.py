@@ -19,6 +19,7 @@ from offchip.board.media import Eeprom, SdCard
 from offchip.broker.events import ConnectionOpened, Disconnected, Event, PublishForbidden, SubscribeForbidden
 from offchip.broker.profile import DEFAULT_PROFILE, Profile
 from offchip.captures import Recorder
+from offchip.engines.protocol import Transfer
 from offchip.errors import OffchipError
 from offchip.evidence import Evidence
 from offchip.paths import FIRMWARE
@@ -27,7 +28,7 @@ from offchip.report.record import Record
 from offchip.scene import DEFAULT_SEED, Device, Scene
 from offchip.scene.guard import Guard
 from offchip.scene.secrets import Secret
-from offchip.vault import Chip, MediumKind
+from offchip.vault import SD, Chip, MediumKind
 from offchip.vault.chunk import CREDENTIAL_CHUNKS
 from offchip.vault.vaulted import Vaulted
 
@@ -63,6 +64,8 @@ class Lab:
     problem: str = ""
     recorder: Recorder | None = None
     noted: list[Secret] = field(default_factory=list)
+    copies: dict[str, bytes] = field(default_factory=dict)  # of a medium, by its name
+    _heard: dict[str, list[Transfer]] = field(default_factory=dict)
     _scene: Scene | None = None
     _device: Device | None = None
     _reach: Reach | None = None
@@ -79,6 +82,7 @@ class Lab:
         self.record = Record(f"{suite}.{test}", test, attack=ids[0] if ids else "")
         self.begun, self.owner_acted_ns = Mark(), None
         self.noted = []
+        self.copies, self._heard = {}, {}
 
     # who takes part ------------------------------------------------------------------------------------------------
     @property
@@ -140,6 +144,13 @@ class Lab:
     def medium(self, which: MediumKind) -> SdCard | Eeprom:
         """The medium a keyword names."""
         return self.reach.medium(which)
+
+    def heard(self, which: MediumKind) -> list[Transfer]:
+        """All that crossed a medium's bus in this test, where it was listened to."""
+        tap = self.board.spi_tap if which is SD else self.board.i2c_tap
+        heard = self._heard.setdefault(which.name, [])
+        heard += tap.drain()
+        return heard
 
     def install(self, scene: Scene, device: Device, others: Sequence[Device] = ()) -> None:
         """``others``: devices of the same make the attacker owns. Raises OffchipError when there is a device already.

@@ -14,7 +14,7 @@ from offchip.broker.world import TEMPLATE
 from offchip.engines.protocol import StorageEvent
 from offchip.pki import Identity
 from offchip.scene import HOST
-from offchip.vault import NO_CREDENTIALS, SD, MediumKind
+from offchip.vault import EEPROM, NO_CREDENTIALS, SD, MediumKind
 from OffchipLibrary.lab import Lab
 
 
@@ -65,8 +65,13 @@ class OwnerKeywords:
 
     @keyword(tags=("owner",))
     def note_what_is_secret(self) -> None:
-        """Remember the keys there are now: the owner will look for them when they should be gone."""
-        self.lab.noted += self.lab.keys()
+        """Remember the keys there are now: the owner will look for them when they should be gone.
+
+        And what crossed the buses so far: a tap keeps a limited number of events.
+        """
+        self.lab.noted += [each for each in self.lab.keys() if each not in self.lab.noted]
+        for kind in (SD, EEPROM):
+            self.lab.heard(kind)
 
     @keyword(tags=("owner",))
     def open_the_case(self) -> None:
@@ -77,6 +82,16 @@ class OwnerKeywords:
     def deactivate_the_device_certificate(self) -> None:
         """UpdateCertificate INACTIVE at the server, as a fleet owner does when a device is stolen."""
         self.lab.deactivate()
+
+    @keyword(tags=("owner",))
+    def keep_a_copy(self, medium: MediumKind) -> None:
+        """Of what lies on a medium now."""
+        self.lab.copies[medium.name] = self.lab.medium(medium).image
+
+    @keyword(tags=("owner",))
+    def put_the_copy_back(self, medium: MediumKind) -> None:
+        """Write to the medium what `Keep A Copy` has kept of it."""
+        self.lab.medium(medium).replace(self.lab.copies[medium.name])
 
     @keyword(tags=("owner",))
     def put_in_a_fresh_card(self) -> None:

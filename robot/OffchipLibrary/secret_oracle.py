@@ -76,13 +76,13 @@ class SecretOracleKeywords:
 
         A scheme may put the device's private key on its medium, never a device secret, a passphrase or the CA's key.
         """
-        board, defence = self.lab.board, self.lab.device.defence
-        for kind, tap, bus in ((SD, board.spi_tap, "spi1"), (EEPROM, board.i2c_tap, "i2c1")):
+        defence = self.lab.device.defence
+        for kind, bus in ((SD, "spi1"), (EEPROM, "i2c1")):
             # a medium may have come over from another device of the scene
             allowed = {words.format(each.thing) for each in self.lab.scene.devices if each.defence.clear_on(kind)
                        for words in ("the private key of {}", "the private key {} made")}
             secrets = [each for each in self._secrets if each.name not in allowed]
-            crossed = [each.data for each in rebuild(tap.drain())]
+            crossed = [each.data for each in rebuild(self.lab.heard(kind))]
             seen = [each.received for each in self.lab.record.fired if each.place.startswith(bus)]
             for where, contents in ((f"the {kind.name} bus", [*crossed, *seen]),
                                     (f"the {kind.name} medium", [self.lab.medium(kind).image])):
@@ -111,6 +111,21 @@ class SecretOracleKeywords:
         self._find_keys(_MEMORY)
         board.modem.network_up = True
         self.lab.saw("no key in SRAM or CCM while the device waits")
+
+    @keyword(tags=("oracle",))
+    def nothing_that_was_given_up_should_be_left(self) -> None:
+        """Of the device's own keys and the secret that `Note What Is Secret` has seen, none is on the chip or a medium.
+
+        A claim's key stays: a device needs it to come back.
+        """
+        own = [each for each in self.lab.noted if "claim" not in each.name and "CA key" not in each.name]
+        if not own:
+            raise AssertionError("nothing was noted that could be given up")
+        for name, region in {"flash": chip_map.DATA, **_MEMORY, "backup SRAM": chip_map.BACKUP_SRAM}.items():
+            self._search(self.lab.board.engine.read_memory(region.start, region.size), f"in {name} lies", own)
+        for kind in (SD, EEPROM):
+            self._search(self.lab.medium(kind).image, f"on the {kind.name} medium lies", own)
+        self.lab.saw("nothing that was given up is left on the chip or a medium")
 
     @keyword(tags=("oracle",))
     def no_key_should_be_left_anywhere(self) -> None:

@@ -3,6 +3,7 @@
 Documentation       Where a device's identity comes from: a key made on the chip, another one when the owner asks, and
 ...                 another one when the medium has lost what it held. The teardown looks for each key on every line,
 ...                 bus and medium.
+Resource            enrolment.resource
 Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}    seed=${SEED}
 
 *** Test Cases ***
@@ -132,16 +133,6 @@ Wiped EEPROM Without A Claim Is Waited For
     Verdict Should Be    degraded    the device is silent: nothing on the chip can stand in for what is lost
 
 *** Keywords ***
-Newcomer Enrols And Stays Who It Is
-    [Arguments]    ${scheme}    ${medium}
-    Given A Device    scheme=${scheme}    medium=${medium}    newcomer=True
-    Power On
-    Device Should Have Enrolled
-    Power Cycle
-    Console Should Show    ^credentials: ok source=${medium}
-    Device Should Publish    offchip/feed
-    Console Should Never Have Shown    ^vault: reset
-
 Owner Replaces The Key
     [Arguments]    ${scheme}    ${medium}
     Given A Device    scheme=${scheme}    medium=${medium}    rotation=True

@@ -2,6 +2,7 @@
 *** Settings ***
 Documentation       What the chip keeps: no key in memory longer than it is used, nothing at all once the lid was opened,
 ...                 and a defined state when a medium goes in the middle of its work.
+Resource            memory.resource
 Library             OffchipLibrary    engine=${ENGINE}    elf=${ELF}    records=${RECORDS}    seed=${SEED}
 
 *** Test Cases ***
@@ -15,6 +16,26 @@ Memory Holds No Key Behind First Boot, Handshake And Rotation With An EEPROM
     [Template]    Memory Is Clean Behind First Boot, Handshake And Rotation
     fresh    eeprom
 
+Memory Holds No RSA Key Behind First Boot And Handshake
+    [Tags]    functional
+    [Template]    Memory Is Clean Of An RSA Key
+    fresh    eeprom
+
+No Nonce Serves Twice On The SD Card
+    [Tags]    functional    elsewhere
+    [Template]    Nonces Never Come Again
+    fresh    sd
+
+No Nonce Serves Twice In The EEPROM
+    [Tags]    functional
+    [Template]    Nonces Never Come Again
+    fresh    eeprom
+
+No Nonce Serves Twice Under A Secret That Outlives A Reset
+    [Tags]    functional
+    [Template]    Nonces Never Come Again
+    fleet-key    eeprom
+
 Memory Holds No Key Behind A Reset And The Enrolment After It
     [Tags]    functional
     Given A Device    scheme=fresh    medium=eeprom    enrol_lost=True
@@ -26,6 +47,7 @@ Memory Holds No Key Behind A Reset And The Enrolment After It
     Power On
     Console Should Show    ^vault: reset
     Device Should Have Enrolled
+    Nothing That Was Given Up Should Be Left
     Memory Should Hold No Key While The Device Waits
 
 Opened Lid Leaves No Key On The Chip Or The SD Card
@@ -64,21 +86,30 @@ EEPROM That Falls Silent While It Is Written Is Waited For
     eeprom    ^boot:    eeprom-(absent|timeout)    writing
 
 *** Keywords ***
-Memory Is Clean Behind First Boot, Handshake And Rotation
+Nonces Never Come Again
+    [Documentation]    First boot, a rotation that is cut and done again, a medium that is put back, a reset and the
+    ...    enrolment after it.
     [Arguments]    ${scheme}    ${medium}
-    Given A Device    scheme=${scheme}    medium=${medium}    rotation=True
+    Given A Device    scheme=${scheme}    medium=${medium}    rotation=True    enrol_lost=True
     Power On
     Device Should Publish    offchip/feed
     Note What Is Secret
-    Memory Should Hold No Key While The Device Waits
-    Device Should Publish    offchip/feed
+    Keep A Copy    ${medium}
     Ask For Another Key
+    Console Should Show    ^rotation: issued
+    Power Cycle
     Device Should Have Another Certificate
-    Memory Should Hold No Key While The Device Waits
+    Note What Is Secret
+    Power Off
+    Put The Copy Back    ${medium}
+    Leave Power On
+    Console Should Show    ^vault: reset
+    Device Should Have Enrolled
+    No Nonce Should Have Served Twice    at_least=8
 
 Opened Lid Leaves Nothing
     [Arguments]    ${medium}    ${moment}
-    Given A Device    scheme=fresh    medium=${medium}    tamper=True
+    Given A Device    scheme=fresh    medium=${medium}    tamper=True    enrol_lost=True
     Power On
     Console Should Show    ${moment}
     Note What Is Secret

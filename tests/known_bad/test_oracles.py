@@ -30,9 +30,11 @@ from offchip.pki import Identity
 from offchip.report.record import Verdict
 from offchip.scene import Device, Scene
 from offchip.scene.cost import Cost
+from offchip.scene.secrets import Secret
 from offchip.scene.witness import DebugRequest
-from offchip.vault import EEPROM, PLAIN, SD, scheme
+from offchip.vault import EEPROM, PLAIN, SD, Chip, Chunk, scheme
 from offchip.vault.counters import Counters
+from offchip.vault.vaulted import Vaulted
 from OffchipLibrary import OffchipLibrary, cost_oracle
 from OffchipLibrary.console_lines import LINES, is_specified
 from OffchipLibrary.cost_oracle import CostOracleKeywords
@@ -379,6 +381,47 @@ def test_a_key_that_is_left_behind(world: Make, monkeypatch: pytest.MonkeyPatch,
         board.engine.program(region.start + 256, key)
     with pytest.raises(AssertionError, match=f"(in {where}|on the {where} medium) lies the private key of thing-1"):
         bad.secret.no_key_should_be_left_anywhere()
+
+
+@fails("Nothing That Was Given Up Should Be Left")
+@pytest.mark.parametrize("where", ["flash", "CCM", "eeprom"])
+def test_a_key_that_was_given_up_and_is_still_there(world: Make, where: str) -> None:
+    bad = world()
+    board, key = bad.lab.board, leaks(bad)["scalar"]
+    with pytest.raises(AssertionError, match="nothing was noted"):
+        bad.secret.nothing_that_was_given_up_should_be_left()
+    bad.owner.note_what_is_secret()
+    board.engine.program(chip_map.DATA.start, b"\xFF" * chip_map.DATA.size)
+    bad.secret.nothing_that_was_given_up_should_be_left()
+    if where == "eeprom":
+        board.eeprom.write(512, key)
+    else:
+        board.engine.program({"flash": chip_map.DATA, "CCM": chip_map.CCM}[where].start + 256, key)
+    with pytest.raises(AssertionError, match=f"(in {where}|on the {where} medium) lies the private key of thing-1"):
+        bad.secret.nothing_that_was_given_up_should_be_left()
+
+
+@fails("No Nonce Should Have Served Twice")
+def test_one_nonce_for_two_contents(world: Make) -> None:
+    """Two records of one number under one secret, one on a copy that was kept; or one nobody has the secret of."""
+    bad = world(scheme=scheme("fresh"), medium=EEPROM)
+    lab, fresh = bad.lab, bad.lab.device.defence.scheme
+    assert isinstance(fresh, Vaulted)
+    sealer = fresh.sealer(Chip(bytes(range(32)), bytes(12)))
+    lab.noted = [Secret.of_bytes("the device secret of thing-1", bytes(range(32)))]
+    one, other = (sealer.seal(Chunk.DEVICE_KEY, 1, 7, 0, b"\x40\x00\x30" + bytes([n]) * 63) for n in (1, 2))
+    later = sealer.seal(Chunk.DEVICE_KEY, 2, 8, 1, b"\x40\x00\x30" + bytes(63))
+    lab.board.eeprom.write(0, one)
+    lab.copies["eeprom"] = one + later
+    bad.nonce.no_nonce_should_have_served_twice(at_least=2)
+    with pytest.raises(AssertionError, match="there were 2 seals, not 3"):
+        bad.nonce.no_nonce_should_have_served_twice(at_least=3)
+    lab.copies["eeprom"] = other + later
+    with pytest.raises(AssertionError, match="1 nonces served two contents"):
+        bad.nonce.no_nonce_should_have_served_twice(at_least=2)
+    lab.noted = [Secret.of_bytes("the device secret of thing-1", bytes(32))]
+    with pytest.raises(AssertionError, match="no secret that is known"):
+        bad.nonce.no_nonce_should_have_served_twice(at_least=2)
 
 
 @fails("Servers Should Have Been Told No Secret")

@@ -29,6 +29,7 @@ from OffchipLibrary.device_oracle import DeviceOracleKeywords
 from OffchipLibrary.identity_oracle import IdentityOracleKeywords
 from OffchipLibrary.lab import Lab
 from OffchipLibrary.loot_oracle import LootOracleKeywords
+from OffchipLibrary.nonce_oracle import NonceOracleKeywords
 from OffchipLibrary.owner import OwnerKeywords
 from OffchipLibrary.secret_oracle import SecretOracleKeywords
 from OffchipLibrary.server_oracle import ServerOracleKeywords
@@ -38,7 +39,7 @@ from OffchipLibrary.verdict import VerdictKeywords
 #: keyword in lower case -> the tests that let it fail
 COVERED: dict[str, list[str]] = {}
 _ORACLES = (DeviceOracleKeywords, ServerOracleKeywords, LootOracleKeywords, SecretOracleKeywords, StoreOracleKeywords,
-            IdentityOracleKeywords, CostOracleKeywords, VerdictKeywords)
+            IdentityOracleKeywords, CostOracleKeywords, NonceOracleKeywords, VerdictKeywords)
 
 _Test = Callable[..., None]
 
@@ -105,6 +106,7 @@ class World:
             DeviceOracleKeywords(self.lab)
         self.server, self.loot = ServerOracleKeywords(self.lab), LootOracleKeywords(self.lab)
         self.secret, self.verdict = SecretOracleKeywords(self.lab), VerdictKeywords(self.lab)
+        self.nonce = NonceOracleKeywords(self.lab)
         self.store, self.identity = StoreOracleKeywords(self.lab), IdentityOracleKeywords(self.lab)
 
     def given(self, **options: Any) -> World:
