@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from offchip import chip_map
 from offchip.attacks.base import Attack
 from offchip.attacks.catalogue import ATTACKS
 from offchip.attacks.client import CloneIdentity, ExceedRights, Who
@@ -18,7 +19,7 @@ from offchip.matrix.bench import Bench
 from offchip.matrix.cells import Cell, cell, cells
 from offchip.matrix.predictions import predict
 from offchip.paths import FIRMWARE
-from offchip.vault import PLAIN, SD, Chunk
+from offchip.vault import EEPROM, PLAIN, SD, Chunk, scheme
 from OffchipLibrary.goals.base import Oracles
 from OffchipLibrary.goals.impostor import kept_away
 from tests.known_bad.worlds import World, fails
@@ -110,6 +111,34 @@ def test_a_reader_who_says_he_read(world: Make) -> None:
         bad.loot.attacker_should_have_got_what_is_there()
     bad.fire(ReadMedium(SD))
     bad.loot.attacker_should_have_got_what_is_there()
+
+
+@fails("Attacker Should Have Got What Is There")
+def test_what_was_got_lies_elsewhere_or_is_another_s(world: Make) -> None:
+    """Of each kind of place: what is there is believed, what is not is not."""
+    bad = world("A01", scheme=scheme("fresh"), medium=EEPROM)
+    board, secret = bad.lab.board, next(iter(bad.lab.device.secrets()), b"")
+    board.eeprom.write(64, bytes(range(64)))
+    image, card = board.eeprom.image, board.sd.image
+    flash = board.engine.read_memory(chip_map.DATA.start, chip_map.DATA.size)
+    port = bad.lab.device.debug_port
+    head = port.read(chip_map.FLASH.start, 64)
+    true = [("eeprom", image), ("i2c1 byte 64", image[64:96]), ("spi1 block 1", card[512:1024]),
+            ("flash, the data sectors", flash), (f"flash 0x{chip_map.FLASH.start:08X}", head)]
+    false = [("eeprom", image[:-1] + b"x"), ("sdcard", card[:-1] + b"x"), ("i2c1 byte 65", image[64:96]),
+             ("i2c1 byte 64", b""), ("spi1 block 1", b"x" * 512), ("flash, the data sectors", flash[:-1] + b"x"),
+             (f"flash 0x{chip_map.FLASH.start:08X}", head[:-1] + b"x"), (f"flash 0x{chip_map.SRAM.start:08X}", head),
+             ("option bytes", b"x"), ("flash of thing-1", b"x" * 32), ("flash of thing-2", secret or b"x"),
+             ("nowhere", head)]
+    for place, got in true:
+        bad.lab.record.fired[:] = [Evidence("A01", "read", place, 0, received=got)]
+        bad.loot.attacker_should_have_got_what_is_there(place)
+        with pytest.raises(AssertionError, match="at elsewhere"):
+            bad.loot.attacker_should_have_got_what_is_there(place, "elsewhere")
+    for place, got in false:
+        bad.lab.record.fired[:] = [Evidence("A01", "read", place, 0, sent=b"?", received=got)]
+        with pytest.raises(AssertionError, match="nothing of the 1 things"):
+            bad.loot.attacker_should_have_got_what_is_there()
 
 
 def test_an_impostor_nobody_calls_or_who_does_not_stand_there(world: Make) -> None:
