@@ -114,6 +114,13 @@ class TestStorage:
         assert lines[0] == "sd: init=no-card type=SDSC blocks=0"
         assert lines[1] == "eeprom: init=eeprom-absent"
 
+    def test_a_write_that_fails_leaves_the_chip_protected(self, bench: Callable[..., Bench]) -> None:
+        board = bench("storage")
+        board.run(400, lambda: b"eeprom: init=ok" in board.console)
+        board.engine.medium("eeprom").present = False
+        assert any(" write=eeprom-absent " in line for line in board.finish(4000))
+        assert board.engine.machine.find("eeprom").write_protect
+
     @pytest.mark.parametrize("level", [0x00, 0xFF])
     def test_miso_stuck(self, bench: Callable[..., Bench], level: int) -> None:
         board = bench("storage")

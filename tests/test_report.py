@@ -29,6 +29,7 @@ CLAIMS: dict[str, tuple[str, str, Verdict | None, str, str | None]] = {
     "Skipped": ("SKIP", "A03", None, "not run", "not run"),
     "Without Record": ("PASS", "", None, "not run", None),
     "Functional": ("PASS", "", None, "proven", None),
+    "Unclean": ("FAIL", "A03", Verdict.HELD, "refuted", "not run"),
 }
 
 
@@ -39,7 +40,8 @@ def told(tmp_path: Path) -> Path:
             fired = [Evidence(attack, "read", f"place of {name}", 7, received=b"abc")] if attack else []
             Record(f"S.{name}", name, attack, {"scheme": "plain", "medium": "sd"}, "embedded (1)", "ef", 5, 9, 8, fired,
                    ["seen"], verdict=verdict, reason="so it is").save(tmp_path / "records")
-    claims = [Judged("S", name, "", status, "why") for name, (status, *_) in CLAIMS.items()]
+    claims = [Judged("S", name, "", status, "Teardown failed:\nwhy\nand more" if name == "Unclean" else "why")
+              for name, (status, *_) in CLAIMS.items()]
     build_report(tmp_path, RunFacts("embedded", "ef" * 32, 5), claims, {"started": "now"}, {})
     return tmp_path
 
@@ -48,7 +50,8 @@ def test_results_say_what_was_found_of_each_claim(told: Path) -> None:
     summary = json.loads((told / "results.json").read_text())
     assert {row["claim"]: (row["status"], row["verdict"]) for row in summary["claims"]} == {
         name: (status, verdict) for name, (_, _, _, status, verdict) in CLAIMS.items()}
-    assert [summary[key] for key in ("total", "proven", "refuted", "not_run")] == [8, 4, 1, 3]
+    assert [summary[key] for key in ("total", "proven", "refuted", "not_run")] == [9, 4, 2, 3]
+    assert {row["message"] for row in summary["claims"] if row["status"] == "refuted"} == {"why"}
     assert (summary["seed"], summary["elf_sha256"], summary["engine"]) == (5, "ef" * 32, "embedded (1)")
     held = summary["claims"][0]["record"]
     (fired,) = held["fired"]
@@ -69,13 +72,13 @@ def test_the_page_and_the_table_say_the_same(told: Path) -> None:
             assert chip and chip[2] == verdict and chip[1] == chip[2].replace(" ", "-"), name
             row = page[:chip.start()].rpartition('<th scope="row">')[2]
             assert row.startswith(f"{attack} "), "in the row of its own attack"
-    assert "4 of 8 claims proven, **1 refuted**, 3 not run" in (told / "summary.md").read_text()
+    assert "4 of 9 claims proven, **2 refuted**, 3 not run" in (told / "summary.md").read_text()
     assert all(word in page for word in ("A01", "A02", "A09", "place of Held", "so it is", "616263"))
 
 
 def test_no_ci_takes_a_claim_that_was_not_proven_for_green(told: Path) -> None:
     (suite,) = ElementTree.parse(told / "xunit.xml").getroot()
-    assert [suite.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["8", "1", "3", "0"]
+    assert [suite.get(key) for key in ("tests", "failures", "errors", "skipped")] == ["9", "2", "3", "0"]
     marks = {case.get("name"): [child.tag for child in case] for case in suite}
     words = {"proven": [], "refuted": ["failure"], "not run": ["error"]}
     assert marks == {name: words[status] for name, (_, _, _, status, _) in CLAIMS.items()}

@@ -105,7 +105,13 @@ def _row(claim: Judged, record: dict[str, Any] | None) -> dict[str, Any]:
     if status != "proven" and verdict != "not run":  # what an oracle saw before the test failed is no verdict
         verdict = "not run" if record.get("attack") else None
     return {"suite": claim.suite, "claim": claim.name, "doc": claim.doc, "status": status,
-            "message": message.split("\n")[0][:300], "verdict": verdict, "record": record}
+            "message": _first_line(message)[:300], "verdict": verdict, "record": record}
+
+
+def _first_line(message: str) -> str:
+    """Without the heading that Robot puts before what a teardown says: the reason is to be read, not where it arose."""
+    lines = [line for line in message.splitlines() if line and line not in ("Teardown failed:", "Setup failed:")]
+    return lines[0] if lines else ""
 
 
 def _status(claim: Judged, record: dict[str, Any] | None) -> tuple[str, str]:
