@@ -67,7 +67,7 @@ def test_a_life_without_trouble(program: Path) -> None:
     life = live(program, 7000)
     life.before("hall: closed", "rng: ok", "credentials_load", "identity_parse key=the-key",
                 "credentials: ok source=sd", "credentials_wipe", "modem_start net secret", "modem: ready",
-                "modem_sntp time.test", "clock: 2026",
+                "modem_sntp time.test", "clock: 2026", f"rtc_set {START}",
                 f"tls_open broker.test:8883 versions=3 fingerprint=ab time={START}", "tls: connected",
                 "mqtt_open client-1 60", "mqtt: connected", "mqtt_subscribe commands 1",
                 "mqtt_publish own 1", "mqtt_publish feed 0")
