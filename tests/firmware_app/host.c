@@ -411,5 +411,6 @@ int main(int argc, char **argv)
     for (int i = 2; i < argc; i++)
         scripts[script_count++] = argv[i];
     config.enrolment = strcmp(peek("enrolment"), "") == 0 ? 0 : (uint8_t)strtoul(peek("enrolment"), NULL, 0);
+    backup[0] = (uint32_t)strtoul(peek("noise"), NULL, 0); /* without its complement */
     app_run(&config);
 }
