@@ -195,6 +195,15 @@ def sealed_under_nonces(chip: Chip, seen: dict[tuple[bytes, int, bytes], bytes])
             assert seen.setdefault((secret, chunk.number, record[16:28]), sealed) == sealed
 
 
+def test_no_secret_is_made_of_noise_that_fails(program: Path, tmp_path: Path) -> None:
+    chip = Chip(program, tmp_path, provisioned(vault.scheme("fresh")))
+    factory = chip.image()
+    chip.lives = -1  # a life with the seed 0 has no noise
+    chip.boot()
+    assert not chip.loaded and any("storage: error rng" in line for line in chip.lines) and chip.image() == factory
+    assert chip.boot() and chip.loaded
+
+
 @pytest.mark.parametrize("torn", [0, 1, 2])
 @pytest.mark.parametrize("name", ["encrypted", "sealed", "fresh", "split"])
 def test_every_cut_of_a_first_boot_ends_well(program: Path, tmp_path: Path, name: str, torn: int) -> None:

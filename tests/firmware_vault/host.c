@@ -168,6 +168,9 @@ enum storage_error sd_write_block(uint32_t lba, const uint8_t from[SD_BLOCK_SIZE
 enum rng_result rng_fill(void *to, size_t length)
 {
     uint8_t *bytes = to;
+    memset(to, 0, length);
+    if (random_state == 0)
+        return RNG_ERROR_SEED;
     for (size_t i = 0; i < length; i++) {
         random_state = random_state * 6364136223846793005u + 1442695040888963407u;
         bytes[i] = (uint8_t)(random_state >> 56);
