@@ -552,7 +552,8 @@ class UnicornCore:
         """Step over the instruction at PC without executing it; an IT block goes on (ARMv7-M ARM A7.3.3)."""
         if it := self._it.value:
             self._it.value = _it_behind(it)
-        self.pc += instruction_length(self._peek(self.pc, 2))
+        pc = self._registers[15] & ~1
+        self.pc = pc + instruction_length(self.load(pc, 2) or self._peek(pc, 2))
 
     # slices ----------------------------------------------------------------------------------------------------
     def run(self, limit: int) -> End:
