@@ -111,6 +111,9 @@ def test_a_board_of_one_s_own_and_a_second_terminal(lab: Running, tmp_path: Path
     again = Running(tmp_path / "a lab", "--state", str(tmp_path / "lab.db"))
     try:
         assert again("list").stdout == before and "elsewhere" in again("policy", "show", "narrow").stdout
+        second = offchip("lab", "--no-device", "--folder", str(tmp_path / "y"), "--state", str(tmp_path / "lab.db"))
+        assert second.returncode == 2 and "another lab goes on from it" in second.stderr, second.stderr
+        assert second.stderr.count("\n") == 1 and not (tmp_path / "y").exists()
         assert again("activate", "thing-1").returncode == 0
         assert again("policy", "attach", "wide", "thing-1").returncode == 0 and again.publish() == 0
     finally:
@@ -130,7 +133,7 @@ def test_what_is_wrong_is_one_line(lab: Running, tmp_path: Path) -> None:
     (tmp_path / "bad.db").write_bytes(b"no database")
     damaged = offchip("lab", "--no-device", "--folder", str(tmp_path / "x"), "--state", str(tmp_path / "bad.db"))
     assert damaged.returncode == 2 and damaged.stderr.count("\n") == 1 and "bad.db" in damaged.stderr
-    assert (tmp_path / "bad.db").read_bytes() == b"no database"
+    assert (tmp_path / "bad.db").read_bytes() == b"no database" and not (tmp_path / "bad.db.lock").exists()
 
 
 def test_nobody_else_rules(lab: Running) -> None:

@@ -119,6 +119,7 @@ class LiveLab:
     def __init__(self, options: Options, device: tuple[str, Path, Scheme, MediumKind] | None, port: int,
                  page_port: int = 0) -> None:
         self.options = options
+        self._hold = state.Hold(options.state) if options.state else None
         self.scene, self.files = open_scene(options)
         self.decisions = Decisions(self.scene.broker)
         self.board = None
@@ -175,3 +176,5 @@ class LiveLab:
             self.save()
         finally:
             self.scene.close()
+            if self._hold:
+                self._hold.release()

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sqlite3
+import weakref
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -40,6 +42,28 @@ class State:
     content: dict[str, Any] = field(default_factory=dict)
 
 
+class Hold:
+    """One lab at a time: two on one file would each forget what the other did. ``release``: let others; the end of the
+    process does, too."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises BrokerError when another lab has it."""
+        lock = path.with_name(path.name + ".lock")
+        try:
+            file = lock.open("a")
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BrokerError(f"{path}: another lab goes on from it; stop that one, or name another --state.") from None
+        except OSError as error:
+            raise BrokerError(f"{path}: cannot be written: {error.strerror}") from None
+        self.release = weakref.finalize(self, _let_go, lock, file)
+
+
+def _let_go(lock: Path, file: IO[str]) -> None:
+    lock.unlink(missing_ok=True)
+    file.close()
+
+
 def save(state: State, path: Path) -> None:
     """Write everything, whole or not at all; the file holds keys and is its owner's alone. Raises BrokerError."""
 
@@ -56,6 +80,8 @@ def save(state: State, path: Path) -> None:
 
 def load(path: Path, profile: Profile | None = None) -> State:
     """Read what :func:`save` wrote. Raises BrokerError naming the file and what is wrong in it."""
+    if path.is_dir():
+        raise BrokerError(f"{path}: is a folder; a lab's state is a file.")
     registry = store.load(path, profile)
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
