@@ -194,7 +194,7 @@ def test_the_inventory_is_what_robot_would_run() -> None:
     (["CWE-312"], [], {"06_plain"}), (["A09"], [], {"02_storage_faults", "08_enrolment", "11_vault"}),
     (["CWE-12*"], [], {"07_debug_port"}),
     (["CWE-295ANDCWE-345"], ["A17"], {"06_plain"}),
-    (["functional"], ["cost"], {"01_baseline", "08_enrolment", "11_vault"})])
+    (["functional"], ["cost"], {"01_baseline", "08_enrolment", "11_vault", "12_memory", "13_newcomers"})])
 def test_claims_are_chosen_by_the_weaknesses_of_their_attacks(include: list[str], exclude: list[str],
                                                               stems: set[str]) -> None:
     chosen = read_inventory(ROOT / "robot/suites", include=include, exclude=exclude)
@@ -243,7 +243,8 @@ def test_a_claim_that_hangs_and_a_process_that_dies_are_not_run_and_the_rest_cou
         closes=LIBRARY + "Suite Teardown    Fail    a secret on the console\n*** Test Cases ***\nLooked Good\n"
                          "    No Operation\n",
         foreign="*** Test Cases ***\nWithout The Library\n    No Operation\n")
-    done = offchip("run", "--suites", folder, "--results", tmp_path / "results", "--limit", "5", "--xunit",
+    # far longer than a process takes to start, however busy the host is
+    done = offchip("run", "--suites", folder, "--results", tmp_path / "results", "--limit", "20", "--xunit",
                    tmp_path / "x.xml")
     assert done.returncode == 1, done.stderr
     assert results_of(tmp_path / "results") == {

@@ -210,7 +210,7 @@ def expected(hint: Any) -> str:
 # members -----------------------------------------------------------------------------------------------------------
 #: what the machine calls; not for files and prompts
 _INTERNAL = {"attach", "base", "line", "lines", "on_gpio", "machine", "model_name", "name", "path", "read", "write",
-             "receiver", "start_clock", "stop_clock", "unmodelled", "violation", "size"}
+             "receiver", "start_clock", "steady", "stop_clock", "unmodelled", "violation", "size"}
 
 
 def members(peripheral: Peripheral) -> list[str]:
