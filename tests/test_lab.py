@@ -124,7 +124,8 @@ def test_what_is_wrong_is_one_line(lab: Running, tmp_path: Path) -> None:
     for words, document in ((("deactivate", "thing-9"), ""), (("policy", "attach", "none", "thing-1"), ""),
                             (("policy", "edit", "narrow", "-"), "{"), (("policy", "show", "none"), ""),
                             (("add", "thing-1"), ""), (("add", "a b"), ""), (("flash", "thing-9"), ""),
-                            (("policy", "detach", "wide", "thing-1"), ""), (("rotate", "thing-9"), "")):
+                            (("policy", "detach", "wide", "thing-1"), ""), (("rotate", "thing-9"), ""),
+                            (("shadow", "thing-9"), ""), (("publish", "a/#", "x"), "")):
         refused = lab(*words, document=document)
         assert refused.returncode == 2 and refused.stderr.count("\n") == 1, words
         assert refused.stderr.startswith("error: ") and not refused.stdout, words

@@ -12,6 +12,7 @@ from typing import Any
 
 from offchip.broker.audit import audit
 from offchip.broker.registry import CertificateRecord, Status
+from offchip.broker.topics import topic_fault
 from offchip.broker.world import NARROW, World, enrol
 from offchip.errors import BrokerError, OffchipError
 from offchip.lab.decisions import Decisions
@@ -86,7 +87,10 @@ class Desk:
                 "looks_back_s": self._world.broker.profile.audit_delay_seconds}
 
     def _shadow(self, thing: str, name: str = "") -> Answer:
-        return {"state": self._world.shadows.state(thing, name)}
+        state = self._world.shadows.state(thing, name)
+        if not state:  # a shadow may be of a thing that the registry does not know
+            self._known(thing)
+        return {"state": state}
 
     def _text(self, thing: str, identity: Identity) -> str:
         return self._flash.text(thing, identity, self._world.registry.certificate(identity.certificate_id).policies)
@@ -137,6 +141,8 @@ class Desk:
         return {"policy": policy, "certificates": [identifier for identifier, _ in found]}
 
     def _publish(self, topic: str, payload: str = "") -> Answer:
+        if fault := topic_fault(topic, self._world.broker.profile):
+            raise BrokerError(fault)
         return {"receivers": self._world.broker.publish(topic, payload.encode(), 1)}
 
     def _job(self, job: str, thing: str, document: str) -> Answer:
@@ -146,14 +152,17 @@ class Desk:
             content = None
         if not isinstance(content, dict):
             raise BrokerError(f"job '{job}': its document is no JSON object")
-        if thing not in self._world.registry.things:
-            raise BrokerError(f"there is no thing '{thing}'; there are {', '.join(self._world.registry.things)}")
+        self._known(thing)
         self._world.jobs.create(job, content, [thing])
         return {"job": job, "status": self._world.jobs.status(job, thing)}
 
     def _rotate(self, thing: str) -> Answer:
         self._world.rotation.ask(thing)
         return {"thing": thing}
+
+    def _known(self, thing: str) -> None:
+        if thing not in self._world.registry.things:
+            raise BrokerError(f"there is no thing '{thing}'; there are {', '.join(self._world.registry.things)}")
 
     def _certificates(self, name: str) -> list[tuple[str, CertificateRecord]]:
         """Of a thing, or the one that begins so."""
