@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from robot.api.deco import keyword
 
@@ -12,8 +13,8 @@ from offchip.board.console import ConsoleLine
 from OffchipLibrary.console_lines import is_specified
 from OffchipLibrary.lab import Lab
 
-#: a line ends when its line feed left the chip; the wait began a little before its announcement was printed
-_PRINTING_NS = 20_000_000
+#: one character on the console: 10 bits at 115200 baud; a pause longer than a few says that nothing was left to print
+_CHARACTER_NS, _PAUSE_NS = 10 * 1_000_000_000 // 115_200, 500_000
 _WAITING = re.compile(r"^state: waiting reason=(\S+) retry_ms=(\d+)$")
 #: SPEC.md section 6: full jitter below a ceiling that doubles from one second to a minute
 _FIRST_MS, _CEILING_MS = 1000, 60_000
@@ -23,6 +24,19 @@ _NEXT = re.compile(r"^(rng: |credentials: |modem: ready|tls: connected|mqtt: con
 _COMPLAINTS = ("unmodelled", "violation", "fault", "lockup")
 #: two attempts in this many virtual seconds: survival
 _ALIVE_SIGNS = 2
+
+
+def _wanted(lines: Sequence[ConsoleLine]) -> dict[ConsoleLine, int]:
+    """The earliest time in ns at which the device can have wanted to say each line: it may have waited behind those
+    that were printed without a pause before it.
+    """
+    found, before, since = dict[ConsoleLine, int](), 0, 0
+    for line in lines:
+        begun = line.time_ns - (len(line.text) + len("\r\n")) * _CHARACTER_NS
+        if not found or begun - before > _PAUSE_NS:
+            since = begun
+        found[line], before = since, line.time_ns
+    return found
 
 
 class DeviceOracleKeywords:
@@ -162,6 +176,7 @@ class DeviceOracleKeywords:
 
         What it says is random between 1 ms and a ceiling, which doubles from one second to a minute.
         """
+        said = _wanted(self.lab.board.console.lines)
         lines = [line for line in self.lab.board.console.lines if not line.text.startswith("hall: ")]
         self._each_failure_should_be_waited_for(lines)
         failures = waits = 0
@@ -178,7 +193,7 @@ class DeviceOracleKeywords:
                 raise AssertionError(f"'{line.text}' at {line.time_ns / 1e9:.3f} s: more than {ceiling} ms, or none")
             if after is None or after.text.startswith("boot: "):
                 continue
-            kept_ms = (after.time_ns - line.time_ns + _PRINTING_NS) / 1e6
+            kept_ms = (after.time_ns - said[line]) / 1e6
             if kept_ms < announced_ms:
                 raise AssertionError(f"'{line.text}' at {line.time_ns / 1e9:.3f} s, but '{after.text}' came after "
                                      f"{kept_ms:.0f} ms")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from robot.api.deco import keyword
 
+from offchip.attacks.wire import eeprom_content, sd_blocks
 from offchip.board.factory import medium_image
 from offchip.broker.client import MqttClient
 from offchip.broker.world import TEMPLATE
@@ -62,6 +63,17 @@ class OwnerKeywords:
         kinds = (StorageEvent.SD_BLOCK, StorageEvent.EEPROM_PAGE)
         before = [board.faults.events(each) for each in kinds]
         board.run_until(lambda: [board.faults.events(each) for each in kinds] != before, timeout, "a write")
+
+    @keyword(tags=("owner",))
+    def let_it_begin_to_read(self, medium: MediumKind, size: int, timeout: float = 30) -> None:
+        """Run the board until ``size`` bytes have come from a medium, as its bus shows them."""
+        def come() -> int:
+            heard = self.lab.heard(medium)
+            return sum(len(each.data) for each in sd_blocks(heard) if not each.written) if medium is SD else \
+                len(eeprom_content(heard))
+
+        before = come()
+        self.lab.board.run_until(lambda: come() - before >= size, timeout, f"a read of {size} bytes")
 
     @keyword(tags=("owner",))
     def note_what_is_secret(self) -> None:

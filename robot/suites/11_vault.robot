@@ -68,7 +68,7 @@ Lid Opened While The Vault Is At Work Leaves No Key
 SD Card Pulled While It Is Read Is Waited For
     [Tags]    A09
     [Template]    Medium Goes And Comes Back
-    sd    ^storage: sd    (no-card|timeout|card-error|read-crc)
+    sd    ^boot:    (no-card|timeout|card-error|read-crc)
 
 SD Card Pulled While It Is Written Is Waited For
     [Tags]    A09
@@ -78,7 +78,7 @@ SD Card Pulled While It Is Written Is Waited For
 EEPROM That Falls Silent While It Is Read Is Waited For
     [Tags]    A09
     [Template]    Medium Goes And Comes Back
-    eeprom    ^storage: eeprom    eeprom-(absent|timeout)
+    eeprom    ^boot:    eeprom-(absent|timeout)
 
 EEPROM That Falls Silent While It Is Written Is Waited For
     [Tags]    A09
@@ -124,10 +124,15 @@ Opened Lid Leaves Nothing
 Medium Goes And Comes Back
     [Documentation]    One line says what is wrong, the device lives on, and works when the medium does.
     [Arguments]    ${medium}    ${moment}    ${reason}    ${doing}=reading
+    VAR    &{stored}    sd=${12000}    eeprom=${600}
     Given A Device    scheme=fresh    medium=${medium}
     Power On
     Console Should Show    ${moment}
-    IF    '${doing}' == 'writing'    Let It Begin To Write
+    IF    '${doing}' == 'writing'
+        Let It Begin To Write
+    ELSE
+        Let It Begin To Read    ${medium}    ${stored}[${medium}]
+    END
     Damage The Medium    ${medium}    pull
     Console Should Show    ^storage: error ${reason}
     Device Should Stay Alive    15

@@ -198,6 +198,8 @@ def test_one_round_is_not_two(world: Make) -> None:
 @fails("Device Should Have Kept Its Back Off")
 @pytest.mark.parametrize(("lines", "complaint"), [
     ([(0, WAITING.format(900)), (500, "modem: ready")], "came after"),
+    ([(0, WAITING.format(900)), (885, "modem: ready")], "came after"),
+    ([(0, "mqtt: closed"), (500, WAITING.format(900)), (1385, "modem: ready")], "came after"),
     ([(0, WAITING.format(1001))], "more than 1000 ms"),
     ([(0, WAITING.format(0))], "or none"),
     ([(0, WAITING.format(900)), (901, REFUSED), (902, WAITING.format(1900)), (1500, REFUSED)], "came after"),
@@ -228,6 +230,9 @@ def test_a_back_off_kept_or_cut_by_a_power_cycle(world: Make) -> None:
     good.say("tls: alert 48 unknown_ca", "mqtt: closed", WAITING.format(500), at_ms=2200)
     good.say("credentials: ok source=sd certificate=00000000", REFUSED, at_ms=2800)
     good.say("boot: offchip 0.1.0 reset=power-on", "modem: ready", at_ms=3000)
+    good.say("storage: error no-card" + 77 * ".", at_ms=4010)  # printed from 4001 on, the next right behind it
+    good.say(WAITING.format(900), at_ms=4013)
+    good.say("modem: ready", at_ms=4903)
     good.device.device_should_have_kept_its_back_off()
 
 
