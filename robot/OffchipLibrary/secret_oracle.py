@@ -113,14 +113,14 @@ class SecretOracleKeywords:
         self.lab.saw("no key in SRAM or CCM while the device waits")
 
     @keyword(tags=("oracle",))
-    def nothing_that_was_given_up_should_be_left(self, kind: str = "") -> None:
+    def nothing_that_was_given_up_should_be_left(self, called: str = "") -> None:
         """Of the device's own keys and the secret that `Note What Is Secret` has seen, none is on the chip or a medium.
 
-        ``kind``: only what is called so was given up, as the private key by a rotation, which keeps the secret. A
+        ``called``: only what is called so was given up, as the private key by a rotation, which keeps the secret. A
         claim's key stays: a device needs it to come back.
         """
         own = [each for each in self.lab.noted
-               if kind in each.name and "claim" not in each.name and "CA key" not in each.name]
+               if called in each.name and "claim" not in each.name and "CA key" not in each.name]
         if not own:
             raise AssertionError("nothing was noted that could be given up")
         for name, region in {"flash": chip_map.DATA, **_MEMORY, "backup SRAM": chip_map.BACKUP_SRAM}.items():
