@@ -10,6 +10,9 @@
  * truth: counted=00000009      a counter beside the look: nothing is left out
  * truth: masked=00000001       PENDSTSET shows what PRIMASK keeps away
  * truth: bit_band=00000001
+ * truth: slow_counter=00000001 TIM2 at 1 kHz: the same at most looks, yet no event moves it
+ * truth: slow_systick=00000001 HCLK/8
+ * truth: calendar=00000001     SSR every 128 of LSI, which is 17 to 47 kHz (data sheet 5.3.9)
  */
 #include <stdint.h>
 static void on_tick(void);
@@ -42,5 +45,13 @@ int main(void)
     while (!(REG(0xE000ED04) >> 26 & 1)) { } fact("masked", about(now() - t, 16000)); __asm volatile("cpsie i");
     REG(0x40020814) = 0; REG(0xE000E018) = 0; REG(0xE000E010) = 7; t = now();
     while (!REG(0x42410200)) { } fact("bit_band", about(now() - t, 16000));
+    REG(0x40000028) = 15999; REG(0x4000002C) = 0xFFFF; REG(0x40000014) = 1; REG(0x40000000) = 1; t = now();
+    while (REG(0x40000024) < 10) { } fact("slow_counter", about(now() - t, 160000)); REG(0x40000000) = 0;
+    REG(0xE000E014) = 19999; REG(0xE000E018) = 0; REG(0xE000E010) = 1; t = now();
+    while (!REG(0xE000E018)) { } while (REG(0xE000E018) > 9999) { } fact("slow_systick", about(now() - t, 80000));
+    REG(0xE000E010) = 0; REG(0x40023840) |= 1u << 28; REG(0x40007000) |= 0x100; REG(0x40023874) |= 1;
+    while (!(REG(0x40023874) & 2)) { } REG(0x40023870) = 0x8200; while (!(REG(0x4000280C) & 0x20)) { }
+    n = REG(0x40002828); while (REG(0x40002828) == n) { } t = now(); n = REG(0x40002828);
+    while (REG(0x40002828) == n) { } t = now() - t; fact("calendar", t > 43000 && t < 121000);
     return 0;
 }
