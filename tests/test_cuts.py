@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from offchip import vault
@@ -90,6 +92,14 @@ def test_a_run_is_joined_only_where_it_looked_at_nothing_else() -> None:
         story = parted.story([], "new", b"")
         (mark,) = story.marks
         assert not story.fits(mark, held, watched) and story.fits(mark, held.put("flash", words[0], b"torn"), watched)
+        twice = Diary()  # it is asked of either mark on both sides of a pipe
+        for steps, looked in enumerate(words[:2]):
+            twice.mark(b"here", steps, held.units, 6)
+            twice.looked(("flash", looked // 4), held.read("flash", looked, 4))
+        story, torn = twice.story([], "new", b""), held.put("flash", words[0], b"torn")
+        for _ in range(20):
+            assert [story.fits(mark, torn, watched) for mark in story.marks] == [False, True]
+            story = pickle.loads(pickle.dumps(story))
     finally:
         device.board.close()
 

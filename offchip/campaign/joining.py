@@ -89,6 +89,7 @@ class Story:
     steps: list[Step]
     decision: str
     backup: bytes
+    #: by the steps before a mark, which tell it from the others in every process
     _settled: dict[int, tuple[dict[Cell, bytes | None], dict[Cell, bytes]]] = field(default_factory=dict)
 
     def fits(self, mark: Mark, state: State, watched: Collection[Cell]) -> bool:
@@ -110,7 +111,7 @@ class Story:
 
         And those of them that held something else than the run thought at the mark: it parted from others there.
         """
-        found = self._settled.get(id(mark))
+        found = self._settled.get(mark.steps)
         if found is None:
             settled: dict[Cell, bytes | None] = {}
             for look in self.looks[mark.looks:]:
@@ -119,5 +120,5 @@ class Story:
             held = State(state.base, mark.units)
             parted = {cell: content for cell, content in settled.items()
                       if content is not None and held.read(cell[0], place(cell).start, CELL[cell[0]]) != content}
-            found = self._settled[id(mark)] = settled, parted
+            found = self._settled[mark.steps] = settled, parted
         return found
