@@ -503,6 +503,9 @@ def power_cycle(host: Host) -> Host:
 def test_a_locked_card_gives_no_data_until_it_has_its_password() -> None:
     host = Host().start()
     host.card.write_block(5, OLD)
+    assert host.write(host.card.block_count - 1, NEW) == 0x05  # what the last write left does not count
+    host.deselect()
+    host.bytes(1000)
     assert lock(host, SET, OPEN) == (False, False) and host.read(5) == (OLD, True)
     power_cycle(host)
     assert host.card.locked
@@ -522,6 +525,7 @@ def test_a_locked_card_gives_no_data_until_it_has_its_password() -> None:
     (b"", False, SET | LOCK, (OPEN,), (True, False)), (b"", False, CLEAR, (OPEN,), (False, True)),
     (b"", False, SET, (OPEN,), (False, False)), (b"", False, 0, (OPEN,), (False, True)),
     (b"", False, SET, (bytes(17),), (False, True)), (b"", False, SET, (), (False, True)),
+    (b"", False, LOCK, (b"",), (False, True)), (b"", False, CLEAR, (b"",), (False, True)),
     (OPEN, False, ERASE, (), (False, True)), (OPEN, False, LOCK, (OPEN,), (True, False)),
     (OPEN, False, LOCK, (WRONG,), (False, True)), (OPEN, False, SET | LOCK, (OPEN, WRONG), (True, False)),
     (OPEN, False, SET, (WRONG, OPEN), (False, True)), (OPEN, False, CLEAR, (OPEN,), (False, False)),
@@ -555,6 +559,10 @@ def test_a_reader_sends_the_same_block() -> None:
     assert card.locked and card.lock_unlock == "" and not card.lock_failures
     card.lock_unlock = "0001FF"
     assert card.locked and card.lock_failures == 1
+    card.lock_unlock = bytes((SET, len(OPEN) + 5)).hex() + OPEN.hex() + "61" * 4  # less than PWDS_LEN says
+    assert card.locked and card.lock_failures == 2
+    card.lock_unlock = bytes((CLEAR, len(OPEN))).hex() + OPEN.hex()
+    assert card.lock_failures == 2 and not card.locked
     for wrong in ("", "0", "xy"):
         with pytest.raises(MediumError, match="LockUnlock takes"):
             card.lock_unlock = wrong
