@@ -259,8 +259,7 @@ class Crowd:
         dead = range(chip_map.CCM.start, stack if stack in _CCM else chip_map.CCM.start)
         outside = board.said_by_modem[self._start[1]:], board.console.lines[self._start[2]:], backup_content(board)
         fingerprint = hashlib.blake2b(self._fingerprint.of(dead) + repr(outside).encode(), digest_size=20).digest()
-        for story, mark in self._known.get(fingerprint, ()):
-            self._follow(story, mark)
+        self._follow(self._known.get(fingerprint, []))
         if not self._unseen and self._branches.in_child:
             self._runs -= 1
             self._branches.answer(self._judged())
@@ -268,14 +267,18 @@ class Crowd:
         self._watch()
         self._engine.machine.core.stop_soon()  # the watch begins with the next slice
 
-    def _follow(self, story: Story, mark: Mark) -> None:
-        for key in list(self._unseen):
-            if story.fits(mark, self._held.overlaid(self._unseen[key]), self._watched):
-                self._ends[key] = _End(self._steps + story.steps[mark.steps:], story.decision, story.backup, True)
-                for cell in self._unseen.pop(key):
-                    del self._holders[cell][key]
-                    if not self._holders[cell]:
-                        del self._holders[cell]
+    def _follow(self, known: list[tuple[Story, Mark]]) -> None:
+        for key in list(self._unseen) if known else ():
+            state = self._held.overlaid(self._unseen[key])
+            found = next(((story, mark) for story, mark in known if story.fits(mark, state, self._watched)), None)
+            if found is None:
+                continue
+            story, mark = found
+            self._ends[key] = _End(self._steps + story.steps[mark.steps:], story.decision, story.backup, True)
+            for cell in self._unseen.pop(key):
+                del self._holders[cell][key]
+                if not self._holders[cell]:
+                    del self._holders[cell]
 
     def _take_in(self, stories: list[Story]) -> None:
         self._stories += stories

@@ -30,6 +30,26 @@ _KEPT = frozenset({"_storage", "_cells", "_watched", "_before_access", "_watcher
 _NAMES = tuple(name for name in REGISTERS if name not in ("cpsr", "ipsr", "iepsr", "apsr", "nzcv"))  # xpsr has them
 
 
+def _cell(cell: CellType) -> list[Any]:
+    try:
+        return [cell.cell_contents]
+    except ValueError:
+        return []
+
+
+#: type -> what an object of it holds
+_LEADS_TO: dict[type, Callable[[Any], list[Any]]] = {
+    dict: lambda each: [part for pair in each.items() for part in pair], list: list, tuple: list, deque: list,
+    bytearray: lambda each: [bytes(each)],
+    set: lambda each: sorted(map(repr, each)), frozenset: lambda each: sorted(map(repr, each)),
+    CellType: _cell,
+    FunctionType: lambda each: [each.__qualname__, *(each.__closure__ or ())],
+    MethodType: lambda each: [each.__func__.__qualname__, each.__self__],
+    partial: lambda each: [each.func, *each.args, *each.keywords.values()],
+    Line: lambda each: [each.level, *each.sinks], Random: lambda each: [repr(each.getstate())],
+    count: lambda each: [repr(each)]}
+
+
 class Fingerprint:
     """Of one machine; copies of the process that made it may compare theirs."""
 
@@ -38,17 +58,6 @@ class Fingerprint:
         unique = {id(buffer): (start, buffer) for start, buffer in machine.memories()}
         flash = {id(bank.buffer) for bank in machine.flash.banks} if machine.flash else set()
         self._ram = [(start, memoryview(buffer)) for key, (start, buffer) in unique.items() if key not in flash]
-        self._leads_to: dict[type, Callable[[Any, list[Any]], list[Any]]] = {
-            dict: lambda each, words: [part for pair in each.items() for part in pair],
-            list: lambda each, words: list(each), tuple: lambda each, words: list(each),
-            deque: lambda each, words: list(each), bytearray: lambda each, words: [bytes(each)],
-            set: lambda each, words: sorted(map(repr, each)), frozenset: lambda each, words: sorted(map(repr, each)),
-            CellType: _cell,
-            FunctionType: lambda each, words: [each.__qualname__, *(each.__closure__ or ())],
-            MethodType: lambda each, words: [each.__func__.__qualname__, each.__self__],
-            partial: lambda each, words: [each.func, *each.args, *each.keywords.values()],
-            Line: lambda each, words: [each.level, *each.sinks], Random: lambda each, words: [repr(each.getstate())],
-            count: lambda each, words: [repr(each)]}
 
     def of(self, dead: range) -> bytes:
         """Of the state it is in now, also inside a bus access. ``dead``: addresses of RAM that count for nothing."""
@@ -87,9 +96,9 @@ class Fingerprint:
         return words
 
     def _parts(self, each: Any, words: list[Any]) -> list[Any]:
-        found = self._leads_to.get(type(each))
+        found = _LEADS_TO.get(type(each))
         if found is not None:
-            return found(each, words)
+            return found(each)
         names: dict[str, Any] = {name: getattr(each, name) for kind in type(each).__mro__
                                  for name in getattr(kind, "__slots__", ()) if hasattr(each, name)}
         names |= getattr(each, "__dict__", {})
@@ -98,10 +107,3 @@ class Fingerprint:
         left_out = _KEPT | FIXED if each is self._machine else _KEPT
         words.append(type(each).__qualname__)
         return [part for name, value in names.items() if name not in left_out for part in (name, value)]
-
-
-def _cell(cell: CellType, words: list[Any]) -> list[Any]:
-    try:
-        return [cell.cell_contents]
-    except ValueError:
-        return []
