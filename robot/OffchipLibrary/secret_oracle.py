@@ -20,6 +20,7 @@ from OffchipLibrary.device_oracle import DeviceOracleKeywords
 from OffchipLibrary.lab import Lab
 
 _MEMORY = {"SRAM": chip_map.SRAM, "CCM": chip_map.CCM}
+_CHIP = {"flash": chip_map.DATA, **_MEMORY, "backup SRAM": chip_map.BACKUP_SRAM}
 #: a wait during which there is time to look
 _LONG_ENOUGH_MS, _WAITS, _WAIT_S = 50, 8, 120
 #: a quoted text of ESP-AT has a backslash before these
@@ -108,7 +109,7 @@ class SecretOracleKeywords:
                 break
         else:
             raise AssertionError(f"none of {_WAITS} waits was long enough to look around in")
-        self._find_keys(_MEMORY)
+        self._find_keys(self.lab.keys(), _MEMORY)
         board.modem.network_up = True
         self.lab.saw("no key in SRAM or CCM while the device waits")
 
@@ -123,27 +124,26 @@ class SecretOracleKeywords:
                if called in each.name and "claim" not in each.name and "CA key" not in each.name]
         if not own:
             raise AssertionError("nothing was noted that could be given up")
-        for name, region in {"flash": chip_map.DATA, **_MEMORY, "backup SRAM": chip_map.BACKUP_SRAM}.items():
-            self._search(self.lab.board.engine.read_memory(region.start, region.size), f"in {name} lies", own)
-        for kind in (SD, EEPROM):
-            self._search(self.lab.medium(kind).image, f"on the {kind.name} medium lies", own)
+        self._find_keys_anywhere(own)
         self.lab.saw("nothing that was given up is left on the chip or a medium")
 
     @keyword(tags=("oracle",))
     def no_key_should_be_left_anywhere(self) -> None:
         """Nothing on the chip (data sectors of the flash, SRAM, CCM, what a battery keeps) and on a medium holds a key:
         neither one that is there now nor one that `Note What Is Secret` has seen."""
-        self.chip_should_hold_no_key()
-        for kind in (SD, EEPROM):
-            self._search(self.lab.medium(kind).image, f"on the {kind.name} medium lies", self.lab.keys())
+        self._find_keys_anywhere(self.lab.keys())
         self.lab.saw("no key on the chip or a medium")
 
     def chip_should_hold_no_key(self) -> None:
         """The chip's part of `No Key Should Be Left Anywhere`."""
-        self._find_keys({"flash": chip_map.DATA, **_MEMORY, "backup SRAM": chip_map.BACKUP_SRAM})
+        self._find_keys(self.lab.keys(), _CHIP)
 
-    def _find_keys(self, places: Mapping[str, chip_map.Region]) -> None:
-        keys = self.lab.keys()
+    def _find_keys_anywhere(self, keys: list[Secret]) -> None:
+        self._find_keys(keys, _CHIP)
+        for kind in (SD, EEPROM):
+            self._search(self.lab.medium(kind).image, f"on the {kind.name} medium lies", keys)
+
+    def _find_keys(self, keys: list[Secret], places: Mapping[str, chip_map.Region]) -> None:
         for name, region in places.items():
             self._search(self.lab.board.engine.read_memory(region.start, region.size), f"in {name} lies", keys)
         self._search(self.lab.board.backup_registers(), "in the backup registers lies", keys)

@@ -359,7 +359,7 @@ def test_a_key_in_memory(world: Make, region: chip_map.Region) -> None:
         leak = leaks(bad)[name][:60] if name != "pem" else leaks(bad)[name][100:160]
         engine.write_memory(at, leak)
         with pytest.raises(AssertionError, match="the (private key|device secret) of thing-1"):
-            bad.secret._find_keys({"memory": region})
+            bad.secret._find_keys(bad.lab.keys(), {"memory": region})
         engine.write_memory(at, bytes(60))
     engine.write_memory(at, leaks(bad)["scalar"][::-1])  # as the numbers of the TLS library lie there
     with pytest.raises(AssertionError, match="the private key of thing-1"):
@@ -389,8 +389,8 @@ def test_a_key_that_is_left_behind(world: Make, monkeypatch: pytest.MonkeyPatch,
 
 
 @fails("Nothing That Was Given Up Should Be Left")
-@pytest.mark.parametrize("where", ["flash", "CCM", "eeprom"])
-def test_a_key_that_was_given_up_and_is_still_there(world: Make, where: str) -> None:
+@pytest.mark.parametrize("where", ["flash", "CCM", "the backup registers", "eeprom"])
+def test_a_key_that_was_given_up_and_is_still_there(world: Make, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     bad = world()
     board, key = bad.lab.board, leaks(bad)["scalar"]
     with pytest.raises(AssertionError, match="nothing was noted"):
@@ -400,6 +400,8 @@ def test_a_key_that_was_given_up_and_is_still_there(world: Make, where: str) -> 
     bad.secret.nothing_that_was_given_up_should_be_left()
     if where == "eeprom":
         board.eeprom.write(512, key)
+    elif where == "the backup registers":
+        monkeypatch.setattr(board, "backup_registers", lambda: bytes(12) + key + bytes(36))
     else:
         board.engine.program({"flash": chip_map.DATA, "CCM": chip_map.CCM}[where].start + 256, key)
     with pytest.raises(AssertionError, match=f"(in {where}|on the {where} medium) lies the private key of thing-1"):
