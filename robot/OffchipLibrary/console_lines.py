@@ -34,16 +34,19 @@ LINES = {
     "state": rf"waiting reason=[a-z]+ retry_ms=\d+|fault reason={_REASON}(?: pc=[0-9a-f]{{8}} cfsr=[0-9a-f]{{8}})?",
 }
 _KNOWN = {tag: re.compile(text) for tag, text in LINES.items()}
-#: a reset does not let the line that was being sent come to its end
+#: a reset does not let the line that was being sent come to its end, nor perhaps that of the start before
 _START = "boot: offchip "
+_BEGUN = re.compile(rf"[a-z]{{0,{max(map(len, LINES))}}}?(?:(?:{'|'.join(LINES)}): .*)?", re.DOTALL)
 
 
 def is_specified(line: str) -> bool:
-    """The line, without its end, is one of SPEC.md section 6, or what a reset or a cut has left of one."""
+    """The line, without its end, is one of SPEC.md section 6, or what a reset or a cut has left of one and that of the
+    start behind it.
+    """
     begun, start, rest = line.rpartition(_START)
-    if begun:
-        line = start + rest
+    if not _BEGUN.fullmatch(begun):
+        return False
     if not line:
         return True
-    tag, _, text = line.partition(": ")
+    tag, _, text = (start + rest).partition(": ")
     return tag in _KNOWN and _KNOWN[tag].fullmatch(text) is not None

@@ -109,12 +109,14 @@ def test_the_lines_that_the_specification_lists() -> None:
 @pytest.mark.parametrize("line", [
     "debug: d=9154318465165", "hall: closed 7", "mqtt: published topic=offchip/feed seq=1 qos=0 key=ab",
     "credentials: ok source=internal certificate=0123456789", "state: waiting reason=tls retry_ms=5;", "aabbccdd",
-    "state: fault reason=hard-fault pc=0800414e cfsr=00000000 r0=20000000", "key abcdboot: offchip 1.0 reset=pin"])
+    "state: fault reason=hard-fault pc=0800414e cfsr=00000000 r0=20000000", "key abcdboot: offchip 1.0.0 reset=pin",
+    "debug: 5boot: offchip 1.0.0 reset=pin", "hall: boot: offchip 1.0 reset=pin"])
 def test_a_console_that_says_what_nobody_knows(world: Make, line: str) -> None:
     for board in range(2):
         bad = world()
         bad.lab.scene.build("thing-2", bad.lab.device.defence, engine=bad.lab.engine, elf=bad.lab.elf)
-        known = ["boot: offchip 0.1.0 reset=power-on", "", "hall: clboot: offchip 0.1.0 reset=software", "hall: closed"]
+        known = ["boot: offchip 0.1.0 reset=power-on", "", "hall: clboot: offchip 0.1.0 reset=software",
+                 "haboot: offboot: offchip 0.1.0 reset=pin", "hall: closed"]
         bad.say(*known, board=bad.lab.scene.devices[board].board)
         bad.device.console_should_have_said_only_what_is_specified()
         bad.say(line, board=bad.lab.scene.devices[board].board)
