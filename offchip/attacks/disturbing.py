@@ -18,10 +18,7 @@ from offchip.vault.vaulted import Vaulted
 
 _WORD = 0x5A5A1234
 _SEED = 0x0BAD5EED
-_HEAD = 32
 _FIRST_BOOT_S = 30.0
-#: a start takes a tenth of this
-_SKIPPED_S = 0.5
 
 
 # A15 -----------------------------------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import await_or_fail, switch_off
+from offchip.attacks.medium import COMPLAINTS, await_or_fail, switch_off
 from offchip.attacks.moving import apart
 from offchip.attacks.reach import Reach
+from offchip.attacks.record_head import At
 from offchip.board.media import SdCard
 from offchip.errors import MediumError
 from offchip.evidence import Evidence
@@ -19,10 +20,8 @@ from offchip.vault.chunk import VAULT_FILE
 from offchip.vault.plain import files
 from offchip.vault.vaulted import Vaulted
 
-#: where in a record its format stands (SPEC.md section 9)
-_FORMAT_AT = 4
 #: what a device says of credentials it does not take
-_REACTIONS = ("storage: error", "credentials: error", "state: fault")
+_REACTIONS = (*COMPLAINTS, "state: fault")
 
 
 class Sealed(Enum):
@@ -104,7 +103,7 @@ class PlantClearCredentials(Attack):
         for piece in pieces.filled():
             content = bytearray(b"" if self.sealed is Sealed.ERASED else pieces.read(piece))
             if self.sealed is Sealed.NEWER:
-                content[_FORMAT_AT] += 1
+                content[At.FORMAT] += 1
             elif content:
                 content[len(content) // 2] ^= 1
             spoilt[piece] = bytes(content)

@@ -8,7 +8,7 @@ from enum import Enum
 
 from offchip import chip_map
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import ReplaceTrustAnchor, await_or_fail, switch_off
+from offchip.attacks.medium import COMPLAINTS, ReplaceTrustAnchor, await_or_fail, switch_off
 from offchip.attacks.reach import ADDRESS, Reach
 from offchip.attacks.rogue import RogueBroker
 from offchip.attacks.signatures import recover, signatures_of
@@ -24,7 +24,7 @@ _SPEAKS_S = 3.0
 SESSIONS = 3
 #: until a device has said what it made of a call
 _TELLS_S = 0.2
-_COMPLAINTS = ("storage: error", "credentials: error", "state: fault")
+_COMPLAINTS = (*COMPLAINTS, "state: fault")
 _DONE = ("mqtt: published", "state: waiting", "state: fault")
 
 

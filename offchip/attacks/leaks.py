@@ -14,7 +14,7 @@ from offchip.attacks.medium import await_or_fail, start_and_listen, switch_off
 from offchip.attacks.moving import apart
 from offchip.attacks.pieces import Piece, Pieces
 from offchip.attacks.reach import Reach
-from offchip.attacks.unsealing import length_of, records_in
+from offchip.attacks.record_head import HEAD, TAG, length_of, records_in
 from offchip.evidence import Evidence
 from offchip.scene import spellings
 from offchip.scene.defence import Defence
@@ -31,8 +31,6 @@ _SHORTEST = 32
 _OVER = ("mqtt: published", "state: waiting", "state: fault")
 #: the core's clock; the emulation executes one instruction in each of its periods
 CLOCK_HZ = 168_000_000
-#: where the authenticated content of a record begins
-_HEAD, _TAG = 32, 16
 
 
 def decoded(text: bytes) -> Iterator[bytes]:
@@ -163,8 +161,8 @@ class TimeTheTag(Attack):
         medium, pieces = scene.medium(self.medium), apart(scene, self.medium)
         image, piece, record = medium.image, *self._record(pieces)
         both = [each for each in pieces.all() if each.group == piece.group]
-        traces, places, start = [], [], _HEAD + length_of(record)
-        for number in range(_TAG):
+        traces, places, start = [], [], HEAD + length_of(record)
+        for number in range(TAG):
             spoilt = bytearray(record)
             spoilt[start + number] ^= 0xFF
             switch_off(scene)
@@ -189,8 +187,8 @@ class TimeTheTag(Attack):
             content = pieces.read(piece)
             found = next(records_in(content), None)
             if found is not None and found[0] == 0:
-                return piece, content[:_HEAD + length_of(content) + _TAG].ljust(_HEAD + length_of(content) + _TAG,
-                                                                                b"\xFF")
+                size = HEAD + length_of(content) + TAG
+                return piece, content[:size].ljust(size, b"\xFF")
         raise AttackFailed(f"{pieces.medium.name}: there is no record with a tag")
 
     def _trace(self, scene: Reach) -> list[int]:

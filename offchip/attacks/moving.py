@@ -10,14 +10,14 @@ from offchip.attacks.base import Applies, Attack, AttackFailed, Need
 from offchip.attacks.medium import holds_credentials, start_and_listen, switch_off
 from offchip.attacks.pieces import Piece, Pieces, taken_apart
 from offchip.attacks.reach import Reach
+from offchip.attacks.record_head import At
 from offchip.errors import MediumError
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
 from offchip.vault import MediumKind
 from offchip.vault.vaulted import Vaulted
 
-#: where in a record its number stands (SPEC.md section 9)
-_VERSION = slice(12, 16)
+_VERSION = slice(At.VERSION, At.NONCE)
 
 
 def apart(scene: Reach, kind: MediumKind) -> Pieces:

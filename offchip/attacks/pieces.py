@@ -10,6 +10,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from offchip.attacks.record_head import HEAD, MAGIC, TAG, At, length_of
 from offchip.board.media import Eeprom, SdCard
 from offchip.errors import MediumError
 from offchip.vault import PLAIN
@@ -21,11 +22,7 @@ from offchip.vault.records import EEPROM_MAGIC, Tag, decode_record, encode_recor
 #: what a blank cell may read as
 _BLANK = b"\xFF\x00"
 _BLANK_TEXT = _BLANK + b"\n"
-#: a record: head, where in it the content's length stands, tag (SPEC.md section 9)
-_HEAD, _LENGTH_AT, _TAG = 32, 8, 16
 _XTS_SECTOR = 512
-_HEAD_FIELDS = (("magic", 0), ("format", 4), ("scheme", 5), ("chunk", 6), ("reserved", 7), ("length", 8),
-                ("version", 12), ("nonce", 16), ("device", 28))
 #: where nothing can be told apart, in so many places
 _PARTS = 8
 #: bytes from the start and from the end of a certificate to within its first field and its signature
@@ -251,25 +248,25 @@ class Slots(Pieces):
         return expected
 
     def spot(self, piece: Piece, at: int) -> int:
-        return _HEAD + 2 + at
+        return HEAD + 2 + at
 
     def fields(self, piece: Piece) -> list[tuple[str, int, int]]:
         held = self.read(piece)
-        if not held.startswith(b"OCV1"):  # no head can be seen, and no tag: all over it
+        if not held.startswith(MAGIC):  # no head can be seen, and no tag: all over it
             return [(f"part {part + 1} of {_PARTS}", len(held) * part // _PARTS + 1, 1) for part in range(_PARTS)]
-        end = _HEAD + int.from_bytes(held[_LENGTH_AT:_LENGTH_AT + 4], "little")
+        end = HEAD + length_of(held)
         # bit 1: the version 1 becomes 3, which is newer
-        return [*((name, at, 2) for name, at in _HEAD_FIELDS), ("begin of the content", _HEAD + 2, 2),
-                ("end of the content", end - 1, 2), ("begin of the tag", end, 2), ("end of the tag", end + _TAG - 1, 2)]
+        return [*((each.name.lower(), each, 2) for each in At), ("begin of the content", HEAD + 2, 2),
+                ("end of the content", end - 1, 2), ("begin of the tag", end, 2), ("end of the tag", end + TAG - 1, 2)]
 
     def forged(self, piece: Piece, value: bytes) -> bytes:
         held = self.read(piece)
         content = len(value).to_bytes(2, "little") + value
         length = len(content).to_bytes(4, "little")
-        if held.startswith(b"OCV1"):  # everything the head says is left as it was
-            return held[:_LENGTH_AT] + length + held[_LENGTH_AT + 4:_HEAD] + content + held[-_TAG:]
+        if held.startswith(MAGIC):  # everything the head says is left as it was
+            return held[:At.LENGTH] + length + held[At.VERSION:HEAD] + content + held[-TAG:]
         number = self.chunk(piece).number
-        head = (b"OCX1" + bytes([1, 3, number, 0]) + length + (1).to_bytes(4, "little")).ljust(_HEAD, b"\0")
+        head = (b"OCX1" + bytes([1, 3, number, 0]) + length + (1).to_bytes(4, "little")).ljust(HEAD, b"\0")
         return head + content + bytes(-len(head + content) % _XTS_SECTOR)
 
 

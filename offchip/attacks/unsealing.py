@@ -15,14 +15,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from offchip import chip_map
 from offchip.attacks.blanks import said
 from offchip.attacks.reach import OpenedChip
+from offchip.attacks.record_head import HEAD, At, length_of, nonce_of, records_in
 from offchip.errors import VaultError
 from offchip.vault import SCHEMES, Chip
 from offchip.vault.chunk import SLOTS, Chunk
 from offchip.vault.counters import SIZE, Counters
 from offchip.vault.vaulted import Vaulted
 
-_HEAD, _NONCE_AT, _NONCE, _LENGTH_AT, _TAG = 32, 16, 12, 8, 16
-_MAGIC = b"OCV1"
 _SECTOR = 512
 
 
@@ -50,41 +49,27 @@ def vaulted_schemes() -> list[Vaulted]:
     return [scheme for scheme in SCHEMES.values() if isinstance(scheme, Vaulted)]
 
 
-def records_in(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(offset, head) of everything that begins as a record with a tag does, wherever it lies."""
-    at = data.find(_MAGIC)
-    while at >= 0:
-        if at + _HEAD + _TAG <= len(data):
-            yield at, data[at:at + _HEAD]
-        at = data.find(_MAGIC, at + 1)
-
-
-def nonce_of(head: bytes) -> bytes:
-    """The nonce in a record's head."""
-    return head[_NONCE_AT:_NONCE_AT + _NONCE]
-
-
-def length_of(head: bytes) -> int:
-    """Bytes of the content, as the head claims."""
-    return int.from_bytes(head[_LENGTH_AT:_LENGTH_AT + 4], "little")
-
-
 def open_all(data: bytes, secret: bytes) -> list[Opened]:
     """Every record anywhere in ``data`` that this secret opens, under whatever scheme."""
     return [*_open_tagged(data, secret), *_open_sectors(data, secret)]
 
 
+def without_its_tag(key: bytes, head: bytes, sealed: bytes) -> bytes:
+    """The content of a record, or the first part of it, under its key; noise under another one."""
+    counter = nonce_of(head) + (2).to_bytes(4, "big")
+    return Cipher(algorithms.AES(key), modes.CTR(counter)).decryptor().update(sealed)
+
+
 def _open_tagged(data: bytes, secret: bytes) -> Iterator[Opened]:
     chip = Chip(secret)
     for at, head in records_in(data):
-        sealed = data[at + _HEAD:at + _HEAD + length_of(head)]
+        sealed = data[at + HEAD:at + HEAD + length_of(head)]
         for scheme in vaulted_schemes():
-            if not scheme.format.authenticated or scheme.code != head[5]:
+            if not scheme.format.authenticated or scheme.code != head[At.SCHEME]:
                 continue
             for chunk in Chunk:
                 key = scheme.sealer(chip).key(chunk if scheme.format.labelled else None, 32)
-                counter = nonce_of(head) + (2).to_bytes(4, "big")
-                clear = Cipher(algorithms.AES(key), modes.CTR(counter)).decryptor().update(sealed)
+                clear = without_its_tag(key, head, sealed)
                 if _is_content(clear):
                     yield Opened(at, scheme.name, chunk, clear)
                     break

@@ -13,7 +13,7 @@ from offchip.attacks.medium import await_or_fail, holds_credentials, start_and_l
 from offchip.attacks.moving import apart
 from offchip.attacks.pieces import Fields, Piece
 from offchip.attacks.reach import Reach
-from offchip.attacks.unsealing import length_of, nonce_of, records_in
+from offchip.attacks.record_head import HEAD, TAG, At, length_of, nonce_of, records_in
 from offchip.board.media import Eeprom
 from offchip.engines.protocol import StorageEvent
 from offchip.errors import BoardError
@@ -24,7 +24,6 @@ from offchip.vault.plain import record_place
 from offchip.vault.records import EEPROM_MAGIC
 from offchip.vault.vaulted import Vaulted
 
-_HEAD = 32
 _UPDATE_S = 60.0
 
 
@@ -169,8 +168,8 @@ class ReuseNonces(Attack):
         seen: dict[tuple[int, bytes], set[bytes]] = defaultdict(set)
         for image in images:
             for at, head in records_in(image):
-                seen[(head[6], nonce_of(head))].add(image[at + _HEAD:at + _HEAD + length_of(head)])
-        first = {(head[6], nonce_of(head)): images[0][at + _HEAD:at + _HEAD + length_of(head)]
+                seen[(head[At.CHUNK], nonce_of(head))].add(image[at + HEAD:at + HEAD + length_of(head)])
+        first = {(head[At.CHUNK], nonce_of(head)): images[0][at + HEAD:at + HEAD + length_of(head)]
                  for at, head in records_in(images[0])}
         if all(texts == {first.get(name)} for name, texts in seen.items()):
             raise AttackFailed(f"{medium.name}: no record was sealed anew")
@@ -205,4 +204,4 @@ class ReuseNonces(Attack):
 
 def _records(image: bytes) -> bytes:
     """Head, content and tag of everything on a medium that begins as a record does."""
-    return b"".join(image[at:at + _HEAD + length_of(head) + 16] for at, head in records_in(image))
+    return b"".join(image[at:at + HEAD + length_of(head) + TAG] for at, head in records_in(image))

@@ -6,20 +6,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from robot.api.deco import keyword
 
-from offchip.attacks.unsealing import length_of, nonce_of, records_in
+from offchip.attacks.record_head import HEAD, MAGIC, At, length_of, nonce_of, records_in
+from offchip.attacks.unsealing import without_its_tag
 from offchip.attacks.wire import sd_blocks
 from offchip.engines.protocol import Transfer
 from offchip.vault import EEPROM, SD, Chip
-from offchip.vault.chunk import CREDENTIAL_CHUNKS, Chunk
+from offchip.vault.chunk import CREDENTIAL_CHUNKS
 from offchip.vault.vaulted import Vaulted
 from OffchipLibrary.lab import Lab
 
-#: head, and the first block of AES behind it: both lie in what a medium writes at once
-_HEAD, _FIRST = 32, 16
-_CHUNK_AT, _MAGIC, _BLANK = 6, b"OCV1", b"\xFF" * _FIRST
+#: the first block of AES behind the head: both lie in what a medium writes at once
+_FIRST = 16
+_BLANK = b"\xFF" * _FIRST
 _CHUNKS = {chunk.number: chunk for chunk in CREDENTIAL_CHUNKS}
 
 
@@ -43,12 +43,12 @@ class NonceOracleKeywords:
         secrets = {each.values[0] for each in self.lab.keys() if each.name.startswith("the device secret of")}
         served: dict[tuple[bytes, bytes], set[bytes]] = defaultdict(set)
         for record in self._records():
-            if record[_HEAD:] == _BLANK:  # it is being overwritten, its head last
+            if record[HEAD:] == _BLANK:  # it is being overwritten, its head last
                 continue
             key = next((key for key in _keys(scheme, secrets, record) if _opens(key, record)), None)
             if key is None:
-                raise AssertionError(f"a record of chunk {record[_CHUNK_AT]} opens with no secret that is known")
-            served[key, nonce_of(record)].add(record[_HEAD:_HEAD + _FIRST])
+                raise AssertionError(f"a record of chunk {record[At.CHUNK]} opens with no secret that is known")
+            served[key, nonce_of(record)].add(record[HEAD:HEAD + _FIRST])
         twice = [nonce for (_, nonce), contents in served.items() if len(contents) > 1]
         if twice:
             raise AssertionError(f"{len(twice)} nonces served two contents under one key, {twice[0].hex()} is one")
@@ -62,10 +62,10 @@ class NonceOracleKeywords:
         contents = [self.lab.medium(kind).image for kind in (SD, EEPROM)] + list(self.lab.copies.values())
         for content in contents:
             for at, _ in records_in(content):
-                yield content[at:at + _HEAD + _FIRST]
+                yield content[at:at + HEAD + _FIRST]
         for written in (*_blocks(self.lab.heard(SD)), *_pages(self.lab.heard(EEPROM))):
-            if written.startswith(_MAGIC) and len(written) >= _HEAD + _FIRST:
-                yield written[:_HEAD + _FIRST]
+            if written.startswith(MAGIC) and len(written) >= HEAD + _FIRST:
+                yield written[:HEAD + _FIRST]
 
 
 def _blocks(transfers: Iterable[Transfer]) -> Iterator[bytes]:
@@ -81,12 +81,11 @@ def _pages(transfers: Iterable[Transfer]) -> Iterator[bytes]:
 
 
 def _keys(scheme: Vaulted, secrets: set[bytes], record: bytes) -> Iterator[bytes]:
-    chunk: Chunk | None = _CHUNKS[record[_CHUNK_AT]]
+    chunk = _CHUNKS.get(record[At.CHUNK])
     return (scheme.sealer(Chip(secret)).key(chunk if scheme.format.labelled else None, 32) for secret in secrets)
 
 
 def _opens(key: bytes, record: bytes) -> bool:
     """Its content begins with the length of a value that fits, and the value as DER does (a SEQUENCE)."""
-    counter = nonce_of(record) + (2).to_bytes(4, "big")
-    clear = Cipher(algorithms.AES(key), modes.CTR(counter)).decryptor().update(record[_HEAD:_HEAD + _FIRST])
+    clear = without_its_tag(key, record, record[HEAD:])
     return clear[2] == 0x30 and int.from_bytes(clear[:2], "little") + 2 <= length_of(record)
