@@ -412,7 +412,9 @@ def test_a_key_that_was_given_up_and_is_still_there(world: Make, monkeypatch: py
 
 @fails("No Nonce Should Have Served Twice")
 def test_one_nonce_for_two_contents(world: Make) -> None:
-    """Two records of one number under one secret, one on a copy that was kept; or one nobody has the secret of."""
+    """Two records of one number under one secret, one of them on a copy that was kept or on a bus alone; or one that no
+    secret opens.
+    """
     bad = world(scheme=scheme("fresh"), medium=EEPROM)
     lab, fresh = bad.lab, bad.lab.device.defence.scheme
     assert isinstance(fresh, Vaulted)
@@ -425,6 +427,14 @@ def test_one_nonce_for_two_contents(world: Make) -> None:
     bad.nonce.no_nonce_should_have_served_twice(at_least=2)
     with pytest.raises(AssertionError, match="there were 2 seals, not 3"):
         bad.nonce.no_nonce_should_have_served_twice(at_least=3)
+    page = " ".join(f"{value:02X}+" for value in other[:64])
+    block = bytes((0x40 | 24, 0, 0, 0, 0, 1, 0xFF, 0xFE)) + other.ljust(512, b"\xFF") + bytes(2)  # CMD24, token, CRC
+    for kind, crossed in (("eeprom", Transfer("i2c1", 1, text=f"S A0+ 00+ 00+ {page} P")),
+                          ("sd", Transfer("spi1", 1, block, bytes(len(block))))):
+        lab._heard[kind] = [crossed]
+        with pytest.raises(AssertionError, match="1 nonces served two contents"):
+            bad.nonce.no_nonce_should_have_served_twice(at_least=2)
+        lab._heard.clear()
     lab.copies["eeprom"] = other + later
     with pytest.raises(AssertionError, match="1 nonces served two contents"):
         bad.nonce.no_nonce_should_have_served_twice(at_least=2)
