@@ -135,6 +135,9 @@ def test_what_is_wrong_is_one_line(lab: Running, tmp_path: Path) -> None:
     damaged = offchip("lab", "--no-device", "--folder", str(tmp_path / "x"), "--state", str(tmp_path / "bad.db"))
     assert damaged.returncode == 2 and damaged.stderr.count("\n") == 1 and "bad.db" in damaged.stderr
     assert (tmp_path / "bad.db").read_bytes() == b"no database" and not (tmp_path / "bad.db.lock").exists()
+    for folder in (".", str(tmp_path)):
+        refused = offchip("lab", "--no-device", "--folder", str(tmp_path / "x"), "--state", folder)
+        assert refused.returncode == 2 and refused.stderr == f"error: {folder}: is a folder; a lab's state is a file.\n"
 
 
 def test_nobody_else_rules(lab: Running) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import sqlite3
 import weakref
 from collections.abc import Mapping
@@ -47,11 +48,15 @@ class Hold:
     process does, too."""
 
     def __init__(self, path: Path) -> None:
-        """Raises BrokerError when another lab has it."""
+        """Raises BrokerError when another lab has it, or when it is a folder."""
+        if path.is_dir():
+            raise BrokerError(f"{path}: is a folder; a lab's state is a file.")
         lock = path.with_name(path.name + ".lock")
         try:
             file = lock.open("a")
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock.exists() or not os.path.samestat(lock.stat(), os.fstat(file.fileno())):
+                raise BlockingIOError  # whoever let go a moment ago took the name away from what was opened
         except BlockingIOError:
             raise BrokerError(f"{path}: another lab goes on from it; stop that one, or name another --state.") from None
         except OSError as error:
@@ -80,8 +85,6 @@ def save(state: State, path: Path) -> None:
 
 def load(path: Path, profile: Profile | None = None) -> State:
     """Read what :func:`save` wrote. Raises BrokerError naming the file and what is wrong in it."""
-    if path.is_dir():
-        raise BrokerError(f"{path}: is a folder; a lab's state is a file.")
     registry = store.load(path, profile)
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
