@@ -69,7 +69,11 @@ class Case:
     limit_s: float = 120.0
     device: Mapping[str, Any] = field(default_factory=dict)
     phases: tuple[Phase, ...] = ()
-    lasts_s: float = 0.0
+
+    @property
+    def steps(self) -> tuple[Phase, ...]:
+        """What is asked, one after the other; of most tests one thing."""
+        return self.phases or (Phase("", self.judge, self.at_end, self.script, self.limit_s),)
 
 
 def _seen(kind: str, what: str) -> Judge:
@@ -242,9 +246,8 @@ def _stays_calm(record: Record) -> Judged:
     tries = [each.time_s for each in record.of("tcp")]
     if not tries:
         return None
-    if len(tries) > _AWAY_S / 2:
-        return Verdict.FAIL, f"it tried {len(tries)} times in {_AWAY_S:.0f} s"
-    return Verdict.PASS, f"it tried {len(tries)} times in {_AWAY_S:.0f} s"
+    verdict = Verdict.FAIL if len(tries) > _AWAY_S / 2 else Verdict.PASS
+    return verdict, f"it tried {len(tries)} times in {_AWAY_S:.0f} s"
 
 
 def _goes_on(record: Record) -> Judged:

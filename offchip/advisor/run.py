@@ -85,21 +85,22 @@ def run(candidate: Candidate, names: Iterable[str] = NAMES, say: Callable[[Resul
 def _run(candidate: Candidate, case: Case) -> Result:
     def make(authority: Authority, now_s: Callable[[], float]) -> AdvisorServer:
         return AdvisorServer(server_identity(case.server, authority), authority.certificates, load_profile(),
-                             case.script, now_s)
+                             case.steps[0].script, now_s)
 
     with candidate.at(case, make) as running:
         start, said, verdict = running.now_s(), [], Verdict.PASS
-        for phase in case.phases or (case,):
-            running.server.begin(phase.script)
+        for phase in case.steps:
+            if said:  # with the first one's script it was made
+                running.server.begin(phase.script)
             one, reason = _judge(running, phase)
-            said.append(f"{phase.name}: {reason}" if case.phases else reason)
+            said.append(f"{phase.name}: {reason}" if phase.name else reason)
             verdict = one if one is not Verdict.PASS else verdict
             if verdict is Verdict.FAIL:
                 break
         return Result(case.name, case.category, verdict, "; ".join(said), round(running.now_s() - start, 3))
 
 
-def _judge(running: Running, phase: Case | Phase) -> tuple[Verdict, str]:
+def _judge(running: Running, phase: Phase) -> tuple[Verdict, str]:
     start = running.now_s()
     judged: Judged = None
     while judged is None and running.now_s() - start < phase.limit_s:

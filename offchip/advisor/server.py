@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -98,29 +99,33 @@ class AdvisorServer:
         self._opened = 0
         self.sessions: set[str] = set()
         self._links: list[AdvisorLink] = []
+        #: one at a time: a listener's thread serves, another one begins the next phase
+        self.turn = threading.RLock()
         self.begin(script)
 
     def begin(self, script: Script) -> None:
         """From now on it behaves so; what was is forgotten but for the clients' sessions, and whoever is connected is
         hung up on."""
-        links, self._links = self._links, []
-        for each in links:
-            each.end(rudely=False)
-        self.script, self.record = script, Record()
-        self.connects = 0
-        self.dropped = 0
-        self.parted = False
+        with self.turn:
+            links, self._links = self._links, []
+            for each in links:
+                each.end(rudely=False)
+            self.script, self.record = script, Record()
+            self.connects = 0
+            self.dropped = 0
+            self.parted = False
 
     def connect(self, peer_name: str, real: bool = False) -> AdvisorLink:
         """Accept a connection."""
-        self._opened += 1
-        self.note(self._opened, "tcp", peer_name)
-        link = AdvisorLink(self, self._opened, self._context)
-        if self.script.away:
-            link.end(rudely=True)
-        else:
-            self._links = [each for each in self._links if not each.closed] + [link]
-        return link
+        with self.turn:
+            self._opened += 1
+            self.note(self._opened, "tcp", peer_name)
+            link = AdvisorLink(self, self._opened, self._context)
+            if self.script.away:
+                link.end(rudely=True)
+            else:
+                self._links = [each for each in self._links if not each.closed] + [link]
+            return link
 
     def note(self, connection: int, kind: str, detail: str = "", packet: Packet | None = None) -> None:
         """Write it down."""
@@ -145,6 +150,18 @@ class AdvisorLink(PacketStream):
         self._server, self._number = server, number
         self._packet_id = 0
         super().__init__(context)
+
+    def receive(self, data: bytes) -> None:
+        with self._server.turn:
+            super().receive(data)
+
+    def take(self) -> bytes:
+        with self._server.turn:
+            return super().take()
+
+    def peer_closed(self) -> None:
+        with self._server.turn:
+            super().peer_closed()
 
     # what happens --------------------------------------------------------------------------------------------------
     def greeted(self, direction: str, message: bytes) -> None:
