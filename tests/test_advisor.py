@@ -14,7 +14,7 @@ import pytest
 from advisor_clients import Device
 from offchip.advisor.cases import CASES, NAMES, Verdict, _suites
 from offchip.advisor.run import Firmware, OverTcp, page, record, run
-from offchip.advisor.server import Record
+from offchip.advisor.server import Moment, Record
 from offchip.errors import OffchipError
 from offchip.interrupt import Interrupt
 from offchip.lab.flash import Flash
@@ -67,6 +67,25 @@ def test_a_long_test_says_in_which_phase_a_device_failed() -> None:
         assert verdict == "FAIL" and f"{phase}: " in reason.rpartition("; ")[2], (bad, reason)
     verdict, reason = verdicts("", name)[name]
     assert verdict == "PASS" and reason.count(": ") >= 8, reason
+
+
+def test_no_phase_of_the_long_test_is_passed_by_too_little() -> None:
+    def told(name: str, *seen: tuple[int, str]) -> Verdict | None:
+        judged = phases[name].judge(Record([Moment(0.0, number, kind) for number, kind in seen]))
+        return judged and judged[0]
+
+    phases = {each.name: each for each in CASES[-1].phases}
+    assert all(each.judge(Record()) is None for each in phases.values())
+    for name in ("reconnect", "the server is back"):
+        assert told(name, (1, "connect")) is None and told(name, (1, "connect"), (1, "publish")) is Verdict.PASS
+    assert told("keep alive", (1, "tcp"), (1, "closed"), (2, "connect")) is None
+    assert told("keep alive", (1, "connect"), (1, "closed")) is Verdict.PASS
+    calm = phases["long server disconnect"].lasts_s / 2
+    assert told("long server disconnect", *((n, "tcp") for n in range(round(calm)))) is Verdict.PASS
+    assert told("long server disconnect", *((n, "tcp") for n in range(round(calm) + 1))) is Verdict.FAIL
+    spoke = [(n // 2, "publish") for n in range(8)]
+    assert told("intermittent connectivity", *spoke[:6]) is None
+    assert told("intermittent connectivity", *spoke) is Verdict.PASS
 
 
 def test_a_test_there_is_not_and_a_page_of_hostile_names() -> None:
