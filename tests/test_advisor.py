@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -67,6 +68,8 @@ def test_a_long_test_says_in_which_phase_a_device_failed() -> None:
         assert verdict == "FAIL" and f"{phase}: " in reason.rpartition("; ")[2], (bad, reason)
     verdict, reason = verdicts("", name)[name]
     assert verdict == "PASS" and reason.count(": ") >= 8, reason
+    tries = re.search(r"it tried (\d+) times in 600 s", reason)  # nobody judges before the time is over
+    assert tries and int(tries[1]) > 5, reason
 
 
 def test_no_phase_of_the_long_test_is_passed_by_too_little() -> None:

@@ -88,7 +88,8 @@ def _run(candidate: Candidate, case: Case) -> Result:
                              case.steps[0].script, now_s)
 
     with candidate.at(case, make) as running:
-        start, said, verdict = running.now_s(), [], Verdict.PASS
+        start, verdict = running.now_s(), Verdict.PASS
+        said: list[str] = []
         for phase in case.steps:
             if said:  # with the first one's script it was made
                 running.server.begin(phase.script)
