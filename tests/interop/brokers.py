@@ -9,9 +9,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def _authority(gateway: int, port: int, server: subprocess.Popen[bytes], log: Pa
         try:
             pem = _get(gateway, "/_ministack/iot/ca.pem")
             socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
+        except (OSError, HTTPException):
             time.sleep(0.2)
         else:
             if pem.startswith(b"-----BEGIN"):
@@ -110,12 +111,9 @@ def _authority(gateway: int, port: int, server: subprocess.Popen[bytes], log: Pa
 
 
 def _get(port: int, path: str) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), 10) as connection:
-        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
-        answer = b""
-        while piece := connection.recv(65536):
-            answer += piece
-    return answer.partition(b"\r\n\r\n")[2]
+    with closing(HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request("GET", path)
+        return connection.getresponse().read()
 
 
 def _free_port() -> int:

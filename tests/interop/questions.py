@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from offchip.mqtt import V3_1_1, V5, Connect, Publish, Subscribe, Subscription, Will
@@ -36,6 +36,11 @@ class Person:
     identifier: str
     arn: str
     pem: Path
+
+    @property
+    def certificate(self) -> str:
+        """PEM, without the key."""
+        return self.pem.read_text().partition("-----BEGIN PRIVATE")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +98,7 @@ class Asker:
                names: tuple[str, ...] = ("someone",), organization: str = "Example Corp") -> Person:
         """A certificate of its own making, registered without a CA, with one policy of ``statements``."""
         person = self.stranger(names, organization)
-        told = self.broker.call("RegisterCertificateWithoutCA", certificatePem=person.pem.read_text()
-                                .partition("-----BEGIN PRIVATE")[0], status=status)
+        told = self.broker.call("RegisterCertificateWithoutCA", certificatePem=person.certificate, status=status)
         person = Person(told["certificateId"], told["certificateArn"], person.pem)
         for thing in things:
             self.broker.call("AttachThingPrincipal", thingName=thing, principal=person.arn)
@@ -178,7 +182,6 @@ def _arns(resource: str | list[str]) -> list[str]:
 
 
 def _key(pem: Path) -> Any:
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
     return load_pem_private_key(pem.read_bytes(), None)
 
 
@@ -191,17 +194,12 @@ def question(name: str) -> Callable[[Callable[[Asker], str]], None]:
     return lambda ask: QUESTIONS.append(Question(name, ask))
 
 
-def _statuses() -> Iterator[tuple[str, Callable[[Asker], str]]]:
-    for status in ("ACTIVE", "INACTIVE", "REVOKED", "PENDING_ACTIVATION", "PENDING_TRANSFER", "REGISTER_INACTIVE", "x"):
-        def ask(asker: Asker, status: str = status) -> str:
-            person = asker.person(_ANYTHING)
-            told = asker.told("UpdateCertificate", certificateId=person.identifier, newStatus=status)
-            return f"{told}, {asker.connect(person).connected}"
-        yield f"certificate set to {status}", ask
-
-
-for _name, _ask in _statuses():
-    question(_name)(_ask)
+for _status in ("ACTIVE", "INACTIVE", "REVOKED", "PENDING_ACTIVATION", "PENDING_TRANSFER", "REGISTER_INACTIVE", "x"):
+    @question(f"certificate set to {_status}")
+    def _(asker: Asker, status: str = _status) -> str:
+        person = asker.person(_ANYTHING)
+        told = asker.told("UpdateCertificate", certificateId=person.identifier, newStatus=status)
+        return f"{told}, {asker.connect(person).connected}"
 
 
 @question("certificate registered INACTIVE")
@@ -221,8 +219,8 @@ def _(asker: Asker) -> str:
 
 @question("certificate registered twice")
 def _(asker: Asker) -> str:
-    pem = asker.person(_ANYTHING).pem.read_text().partition("-----BEGIN PRIVATE")[0]
-    return asker.told("RegisterCertificateWithoutCA", certificatePem=pem, status="ACTIVE")
+    person = asker.person(_ANYTHING)
+    return asker.told("RegisterCertificateWithoutCA", certificatePem=person.certificate, status="ACTIVE")
 
 
 @question("certificate deactivated while connected")
@@ -270,9 +268,8 @@ def _(asker: Asker) -> str:
 
 def _just_in_time(asker: Asker, automatic: bool) -> str:
     authority = asker.stranger((asker.name("ca"),), authority=True)
-    asker.broker.call("RegisterCACertificate", caCertificate=authority.pem.read_text()
-                      .partition("-----BEGIN PRIVATE")[0], setAsActive=True, allowAutoRegistration=automatic,
-                      certificateMode="SNI_ONLY")
+    asker.broker.call("RegisterCACertificate", caCertificate=authority.certificate, setAsActive=True,
+                      allowAutoRegistration=automatic, certificateMode="SNI_ONLY")
     device = asker.stranger(issuer=authority)
     identifier = x509.load_pem_x509_certificate(device.pem.read_bytes()).fingerprint(hashes.SHA256()).hex()
     words = [asker.connect(device).connected for _ in range(2)]
@@ -296,11 +293,11 @@ def _(asker: Asker) -> str:
 
 for _word, _text in {"a space": "a b", "a slash": "a/b", "a dot": "a.b", "a colon": "a:b", "a plus": "a+b",
                      "128 characters": "x" * 128, "129 characters": "x" * 129}.items():
-    def _named(asker: Asker, text: str = _text) -> str:
+    @question(f"name with {_word}")
+    def _(asker: Asker, text: str = _text) -> str:
         text = text if len(text) > 100 else f"{asker.name()}{text}"
         return (f"thing {asker.told('CreateThing', thingName=text)}, policy "
                 + asker.told("CreatePolicy", policyName=text, policyDocument=document(_ANYTHING)))
-    question(f"name with {_word}")(_named)
 
 
 @question("thing that does not exist is attached")
@@ -429,17 +426,15 @@ for _word, _text in {
             "ForAllValues:StringEquals": {"iot:ConnectAttributes": []}}}),
         "a key twice": '{"Version": "2012-10-17", "Version": "2012-10-17", "Statement": []}',
         "NaN": '{"Version": "2012-10-17", "Statement": [], "x": NaN}'}.items():
-    def _written(asker: Asker, text: str = _text) -> str:
+    @question(f"policy document: {_word}")
+    def _(asker: Asker, text: str = _text) -> str:
         return asker.told("CreatePolicy", policyName=asker.name(), policyDocument=text)
-    question(f"policy document: {_word}")(_written)
 
 
 # who may do what ---------------------------------------------------------------------------------------------------
-def _versions() -> Iterator[tuple[int, str]]:
-    yield from ((V3_1_1, "3.1.1"), (V5, "5"))
+_VERSIONS = ((V3_1_1, "3.1.1"), (V5, "5"))
 
-
-for _version, _words in _versions():
+for _version, _words in _VERSIONS:
     @question(f"MQTT {_words}: CONNECT that no policy allows")
     def _(asker: Asker, version: int = _version) -> str:
         return asker.connect(asker.person(allow("Connect", "client/other")), "me", version).connected
@@ -516,14 +511,14 @@ def _(asker: Asker) -> str:
 
 for _text in ("$aws/things/x/shadow/get", "$aws/rules/r/x", "$aws/things/x/jobs/get", "$aws/certificates/create/json",
               "$aws/events/x", "$SYS/x", "$aws/things/x/shadow/get/accepted", "$share/g/x"):
-    for _version, _words in _versions():
+    for _version, _words in _VERSIONS:
         @question(f"MQTT {_words}: PUBLISH to {_text} under iot:*")
         def _(asker: Asker, version: int = _version, text: str = _text) -> str:
             return asker.connect(asker.person(_ANYTHING), version=version).ask(publish(text, b"{}"))
 
 for _text in ("$aws/things/x/shadow/get/accepted", "$aws/events/presence/connected/+", "$SYS/#", "$share/g/x", "#",
               "$aws/#", "$aws/things/x/jobs/notify", "$aws/certificates/create/json/accepted"):
-    for _version, _words in _versions():
+    for _version, _words in _VERSIONS:
         @question(f"MQTT {_words}: SUBSCRIBE to {_text} under iot:*")
         def _(asker: Asker, version: int = _version, text: str = _text) -> str:
             return asker.connect(asker.person(_ANYTHING), version=version).ask(subscribe(text))

@@ -51,12 +51,6 @@ class Wire:
             return
         self.connected = self._told(connect, Connack)
 
-    def __enter__(self) -> Wire:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.hang_up()
-
     def hang_up(self) -> None:
         """Without a word; harmless when over."""
         self._closed = True
