@@ -4,7 +4,7 @@
     .venv/bin/python -m tests.interop.second [PART OF A NAME]
 
 Installs ``ministack`` (PyPI) into a folder of its own the first time. Prints where the two answer differently. Every
-such difference is judged in ``differences.toml``: who is right, and who says so. Exit code 1 when one is not judged
+such difference is judged in ``differences.toml``: whom we hold to be right, and where it should stand. Exit code 1 when one is not judged
 there, or is none any more.
 """
 
@@ -58,8 +58,8 @@ def compare(program: str, part: str = "") -> dict[str, tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One reason why the two differ, and the questions it shows in with both answers. ``right``: who is; ``unknown``
-    where nothing AWS published says it."""
+    """One reason why the two differ, and the questions it shows in with both answers. ``right``: whom we hold to be it;
+    ``unknown`` where we know of nothing AWS published. ``source``: the page where the rule belongs."""
 
     right: str
     why: str
