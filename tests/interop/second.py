@@ -4,8 +4,8 @@
     .venv/bin/python -m tests.interop.second [PART OF A NAME]
 
 Installs ``ministack`` (PyPI) into a folder of its own the first time. Prints where the two answer differently. Every
-such difference is judged in ``differences.toml``: whom we hold to be right, and where it should stand. Exit code 1 when one is not judged
-there, or is none any more.
+such difference is judged in ``differences.toml``: whom we hold to be right, and where it should stand. Exit code 1 when
+one is not judged there, or is none any more.
 """
 
 from __future__ import annotations
