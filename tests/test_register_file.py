@@ -11,6 +11,7 @@ import pytest
 from offchip import chip_map
 from offchip.engines.embedded import register_file
 from offchip.engines.embedded.engine import EmbeddedEngine
+from offchip.engines.embedded.fp_context import FpContext
 from offchip.paths import BOARD, FIRMWARE
 from offchip.scene import Defence, Scene
 from offchip.vault import EEPROM, scheme
@@ -34,6 +35,12 @@ def test_a_core_lives_alike_by_functions_and_by_memory(monkeypatch: pytest.Monke
     by_memory = life()
     monkeypatch.setattr(register_file, "_places", lambda: None)
     assert life() == by_memory
+
+
+def test_every_word_that_is_looked_for_is_found() -> None:
+    core = EmbeddedEngine(BOARD).machine.core.uc
+    assert None not in (register_file.control_of(core), register_file.mask_words_of(core),
+                        register_file.divide_feature_of(core)) and FpContext(core).found
 
 
 #: CCR.DIV_0_TRP = 1, r0 = 100, r1 = 7, r3 = 0, cmp r0, r0; ``itete eq; udiveq r2, r0, r1; udivne r0, r0, r3;

@@ -15,7 +15,7 @@ from functools import cache
 from unicorn import arm_const as arm
 from unicorn.unicorn_py3.unicorn import Uc
 
-from offchip.engines.embedded.register_file import bare_core, core_address, core_words
+from offchip.engines.embedded.register_file import bare_core, core_address, core_words, place_of
 
 ASPEN, LSPEN, LSPACT = 1 << 31, 1 << 30, 1
 _SECURE_BANK = 4  # FPCCR.S: Unicorn's core is one of ARMv8-M in its secure state
@@ -118,8 +118,8 @@ class FpContext:
 def _places() -> _Places | None:
     """None: not to be found, in this version of Unicorn."""
     flags = _changed("80f31488", arm.UC_ARM_REG_R0, 1)  # MSR CONTROL, R0: the memory's rights are among the flags
-    control = _written(arm.UC_ARM_REG_CONTROL, 1)
-    basepri = _written(arm.UC_ARM_REG_BASEPRI, 0xA0)
+    control = place_of(arm.UC_ARM_REG_CONTROL, 1)
+    basepri = place_of(arm.UC_ARM_REG_BASEPRI, 0xA0)
     exclusive = _exclusive_place()
     if flags is None or exclusive is None or control is None or basepri is None or control - basepri != 2:
         return None
@@ -149,14 +149,6 @@ def _changed(code: str, register: int, value: int) -> int | None:
     """The one word behind the registers in which only bit 24 depends on what the instruction was given."""
     pairs = zip(_run(code, register, 0), _run(code, register, value), strict=True)
     found = [number for number, (before, after) in enumerate(pairs) if before ^ after == 1 << 24 and number >= 16]
-    return found[0] if len(found) == 1 else None
-
-
-def _written(register: int, value: int) -> int | None:
-    uc = _probe(b"")
-    before = core_words(uc)
-    uc.reg_write(register, value)
-    found = [number for number, word in enumerate(core_words(uc)) if word != before[number] and word == value]
     return found[0] if len(found) == 1 else None
 
 

@@ -23,6 +23,9 @@ DIVIDE_INSTRS = 0xF << 24  # of ID_ISAR0 (ARMv7-M ARM B4.1.14)
 _IDS = (*(getattr(arm, f"UC_ARM_REG_R{n}") for n in range(13)), arm.UC_ARM_REG_SP, arm.UC_ARM_REG_LR,
         arm.UC_ARM_REG_PC)
 
+#: and a value each can have
+_MASKS = ((arm.UC_ARM_REG_PRIMASK, 1), (arm.UC_ARM_REG_BASEPRI, 0xA0), (arm.UC_ARM_REG_FAULTMASK, 1))
+
 
 def bare_core() -> Uc:
     """A core of our kind with nothing around it, to be looked into."""
@@ -72,22 +75,19 @@ MaskWords = tuple[ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32]
 
 def mask_words_of(uc: Uc) -> MaskWords | None:
     """PRIMASK, BASEPRI and FAULTMASK of the core, to be looked at; None: not to be found."""
-    primask, basepri, faultmask = (_word(uc, place) for place in _mask_places())
+    primask, basepri, faultmask = (_word(uc, place_of(register, value)) for register, value in _MASKS)
     return None if primask is None or basepri is None or faultmask is None else (primask, basepri, faultmask)
 
 
 @cache
-def _mask_places() -> tuple[int | None, ...]:
-    """Which words of the core these are, found by what changes with them."""
-    def place(register: int, value: int) -> int | None:
-        uc = bare_core()
-        uc.reg_write(arm.UC_ARM_REG_PC, 1)
-        before = core_words(uc)
-        uc.reg_write(register, value)
-        found = [number for number, word in enumerate(core_words(uc)) if word != before[number] and word == value]
-        return found[0] if len(found) == 1 else None
-
-    return (place(arm.UC_ARM_REG_PRIMASK, 1), place(arm.UC_ARM_REG_BASEPRI, 0xA0), place(arm.UC_ARM_REG_FAULTMASK, 1))
+def place_of(register: int, value: int) -> int | None:
+    """Which word of the core becomes ``value`` with this register, and it alone; None: not to be found."""
+    uc = bare_core()
+    uc.reg_write(arm.UC_ARM_REG_PC, 1)
+    before = core_words(uc)
+    uc.reg_write(register, value)
+    found = [number for number, word in enumerate(core_words(uc)) if word != before[number] and word == value]
+    return found[0] if len(found) == 1 else None
 
 
 class _CalledIt:
@@ -116,20 +116,7 @@ def divide_feature_of(uc: Uc) -> ctypes.c_uint32 | None:
 
 def control_of(uc: Uc) -> ctypes.c_uint32 | None:
     """CONTROL; None: not to be found."""
-    return _word(uc, _control_place())
-
-
-@cache
-def _control_place() -> int | None:
-    """Which word of the core changes with CONTROL, and with it alone; None: not to be found."""
-    uc = bare_core()
-    uc.reg_write(arm.UC_ARM_REG_PC, 1)
-    found: set[int] | None = None
-    for value in (1, 0, 1):
-        uc.reg_write(arm.UC_ARM_REG_CONTROL, value)
-        here = {number for number, word in enumerate(core_words(uc)) if word == value}
-        found = here if found is None else found & here
-    return found.pop() if found is not None and len(found) == 1 else None
+    return _word(uc, place_of(arm.UC_ARM_REG_CONTROL, 1))
 
 
 @cache
