@@ -20,6 +20,7 @@ from offchip.board.factory import (
     configuration_page,
     provision,
 )
+from offchip.board.images import load_images
 from offchip.engines.protocol import Capabilities, Diagnostic, RunResult, UartByte
 from offchip.errors import (
     BoardError,
@@ -358,6 +359,17 @@ def test_media_in_the_hand():
     board.eeprom.wipe()
     board.sd.wipe()
     assert set(board.eeprom.image) == {0xFF} and set(board.sd.image) == {0}
+
+
+def test_the_card_of_a_board_becomes_as_large_as_its_image(tmp_path):
+    image = tmp_path / "card.img"
+    image.write_bytes(b"L" * 512 + bytes((3 << 20) - 512))
+    with create_board("embedded") as board:
+        load_images(board, image, None)
+        assert (board.sd.size, board.sd.read(0, 513)) == (3 << 20, b"L" * 512 + b"\0")
+    board = Board(FakeEngine())  # one that can only fill the card it has
+    with pytest.raises(MediumError, match="card.img: the image has 3145728 bytes, the sdcard of this board"):
+        load_images(board, image, None)
 
 
 def test_provisioning_internal_then_protect():

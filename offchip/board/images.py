@@ -13,13 +13,14 @@ from offchip.vault.fat import SECTOR
 def load_images(board: Board, sd: Path | None, eeprom: Path | None) -> None:
     """Put images from files into the media of a board that is off.
 
-    On the embedded engine an SD card becomes as large as its image, of which only what is looked at is read.
+    Where the engine can change the card (``card_from_image``) it becomes as large as its image, of which only what is
+    looked at is read.
 
     Raises:
         MediumError: a file cannot be read, or has another size than a medium that cannot become another.
     """
     if sd is not None:
-        if board.engine.capabilities.name == "embedded":
+        if board.engine.capabilities.card_from_image:
             size = _size(sd)
             if not size or size % SECTOR:
                 raise MediumError(f"{sd}: the image has {size} bytes; make it whole blocks of {SECTOR} bytes.")

@@ -87,6 +87,7 @@ class Capabilities:
     cut_events: frozenset[StorageEvent] = frozenset()  # those FaultInjector.cut_power knows here
     fork: bool = False  # the whole board lives in this process: offchip.engines.fork works
     debugger: bool = False  # Engine.attach_debugger
+    card_from_image: bool = False  # Medium.set("InsertImage", path): another card, as large as its image
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ class EmbeddedEngine:
             name="embedded", version=f"unicorn {version('unicorn')}", exact_instructions=True,
             polices_code_sectors=True, reports_unmodelled_access=True, power_cut=True, instruction_skip=True,
             snapshot=False, bit_flip=True, cut_events=frozenset(StorageEvent), fork=True,
-            debugger=True)
+            debugger=True, card_from_image=True)
         self._target_ns = 0
         self.restart_random(seed)
         self._media: dict[str, EmbeddedMedium] = {}
