@@ -121,7 +121,7 @@ class Secret:
 
     def form_in(self, data: bytes) -> str:
         """In which form any eight consecutive bytes of it occur in ``data``; '' when they do not."""
-        return self.form_among(_Said(data))
+        return _forms([self], data).get(self, "")
 
     def form_among(self, said: _Said) -> str:
         """The same of what was prepared once for several secrets."""
@@ -212,14 +212,6 @@ def _suspects(secrets: tuple[Secret, ...], said: _Said) -> dict[Secret, set[str]
 
 def _any_window(needle: bytes, hay: bytes, length: int) -> bool:
     """Any ``length`` consecutive bytes of ``needle`` are in ``hay``: each window of that length is tried."""
-    if len(hay) < length:
-        return False
-    if len(hay) > 1 << 20:  # windows that do not overlap: a whole secret holds several of them
-        return any(needle[at:at + length] in hay for at in range(0, len(needle) - length + 1, length))
-    # each window holds one of these parts whole: where none is, all windows need not be looked for
-    part = length // 2
-    if not any(needle[at:at + part] in hay for at in range(0, len(needle) - part + 1, length - part + 1)):
-        return False
     return any(needle[at:at + length] in hay for at in range(len(needle) - length + 1))
 
 
@@ -236,7 +228,11 @@ def squeezed(data: bytes) -> bytes:
 
 def find(secrets: list[Secret], data: bytes) -> list[str]:
     """One sentence per secret that is in ``data``."""
+    return [f"{secret.name} as {form}" for secret, form in _forms(secrets, data).items()]
+
+
+def _forms(secrets: list[Secret], data: bytes) -> dict[Secret, str]:
     said = _Said(data)
     suspects = _suspects(tuple(secrets), said)
-    return [f"{secret.name} as {form}" for secret in secrets
-            if secret in suspects and (form := secret.form_among(said.only(suspects[secret])))]
+    return {secret: form for secret in secrets
+            if secret in suspects and (form := secret.form_among(said.only(suspects[secret])))}
