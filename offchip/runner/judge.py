@@ -113,10 +113,11 @@ def judge(options: Options, say: Callable[[str], None]) -> tuple[Path, dict[str,
         before = earlier(part, engine, firmware.sha256, options.seed, host.commit, scope) if options.resume \
             else Earlier()
         carried = before.carry(folder.fresh)
-        begun = time.monotonic()
+        begun, cpu_before = time.monotonic(), processor_seconds()
         outcomes = _outcomes(options, engine, elf, folder.fresh, before.left(inventory), say)
         told = [] if outcomes.refused else list(pace(
-            outcomes.claims, {each.id for each in cells()}, time.monotonic() - begun, processor_seconds()))
+            outcomes.claims, {each.id for each in cells()}, time.monotonic() - begun,
+            processor_seconds() - cpu_before))
         for line in told:
             say(line)
         outcomes.claims = before.outcomes | outcomes.claims

@@ -13,7 +13,7 @@ _DEAREST = 5
 
 
 def processor_seconds() -> float:
-    """Of all processes of the run that have ended."""
+    """Of all processes that this one has started and that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -76,7 +76,8 @@ class Run:
                 self._start(selector)
                 for key, _ in selector.select(timeout=0.5):
                     key.data.read()
-                    self._tell(key.data)
+                    if self._each:
+                        self._tell(key.data)
                 for each in list(self._running):
                     if each.kill_if_hung() or each.ended:
                         selector.unregister(each.pipe)
@@ -121,7 +122,7 @@ class Run:
     def _tell(self, process: SuiteProcess) -> None:
         """What has just been decided."""
         for key, outcome in process.outcomes.items():
-            if self._each and key not in self._told:
+            if key not in self._told:
                 self._told.add(key)
                 self._say(f"{key.partition('.')[2]}: {_WORDS[outcome.status]}, {outcome.seconds:.1f} s "
                           f"({self._progress()})")
