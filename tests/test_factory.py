@@ -122,6 +122,9 @@ def test_volume_errors_are_one_sentence():
         fat.make_volume(1000, {})
     with pytest.raises(MediumError, match="no FAT volume"):
         fat.read_file(fat.Image(bytes(MIB)), "/A")
+    table = struct.pack("<8B2I", 0, 0, 0, 0, 6, 0, 0, 0, 1, 99).rjust(462, b"\0").ljust(510, b"\0") + b"\x55\xAA"
+    with pytest.raises(MediumError, match="no FAT volume"):  # its partition ends amid the first block
+        fat.read_file(fat.Image(table + b"\xEB\0\0"), "/A")
     image = fat.Image(fat.make_volume(8 * MIB, {}))
     with pytest.raises(MediumError, match="/NONE.TXT"):
         fat.read_file(image, "/NONE.TXT")

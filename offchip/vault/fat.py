@@ -132,7 +132,7 @@ def volume_offset(storage: Storage) -> int:
             return 0
         for entry in range(446, 510, 16):
             start = int.from_bytes(first[entry + 8:entry + 12], "little") * SECTOR
-            inside = first[entry + 4] and 0 < start < storage.size
+            inside = first[entry + 4] and 0 < start <= storage.size - SECTOR
             if inside and _is_boot_sector(storage.read(start, SECTOR)):
                 return start
     raise MediumError("the medium holds no FAT volume: neither a boot sector nor a partition that begins with one was "
