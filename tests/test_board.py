@@ -90,6 +90,7 @@ class FakeEngine:
         self.fed: list[tuple[int, str, bytes]] = []
         self.output: list[UartByte] = []
         self.pending_resets = 0
+        self.pending_loss = False
         self.magnet: bool | None = None
         self.media = {"sdcard": FakeMedium("sdcard", 16 << 20, 0), "eeprom": FakeMedium("eeprom", 32768, 0xFF)}
         self.memory = {0x08000000: bytearray(b"\xFF") * (1 << 20), 0x20000000: bytearray(128 << 10),
@@ -102,8 +103,8 @@ class FakeEngine:
         self.slices.append(duration_ns)
         self.program_code(self, self.now_ns)
         self.now_ns += duration_ns
-        result = RunResult(self.output, self.pending_resets)
-        self.output, self.pending_resets = [], 0
+        result = RunResult(self.output, self.pending_resets, supply_lost=self.pending_loss)
+        self.output, self.pending_resets, self.pending_loss = [], 0, False
         return result
 
     def say(self, uart: str, text: str, time_ns: int | None = None) -> None:
@@ -247,6 +248,19 @@ def test_supply_and_reset():
     board.power_off()
     with pytest.raises(BoardError, match="off already"):
         board.power_off()
+
+
+def test_a_line_that_the_supply_cuts_is_cut_where_it_is_lost():
+    board, _ = on_air()
+    board.engine.say("usart1", "storage: sd blocks=")
+    board.run(0.001)
+    board.engine.say("usart1", "327")
+    board.engine.pending_loss = True
+    board.run(0.001)
+    assert board.console.tail() == [] and not board.powered
+    board.power_on()
+    board.engine.say("usart1", "boot: off\r\n")
+    assert board.console.wait_for("boot").line.text == "boot: off"
 
 
 def test_lid_and_diagnostics():

@@ -65,9 +65,12 @@ def test_a_cited_cell_that_changes_its_verdict_fails_the_run(tmp_path: Path, mon
     assert done.exit_code == 1 and "3 sentences of the answer no longer hold" in done.output
 
 
-def test_a_cell_against_its_prediction_is_told_everywhere(tmp_path: Path) -> None:
+def test_a_cell_against_its_prediction_is_told_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     summary = report(tmp_path, changes=CHANGED)
     assert summary["refuted"] == 1
+    monkeypatch.setattr(judge, "judge", lambda options, say: (tmp_path, summary, None))
+    said = CliRunner().invoke(app, ["run", "--no-summary"]).output
+    assert CITED in said and CHANGED[CITED]["message"] in said and said.count(" \N{CHECK MARK} ") == 0, said
     found = document(tmp_path)
     (cell,) = [each for each in found["cells"] if each["id"] == CITED]
     assert (cell["verdict"], cell["predicted"], found["run"]["counts"]["unexpected"]) == ("broken", "held", 1)

@@ -222,8 +222,6 @@ class Board:
         instructions = self.engine.instructions
         result = self.engine.run(duration_ns, SLICE_NS)
         self.resets += result.resets
-        if result.supply_lost:
-            self._everything_off()
         now_ns = self.now_ns
         to_modem = bytearray()
         for byte in result.uart:
@@ -231,6 +229,8 @@ class Board:
                 self.console.feed(byte.value, byte.time_ns)
             elif byte.uart == _MODEM_UART:
                 to_modem.append(byte.value)
+        if result.supply_lost:  # behind what it said before
+            self._everything_off()
         self.said_to_modem += to_modem
         quiet_until_ns = NEVER_NS
         for listener in self.on_slice:

@@ -22,6 +22,8 @@ from offchip.runner.processes import Stopped
 
 _DEFAULT_SEED = 1
 HANG_LIMIT_S, MONTH_S = 900.0, 30 * 86400.0
+#: claims that are not proven, of those without the table of all
+_SAID = 20
 
 
 def run(
@@ -58,7 +60,7 @@ def run(
         help="whose rules the server follows: aws-2026, aws-2018, or a TOML file that says what is otherwise",
         )] = DEFAULT_PROFILE,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was interrupted")] = False,
-    summary: Annotated[bool, typer.Option(help="print the table of claims")] = True,
+    summary: Annotated[bool, typer.Option(help="print the table of claims, not only those that are not proven")] = True,
 ) -> None:
     """Run the suites and write the report; exit code 1 when a claim is refuted or was not run."""
     from offchip.runner.judge import Options, judge
@@ -86,8 +88,7 @@ def known_profile(text: str) -> str:
 
 def finish(place: Path, outcome: dict[str, Any], summary: bool, stopped: Stopped | None = None) -> None:
     """Print what came out and the report's path, and end with the exit code that says so, or as the signal has it."""
-    if summary:
-        _print(outcome)
+    _print(outcome["claims"] if summary else [row for row in outcome["claims"] if row["status"] != "proven"][:_SAID])
     wrong = outcome.get("answer_wrong", 0)
     failed = outcome["refuted"] + outcome["not_run"] + wrong
     colour = "red" if failed else "green"
@@ -112,9 +113,9 @@ def _answer_is_another(fresh: Path) -> bool:
     return IN_CHECKOUT and fresh.is_file() and (not kept.is_file() or kept.read_bytes() != fresh.read_bytes())
 
 
-def _print(outcome: dict[str, Any]) -> None:
+def _print(claims: list[dict[str, Any]]) -> None:
     suite = None
-    for row in outcome["claims"]:
+    for row in claims:
         if row["suite"] != suite:
             suite = row["suite"]
             console.print(f"\n[bold]{escape(suite)}[/]")

@@ -30,17 +30,20 @@ _NOT_URL_SAFE = _NOT_BASE64.translate(None, b"-_")
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
+#: by the name of a way of saying it: what is said around each part of a secret
+_Places = dict[str, list[bytes]]
+
+
 class _Said:
     """Bytes that are searched, and what is left of them where only digits count; made once for all secrets."""
 
     def __init__(self, data: bytes) -> None:
         self.raw = squeezed(data)
 
-    def only(self, ways: Iterable[str]) -> _Said:
-        """The same, as if nothing were said in other ways."""
-        view = _Said(b"")
-        view.__dict__.update((way, getattr(self, way)) for way in ways)
-        return view
+    def streams(self, way: str) -> list[bytes]:
+        """What is said in one way."""
+        said = getattr(self, way)
+        return said if isinstance(said, list) else [said]
 
     @cached_property
     def digits(self) -> bytes:
@@ -123,26 +126,22 @@ class Secret:
         """In which form any eight consecutive bytes of it occur in ``data``; '' when they do not."""
         return _forms([self], data).get(self, "")
 
-    def form_among(self, said: _Said) -> str:
-        """The same of what was prepared once for several secrets."""
+    def form_near(self, places: _Places) -> str:
+        """The same, looked for where a part of it was met."""
         for value in self.values:
-            if _any_window(value, said.raw, _WINDOW):
+            if _any_window([value], places, "raw"):
                 return "raw bytes"
-            if _any_window(value.hex().encode(), said.digits, 2 * _WINDOW):
+            if _any_window([value.hex().encode()], places, "digits"):
                 return "hexadecimal digits"
-            if any(_any_window(spelled, each, _WINDOW64) for spelled in _in_base64(value) for each in said.letters):
+            if _any_window(_in_base64(value), places, "letters"):
                 return "base64 digits"
-            if form := _spelled(value, said):
-                return form
-        return "letters" if any(_any_window(word, each, _WINDOW) for word in self.words for each in said.words) else ""
-
-
-def _spelled(value: bytes, said: _Said) -> str:
-    if any(_any_window(value, stream, _WINDOW) for stream in said.numbers):
-        return "numbers"
-    if any(_any_window(each, said.base32, spellings.WINDOW32) for each in _in_base32(value)):
-        return "base32 digits"
-    return "binary digits" if _any_window(_in_binary(value), said.binary, spellings.WINDOW2) else ""
+            if _any_window([value], places, "numbers"):
+                return "numbers"
+            if _any_window(_in_base32(value), places, "base32"):
+                return "base32 digits"
+            if _any_window([_in_binary(value)], places, "binary"):
+                return "binary digits"
+        return "letters" if _any_window(self.words, places, "words") else ""
 
 
 @lru_cache(maxsize=256)
@@ -196,23 +195,39 @@ def _parts_of_all(secrets: tuple[Secret, ...]) -> dict[str, frozenset[bytes]]:
     return {way: frozenset[bytes]().union(*(parts[way] for parts in each)) for way in _WINDOWS}
 
 
-def _suspects(secrets: tuple[Secret, ...], said: _Said) -> dict[Secret, set[str]]:
-    """Which may be in it, and in which ways; in no other can there be a window of it. Mostly that is all to be done."""
-    found: dict[Secret, set[str]] = {}
+def _suspects(secrets: tuple[Secret, ...], said: _Said) -> dict[Secret, _Places]:
+    """Which may be in it, and where; nowhere else can there be a window of it. Mostly that is all to be done."""
+    found: dict[Secret, _Places] = {}
     for way, wanted in _parts_of_all(secrets).items():
         half = (_WINDOWS[way] + 1) // 2
-        streams = getattr(said, way)
-        for stream in streams if isinstance(streams, list) else [streams]:
-            there = wanted.intersection(stream[at:at + half] for at in range(0, len(stream) - half + 1, half))
+        for stream in said.streams(way):
+            steps = range(0, len(stream) - half + 1, half)
+            there = wanted.intersection(stream[at:at + half] for at in steps)
+            places = [at for at in steps if stream[at:at + half] in there] if there else []
             for secret in secrets if there else ():
-                if not there.isdisjoint(_parts_by_length(secret)[way]):
-                    found.setdefault(secret, set()).add(way)
+                parts = _parts_by_length(secret)[way]
+                if near := _around(stream, [at for at in places if stream[at:at + half] in parts], _WINDOWS[way]):
+                    found.setdefault(secret, {}).setdefault(way, []).extend(near)
     return found
 
 
-def _any_window(needle: bytes, hay: bytes, length: int) -> bool:
-    """Any ``length`` consecutive bytes of ``needle`` are in ``hay``: each window of that length is tried."""
-    return any(needle[at:at + length] in hay for at in range(len(needle) - length + 1))
+def _around(stream: bytes, places: list[int], length: int) -> list[bytes]:
+    """All windows of ``length`` bytes that hold what a part occupies at one of ``places``; those that meet in one."""
+    half, ranges = (length + 1) // 2, list[list[int]]()
+    for at in places:
+        start, end = max(0, at + half - length), at + length
+        if ranges and start <= ranges[-1][1]:
+            ranges[-1][1] = end
+        else:
+            ranges.append([start, end])
+    return [stream[start:end] for start, end in ranges]
+
+
+def _any_window(needles: Iterable[bytes], places: _Places, way: str) -> bool:
+    """Each window of each needle is tried in what is said in this way."""
+    length = _WINDOWS[way]
+    return any(needle[at:at + length] in hay for hay in places.get(way, ()) for needle in needles
+               for at in range(len(needle) - length + 1))
 
 
 def squeezed(data: bytes) -> bytes:
@@ -235,4 +250,4 @@ def _forms(secrets: list[Secret], data: bytes) -> dict[Secret, str]:
     said = _Said(data)
     suspects = _suspects(tuple(secrets), said)
     return {secret: form for secret in secrets
-            if secret in suspects and (form := secret.form_among(said.only(suspects[secret])))}
+            if secret in suspects and (form := secret.form_near(suspects[secret]))}
