@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import xml.etree.ElementTree as ElementTree
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -317,6 +318,16 @@ def test_two_runs_at_once_with_one_seed_say_the_same_bytes_in_any_locale(tmp_pat
     assert host["started"].endswith("+00:00") and "--seed 7" in host["command"] and len(host["seconds"]) == 2
 
 
+def named_below(pid: int) -> list[tuple[psutil.Process, str]]:
+    """What a claim began and the processes of suites; one may end while they are looked at."""
+    found = []
+    for each in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if each.name() == "sleep" or "robot" in each.cmdline():
+                found.append((each, each.name()))
+    return sorted(found, key=lambda one: one[1] == "sleep")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_goes_on_when_the_run_is_ended_while_a_claim_hangs(tmp_path: Path, number: signal.Signals) -> None:
     folder = suites(tmp_path / "suites", s="*** Test Cases ***\nHangs\n    Evaluate    subprocess.Popen(['sleep', "
@@ -324,10 +335,10 @@ def test_nothing_goes_on_when_the_run_is_ended_while_a_claim_hangs(tmp_path: Pat
     run = subprocess.Popen([sys.executable, "-m", "offchip", "run", "--suites", folder, "--results", tmp_path / "r"],
                            cwd=ROOT, text=True, stderr=subprocess.PIPE, start_new_session=True)
     started = time.monotonic()
-    while not (below := [each for each in psutil.Process(run.pid).children(recursive=True)
-                         if each.name() == "sleep" or "robot" in each.cmdline()]) or below[-1].name() != "sleep":
+    while "sleep" not in [name for _, name in (named := named_below(run.pid))]:
         assert time.monotonic() - started < 120
         time.sleep(0.1)
+    below = [process for process, _ in named]
     run.send_signal(number)
     if number == signal.SIGTERM:
         assert run.wait(60) == 143
