@@ -318,14 +318,16 @@ def test_two_runs_at_once_with_one_seed_say_the_same_bytes_in_any_locale(tmp_pat
     assert host["started"].endswith("+00:00") and "--seed 7" in host["command"] and len(host["seconds"]) == 2
 
 
-def named_below(pid: int) -> list[tuple[psutil.Process, str]]:
-    """What a claim began and the processes of suites; one may end while they are looked at."""
-    found = []
+def named_below(pid: int) -> list[psutil.Process]:
+    """The processes of suites, then what a claim began; others may end while they are looked at."""
+    suites_, begun = [], []
     for each in psutil.Process(pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if each.name() == "sleep" or "robot" in each.cmdline():
-                found.append((each, each.name()))
-    return sorted(found, key=lambda one: one[1] == "sleep")
+            if each.name() == "sleep":
+                begun.append(each)
+            elif "robot" in each.cmdline():
+                suites_.append(each)
+    return suites_ + begun
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -335,10 +337,9 @@ def test_nothing_goes_on_when_the_run_is_ended_while_a_claim_hangs(tmp_path: Pat
     run = subprocess.Popen([sys.executable, "-m", "offchip", "run", "--suites", folder, "--results", tmp_path / "r"],
                            cwd=ROOT, text=True, stderr=subprocess.PIPE, start_new_session=True)
     started = time.monotonic()
-    while "sleep" not in [name for _, name in (named := named_below(run.pid))]:
+    while not (below := named_below(run.pid)) or below[-1].name() != "sleep":
         assert time.monotonic() - started < 120
         time.sleep(0.1)
-    below = [process for process, _ in named]
     run.send_signal(number)
     if number == signal.SIGTERM:
         assert run.wait(60) == 143
