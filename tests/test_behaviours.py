@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,16 +15,20 @@ import pytest
 from offchip.broker import events
 from offchip.broker.behaviours import table
 from offchip.broker.events import DisconnectReason
-from offchip.broker.profile import Profile, load_profile, profile_names
+from offchip.broker.profile import Profile, load_profile, named_profile, profile_names
 from offchip.broker.registry import Registry
 from offchip.broker.session import Message
 from offchip.broker.world import WIDE
 from offchip.errors import BrokerError
 from offchip.mqtt import V5, Property
 from offchip.pki import EXPIRED
+from offchip.trials import TRIALS, try_behaviour
 from tests.broker_lab import OWN, THING, Lab
 
 ROOT = Path(__file__).resolve().parent.parent
+#: behaviour -> what is seen of it; another value, and what is seen then
+SEEN = tomllib.loads((ROOT / "tests/behaviours.toml").read_text())
+NOT_MODELLED = {"device_defender", "file_delivery", "commands", "device_location"}
 
 
 def changed(**values: object) -> Profile:
@@ -54,6 +61,54 @@ def test_a_profile_extends_another_one(tmp_path: Path) -> None:
         path.write_text(f"extends = {json.dumps(other)}\n")
         with pytest.raises(BrokerError, match="extends must name one of aws-2018, aws-2026"):
             load_profile(path)
+
+
+def mine(folder: Path, **values: object) -> Path:
+    """A profile file of one's own."""
+    path = folder / "x.toml"
+    path.write_text('extends = "aws-2026"\n' + "".join(
+        f'[{name}]\nvalue = {json.dumps(value)}\nsource = ""\ndate = "2026"\nconfidence = "assumed"\ntest = "none"\n'
+        for name, value in values.items()))
+    return path
+
+
+# every one of them, at the wire ------------------------------------------------------------------------------------
+def test_every_behaviour_is_tried() -> None:
+    assert set(TRIALS) == set(SEEN) == set(load_profile().evidence)
+    assert {each for each, seen in SEEN.items() if "other" not in seen} == NOT_MODELLED
+
+
+@pytest.mark.parametrize("behaviour", SEEN)
+def test_a_behaviour_is_seen_and_another_one_when_it_is_switched(behaviour: str, tmp_path: Path) -> None:
+    """Whoever changes a value in aws-2026.toml sees this fail; whoever switches it in a file of his own, the other."""
+    wanted = SEEN[behaviour]
+    assert try_behaviour(behaviour, load_profile()) == wanted["seen"]
+    if "other" in wanted:
+        switched = named_profile(str(mine(tmp_path, **{behaviour: wanted["other"]})))
+        assert try_behaviour(behaviour, switched) == wanted["then"] != wanted["seen"]
+
+
+@pytest.mark.parametrize("behaviour", sorted(NOT_MODELLED))
+def test_what_is_not_modelled_cannot_be_switched_on(behaviour: str, tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match=rf"x.toml: \[{behaviour}\] cannot be true: nobody answers there"):
+        load_profile(mine(tmp_path, **{behaviour: True}))
+    with pytest.raises(BrokerError, match="cannot be true"):
+        changed(**{behaviour: True})
+
+
+def test_the_command_says_where_it_comes_from_and_what_it_does(tmp_path: Path) -> None:
+    def said(*arguments: object) -> tuple[int, str]:
+        done = subprocess.run([sys.executable, "-m", "offchip", "behaviours", *map(str, arguments)], cwd=ROOT,
+                              capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    code, text = said("--profile", mine(tmp_path, retry_seconds=3, retained_maximum=400))
+    assert code == 1 and "assumed, 2026: our own" in text and "comes again after 3 s" in text
+    assert "in aws-2026, 10: a message without PUBACK comes again after 10 s\n" in text
+    assert text.count("NO DIFFERENCE") == 1 and "2 differ from aws-2026, 1 of them were seen to." in text
+    code, text = said("topic_slashes")
+    assert code == 0 and "documented, 2023: https://docs.aws" in text and "7: taken, 8: refused" in text
+    assert said("nonsense") == (2, "error: there is no behaviour 'nonsense'; offchip behaviours lists them all\n")
 
 
 # switches without a test elsewhere ---------------------------------------------------------------------------------

@@ -12,7 +12,10 @@ Generated from `offchip/broker/profiles/*.toml` by `python -m offchip.broker.beh
 
 Confidence: *documented* (AWS says so), *reported* (users did, in public), *assumed* (ours). The date is that of the
 text or report. Where another profile has another value, it stands beside the name of that profile. Every behaviour is a
-switch: `load_profile().with_changes(name=value)`, or a TOML file that says `extends = "{default}"` and what differs.
+switch: a TOML file that says `extends = "{default}"` and what differs, or `load_profile().with_changes(name=value)`.
+`offchip behaviours NAME` tries one on a broker and says what was seen; with `--profile mine.toml` what your file
+switches, before and after; `offchip run`, `replay`, `matrix` and `lab` take the same `--profile`. What is seen of each,
+and with another value, is a test (`tests/behaviours.toml`).
 
 | behaviour | value in {default} | elsewhere | confidence | date | source | test | note |
 |---|---|---|---|---|---|---|---|

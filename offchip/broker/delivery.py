@@ -47,6 +47,7 @@ class Delivery:
             sent.first = now
             self._resend(session, link, packet_id, sent, now)
         session.stored = len(session.queue) if self._profile.rate_limits_enforced else 0
+        session.replay_at = now
         if not session.stored:
             self.pump(session)
 
@@ -80,14 +81,22 @@ class Delivery:
             return None
         due: datetime | None = None
         if session.stored:
-            for _ in range(min(self._profile.replay_per_second, session.stored)):
-                session.stored -= 1
-                self._send(session, link, self._pop(session))
-            due = now + _SECOND
-            self.pump(session)
+            if now >= session.replay_at:
+                self._replay(session, link, now)
+            due = session.replay_at
         return _earlier(due, self._tick_inflight(session, link, now))
 
     # inside --------------------------------------------------------------------------------------------------------
+    def _replay(self, session: Session, link: Link, now: datetime) -> None:
+        """One second's share of what waited."""
+        session.replay_at = now + _SECOND
+        for _ in range(min(self._profile.replay_per_second, session.stored)):
+            if not self._has_room(session, link):  # MQTT 5.0, 3.3.4: the client's receive maximum holds here, too
+                break
+            session.stored -= 1
+            self._send(session, link, self._pop(session))
+        self.pump(session)
+
     def _tick_inflight(self, session: Session, link: Link, now: datetime) -> datetime | None:
         if not link.resends:
             return None

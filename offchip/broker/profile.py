@@ -19,6 +19,8 @@ from offchip.errors import BrokerError
 
 _FOLDER = Path(__file__).parent / "profiles"
 DEFAULT_PROFILE = "aws-2026"
+#: services of AWS that nobody plays here: a switch that says so and has one position
+_NOT_MODELLED = {"device_defender", "file_delivery", "commands", "device_location"}
 
 
 class Confidence(StrEnum):
@@ -130,6 +132,8 @@ class Profile:
     def with_changes(self, **changes: Any) -> Profile:
         """A copy with other values, for what-if tests; its name says them. Raises BrokerError for a behaviour that does
         not exist."""
+        if absent := sorted(name for name in _NOT_MODELLED if changes.get(name)):
+            raise BrokerError(f"profile {self.name}: {_absent(absent[0])}")
         said = "".join(f" {name}={value}" for name, value in changes.items())
         try:
             return replace(self, **{"name": self.name + said, **changes})
@@ -190,6 +194,8 @@ def _behaviour(path: Path, key: str, entry: object) -> tuple[Any, Evidence]:
     texts = value if isinstance(value, tuple) else ()
     if type(value) is not kind or not all(isinstance(each, str) for each in texts):
         raise BrokerError(f"{path}: [{key}] value is no {'list of texts' if kind is tuple else kind.__name__}")
+    if key in _NOT_MODELLED and value:
+        raise BrokerError(f"{path}: {_absent(key)}")
     try:
         confidence = Confidence(entry["confidence"])
     except ValueError:
@@ -198,3 +204,7 @@ def _behaviour(path: Path, key: str, entry: object) -> tuple[Any, Evidence]:
         raise BrokerError(f"{path}: [{key}] is {confidence} and names no source")
     return value, Evidence(entry["source"], entry["date"], confidence, entry.get("note", ""),
                            entry["test"])
+
+
+def _absent(key: str) -> str:
+    return f"[{key}] cannot be true: nobody answers there, each request is noted in an event and the connection stays"

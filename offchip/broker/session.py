@@ -63,7 +63,8 @@ class Session:
     """``inflight``: QoS 1 messages without their PUBACK, by packet id; ``queue``: those that still wait.
 
     ``link`` is None while a persistent session sleeps, until ``expires``. ``keep_seconds``: how long it then lives, 0
-    for a clean one. ``stored``: how many of the queue waited when the client came back.
+    for a clean one. ``stored``: how many of the queue waited when the client came back; ``replay_at``: when more of
+    them may be sent.
     """
 
     client_id: str
@@ -76,6 +77,7 @@ class Session:
     queue: deque[Message] = field(default_factory=deque)
     queue_bytes: int = 0
     stored: int = 0
+    replay_at: datetime = datetime.min
     inflight: dict[int, Sent] = field(default_factory=dict)
     receive_maximum: int = 65535
     link: Link | None = None

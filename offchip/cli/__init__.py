@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from offchip.cli.advisor import advisor
+from offchip.cli.behaviours import behaviours
 from offchip.cli.boot import boot
 from offchip.cli.campaign import campaign
 from offchip.cli.compare import compare
@@ -32,7 +33,7 @@ _INTERRUPTED = (130, 143)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 for _command in (run, init, check, matrix, attack, replay, compare, cuts, campaign, judge, boot, doctor, attend,
-                 monitor, fleet, advisor):
+                 monitor, fleet, advisor, behaviours):
     app.command()(_command)
 app.command("list")(list_)
 app.add_typer(lab, name="lab")
