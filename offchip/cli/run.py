@@ -88,7 +88,10 @@ def known_profile(text: str) -> str:
 
 def finish(place: Path, outcome: dict[str, Any], summary: bool, stopped: Stopped | None = None) -> None:
     """Print what came out and the report's path, and end with the exit code that says so, or as the signal has it."""
-    _print(outcome["claims"] if summary else [row for row in outcome["claims"] if row["status"] != "proven"][:_SAID])
+    if summary:
+        _print(outcome["claims"])
+    elif outcome["proven"] or outcome["refuted"]:  # where nothing was run, why was said before
+        _print([row for row in outcome["claims"] if row["status"] != "proven"][:_SAID])
     wrong = outcome.get("answer_wrong", 0)
     failed = outcome["refuted"] + outcome["not_run"] + wrong
     colour = "red" if failed else "green"
