@@ -78,6 +78,7 @@ class _Stream:
         self.fcr = 0x21
         self.addresses = {PAR: 0, M0AR: 0, M1AR: 0}
         self.count = self._programmed = 0  # items of PSIZE
+        self._written = 0  # NDTR as software left it
         self._fifo = bytearray()
         self._peripheral = self._memory = 0  # bytes moved on either side
         self._requests: tuple[Request, ...] = ()
@@ -102,7 +103,7 @@ class _Stream:
             self.fcr = self.fcr & ~FCR_FEIE | value & FCR_FEIE if enabled else value & 0x87
         elif register == NDTR:
             if not enabled:
-                self.count = value & 0xFFFF
+                self.count = self._written = value & 0xFFFF
         elif not enabled or self._idle_buffer(register):
             self.addresses[register] = value
         self._controller.update(self)
@@ -142,6 +143,7 @@ class _Stream:
         return self._peripheral_width if self._direct else 1 << (self.cr >> 13 & 3)
 
     def _begin(self) -> None:
+        self.count = self.count or self._written  # a stream that has ended begins anew with EN (10.5.6)
         self._programmed = self.count
         self._peripheral = self._memory = 0
         self._fifo.clear()

@@ -12,18 +12,19 @@ from collections.abc import Callable
 from offchip.engines.embedded.clock import Event
 from offchip.engines.embedded.peripheral import FOREVER, Line, Machine, checked_frequency, model
 from offchip.engines.embedded.peripherals.registers import WordRegisters
+from offchip.engines.embedded.peripherals.timer_inputs import Slave, TimerInputs, is_modelled
 
 CR1, CR2, SMCR, DIER, SR, EGR, CCMR1, CCMR2, CCER = range(0x00, 0x24, 4)
 CNT, PSC, ARR, RCR, CCR1, CCR2, CCR3, CCR4, BDTR = range(0x24, 0x48, 4)
 OR = 0x50
 
 CR1_CEN, CR1_UDIS, CR1_URS, CR1_OPM, CR1_DIR, CR1_CMS, CR1_ARPE = 0x01, 0x02, 0x04, 0x08, 0x10, 0x60, 0x80
-DIER_UIE, DIER_CCIE, DIER_BIE, DIER_UDE, DIER_CC1DE = 0x01, 0x1E, 0x80, 0x100, 0x200
+DIER_UIE, DIER_CCIE, DIER_TIE, DIER_BIE, DIER_UDE, DIER_CC1DE = 0x01, 0x1E, 0x40, 0x80, 0x100, 0x200
 DIER_TRIGGER_DMA = 0x6000  # COMDE, TDE
 SR_UIF, SR_CCIF, SR_TIF, SR_BIF = 0x01, 0x1E, 0x40, 0x80
 SR_FLAGS = 0x1EFF
 EGR_UG, EGR_CCG, EGR_TG, EGR_BG = 0x01, 0x1E, 0x40, 0x80
-SMCR_SMS, SMCR_ECE = 0x7, 0x4000
+CCMR_OCPE = 0x8
 CR2_MMS, MMS_UPDATE = 0x70, 0x20
 CHANNELS = range(4)
 
@@ -40,9 +41,8 @@ class Timer(WordRegisters):
         frequency: clock of the counter before the prescaler (CK_INT), Hz.
         initial_limit: ARR after reset: 0xFFFF for a 16-bit timer, 0xFFFFFFFF for TIM2 and TIM5.
 
-    Not modelled, and reported when asked for: centre-aligned counting, external clocks and triggers, capture
-    prescaler and filter,
-    requests by trigger and burst DMA, break. Outputs drive no pin.
+    Not modelled, and reported when asked for: centre-aligned counting, triggers by other timers and ETR, requests by
+    trigger and burst DMA, break. Input filters let everything pass; outputs drive no pin.
     """
 
     def __init__(self, machine: Machine, frequency: int, initial_limit: int) -> None:
@@ -59,12 +59,15 @@ class Timer(WordRegisters):
         #: told the name of this timer at each update while MMS makes it the trigger output (TRGO)
         self.on_trigger: list[Callable[[str], None]] = []
         self._event: Event | None = None
+        self._inputs = TimerInputs()
         self.reset()
 
     def reset(self) -> None:
         self._stored = dict.fromkeys(STORAGE, 0)
         self._stopped = False
-        self._compare = [0] * len(CHANNELS)
+        self._inputs.forget()
+        self._compare = [0] * len(CHANNELS)  # in force
+        self._compare_preload = [0] * len(CHANNELS)
         self._sr = 0
         self._count = 0
         self._prescaler = self._prescaler_preload = 0
@@ -103,6 +106,8 @@ class Timer(WordRegisters):
         self._tick = (self._prescaler + 1) * self.machine.clock.frequency
         self._counting = bool(self._stored[CR1] & CR1_CEN) and self._limit != 0 and not self._stopped
         # ARR = 0 blocks the counter (18.4.12)
+        if self._stored[SMCR]:
+            self._counting = self._counting and self._inputs.gate(self._stored[SMCR], self._stored[CCER])
 
     @property
     def _down(self) -> bool:
@@ -176,17 +181,59 @@ class Timer(WordRegisters):
         """CCxS: 0 = output compare, 1 = input on its own pin, 2 = on the pin of its neighbour."""
         return self._stored[CCMR1 if channel < 2 else CCMR2] >> 8 * (channel & 1) & 3
 
+    def _preloaded(self, channel: int) -> bool:
+        """OCxPE of an output: CCRx waits for the next update event (18.3.9)."""
+        return not self._selection(channel) and bool(
+            self._stored[CCMR1 if channel < 2 else CCMR2] >> 8 * (channel & 1) & CCMR_OCPE)
+
     def edge(self, pin: int, level: bool) -> None:
-        """The wire of channel ``pin`` (0 to 3) changed: capture it where a channel asks for this edge (18.3.5)."""
+        """The wire of channel ``pin`` (0 to 3) changed (18.3.5, 18.3.12, 18.3.14)."""
         self._follow()
+        self._inputs.levels[pin] = level
         for channel in (pin, pin ^ 1):
-            enable = self._stored[CCER] >> 4 * channel & 0xF
-            falling, both = bool(enable & 2), enable & 0xA == 0xA
-            if self._selection(channel) == (1 if channel == pin else 2) and enable & 1 and (both or level != falling):
-                self._sr |= 0x200 << channel if self._sr >> 1 + channel & 1 else 0  # CCxOF
-                self._compare[channel] = self._count
-                self._match(channel)
+            mode = self._stored[CCMR1 if channel < 2 else CCMR2] >> 8 * (channel & 1)
+            if self._inputs.captures(channel, pin, level, mode & 3, self._stored[CCER] >> 4 * channel & 0xF,
+                                     mode >> 2 & 3):
+                self._capture(channel)
+        if self._stored[SMCR]:
+            self._step_or_trigger(pin)
         self._settle()
+
+    def _capture(self, channel: int) -> None:
+        self._sr |= 0x200 << channel if self._sr >> 1 + channel & 1 else 0  # CCxOF
+        self._compare[channel] = self._count
+        self._match(channel)
+
+    def _step_or_trigger(self, pin: int) -> None:
+        smcr, ccer = self._stored[SMCR], self._stored[CCER]
+        step = self._inputs.counts(smcr, pin, ccer)
+        if step:
+            self._stored[CR1] = self._stored[CR1] & ~CR1_DIR | (CR1_DIR if step < 0 else 0)
+            self._clock_once()
+        elif self._inputs.triggers(smcr, pin, ccer):
+            self._sr |= SR_TIF
+            self._triggered(Slave(smcr & 7))
+
+    def _triggered(self, mode: Slave) -> None:
+        if mode is Slave.RESET:
+            self._generate(EGR_UG)
+        elif mode is Slave.CLOCK:
+            self._clock_once()
+        elif mode is Slave.TRIGGER:
+            self._start_counting_if(not self._stored[CR1] & CR1_CEN)
+            self._stored[CR1] |= CR1_CEN
+        else:  # gated
+            self._origin = self._now
+        self._tune()
+
+    def _clock_once(self) -> None:
+        """A clock of the counter that an edge gives."""
+        running = self._stored[CR1] & CR1_CEN and self._limit and not self._stopped
+        if running and self._inputs.divided(self._prescaler):
+            if self._ticks_to_wrap() == 1:
+                self._wrap()
+            else:
+                self._pass(1)
 
     def _match(self, channel: int) -> None:
         self._sr |= 2 << channel
@@ -216,6 +263,9 @@ class Timer(WordRegisters):
         self._prescaler = self._prescaler_preload
         self._limit = self._limit_preload
         self._repeat = self._stored[RCR]
+        for channel in CHANNELS:
+            if not self._selection(channel):
+                self._compare[channel] = self._compare_preload[channel]
         if self._down:
             self._count = self._limit
         self._tune()
@@ -229,7 +279,9 @@ class Timer(WordRegisters):
         update, compare = bool(self._sr & enabled & SR_UIF), bool(self._sr & enabled & SR_CCIF)
         self.update_interrupt.set(update)
         self.capture_compare_interrupt.set(compare)
-        self.irq.set(update or compare)
+        trigger = bool(self._sr & enabled & SR_TIF)
+        self.trigger_interrupt.set(trigger)
+        self.irq.set(update or compare or trigger)
         # a flag that stands raises no second interrupt, but each event is a DMA request
         wanted = enabled & ~self._sr & (DIER_UIE | DIER_CCIE) | enabled >> 8 & (DIER_UIE | DIER_CCIE) | self._triggers
         if not wanted or not self._counting:
@@ -272,8 +324,16 @@ class Timer(WordRegisters):
         if offset == ARR:
             return self._limit_preload
         if CCR1 <= offset <= CCR4:
-            return self._compare[(offset - CCR1) // 4]
+            return self._read_compare((offset - CCR1) // 4)
         return 0 if offset == EGR else self.unmodelled(offset, 4)
+
+    def _read_compare(self, channel: int) -> int:
+        if not self._selection(channel):
+            return self._compare_preload[channel]
+        if self._sr >> 1 + channel & 1:  # of an input, reading clears the flag (18.4.5)
+            self._sr &= ~(2 << channel)
+            self._settle()
+        return self._compare[channel]
 
     def peek_word(self, offset: int) -> int:
         return SR_FLAGS if offset == SR else self.read_word(offset)
@@ -296,7 +356,10 @@ class Timer(WordRegisters):
                 self._limit = self._limit_preload
                 self._tune()
         elif CCR1 <= offset <= CCR4:
-            self._compare[(offset - CCR1) // 4] = value & self.initial_limit
+            channel = (offset - CCR1) // 4
+            self._compare_preload[channel] = value & self.initial_limit
+            if not self._preloaded(channel) and not self._selection(channel):
+                self._compare[channel] = self._compare_preload[channel]
         elif offset in STORAGE:
             self._configure(offset, value & STORAGE[offset])
         else:
@@ -304,13 +367,24 @@ class Timer(WordRegisters):
         self._settle()
 
     def _configure(self, offset: int, value: int) -> None:
-        beyond = {CR1: CR1_CMS, DIER: DIER_TRIGGER_DMA | DIER_BIE, SMCR: SMCR_SMS | SMCR_ECE}
-        if value & beyond.get(offset, 0):
+        beyond = {CR1: CR1_CMS, DIER: DIER_TRIGGER_DMA | DIER_BIE}
+        if value & beyond.get(offset, 0) or offset == SMCR and not is_modelled(value):
             self.unmodelled(offset, 4, value)
         if offset == CR1:
             self._start_counting_if(not self._stored[CR1] & CR1_CEN)
+        was = self._counting
         self._stored[offset] = value
         self._tune()
+        if offset in (CCMR1, CCMR2):
+            self._pass_preloads_on()
+        elif offset in (SMCR, CCER):
+            self._start_counting_if(not was)
+
+    def _pass_preloads_on(self) -> None:
+        """A compare register without its preload, or no longer with it, is in force at once."""
+        for channel in CHANNELS:
+            if not self._selection(channel) and not self._preloaded(channel):
+                self._compare[channel] = self._compare_preload[channel]
 
     def _start_counting_if(self, stopped: bool) -> None:
         if stopped:
@@ -324,6 +398,16 @@ class Timer(WordRegisters):
             self._trigger_out()
             if not self._stored[CR1] & CR1_URS:
                 self._sr |= SR_UIF
-        self._sr |= value & EGR_CCG
-        if value & (EGR_TG | EGR_BG):
+        for channel in CHANNELS:
+            if value & 2 << channel:
+                self._generate_on(channel)
+        self._sr |= value & EGR_TG
+        if value & EGR_BG:
             self.unmodelled(EGR, 4, value)
+
+    def _generate_on(self, channel: int) -> None:
+        """CCxG: an input captures, an output says that it matched (18.4.6)."""
+        if self._selection(channel):
+            self._capture(channel)
+        else:
+            self._sr |= 2 << channel

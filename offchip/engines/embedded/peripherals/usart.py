@@ -25,7 +25,7 @@ CR1_SBK, CR1_RWU, CR1_RE, CR1_TE, CR1_IDLEIE, CR1_RXNEIE = 0x01, 0x02, 0x04, 0x0
 CR1_TCIE, CR1_TXEIE, CR1_PEIE, CR1_PS, CR1_PCE, CR1_WAKE = 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
 CR1_M, CR1_UE, CR1_OVER8 = 0x1000, 0x2000, 0x8000
 CR2_ADD = 0xF
-CR3_EIE, CR3_DMAR, CR3_DMAT = 0x01, 0x40, 0x80
+CR3_EIE, CR3_HDSEL, CR3_DMAR, CR3_DMAT = 0x01, 0x08, 0x40, 0x80
 
 #: offset -> writable bits
 STORAGE = {BRR: 0xFFFF, CR1: 0xBFFF, CR2: 0x7F6F, CR3: 0x0FFF, GTPR: 0xFFFF}
@@ -45,8 +45,7 @@ class Usart(WordRegisters):
         peer_baud: bit rate of the other end; 0: it follows ours. A mismatch garbles bytes and breaks frames.
         lost_bytes: bytes that arrived while the receiver was off.
 
-    Not modelled: break, nCTS (always asserted), LIN, IrDA, smartcard, half duplex and synchronous mode; their bits
-    are stored. There is no line noise.
+    Not modelled: break, nCTS (always asserted), LIN, IrDA, smartcard and synchronous mode; their bits are stored. There is no line noise.
     """
 
     def __init__(self, machine: Machine, frequency: int = 84_000_000) -> None:
@@ -138,8 +137,9 @@ class Usart(WordRegisters):
         if offset == SR:
             if self._shifting:
                 self._polls += 1
-                if self._polls == self.polls_per_step or self.machine.clock.cycles >= self._shift_end:
+                if self._polls == self.polls_per_step:
                     self._end_of_character()
+                self._catch_up()
             self._seen = self._sr & SR_SEQUENCE
             return self._sr
         self._polls = 0
@@ -166,6 +166,7 @@ class Usart(WordRegisters):
         elif offset == SR:
             self._sr &= value | ~SR_WRITE_0
         elif offset in STORAGE:
+            self._catch_up()
             if offset == CR1:
                 value &= ~CR1_SBK
             self._stored[offset] = value & STORAGE[offset]
@@ -186,12 +187,13 @@ class Usart(WordRegisters):
         if not self._stored[BRR]:
             self.violation("DR written while BRR is 0: the transmitter has no clock, byte not sent")
             return
-        if self._shifting and self.machine.clock.cycles >= self._shift_end:
-            self._end_of_character()
+        self._catch_up()
         framed = self._framed(value)
         if self.peer_baud:
             framed, _ = sampled(framed, self.baud, self.peer_baud)
         self.machine.uart_output(self.name, framed)
+        if self._stored[CR3] & CR3_HDSEL and self._stored[CR1] & CR1_RE:  # one wire: it hears itself (30.3.10)
+            self.feed(bytes([framed]))
         self._sr &= ~SR_TC
         if not self._shifting:
             self._start_character()  # DR moves on to the shift register at once: TXE stays set
@@ -210,10 +212,15 @@ class Usart(WordRegisters):
     def _parity(self, value: int) -> int:
         return value.bit_count() & 1 ^ (1 if self._stored[CR1] & CR1_PS else 0)
 
-    def _start_character(self) -> None:
+    def _catch_up(self) -> None:
+        """Characters whose time has passed since somebody looked; the next one follows without a gap."""
+        while self._shifting and self.machine.clock.cycles >= self._shift_end:
+            self._end_of_character(self._shift_end)
+
+    def _start_character(self, begin: int | None = None) -> None:
         self._shifting = True
         self._polls = 0
-        self._shift_end = self.machine.clock.cycles + self._character
+        self._shift_end = (self.machine.clock.cycles if begin is None else begin) + self._character
         self._watch_transmitter()
 
     def _watch_transmitter(self) -> None:
@@ -222,7 +229,7 @@ class Usart(WordRegisters):
             left = max(1, self._shift_end - self.machine.clock.cycles)
             self._transmitted = self.machine.clock.after_cycles(left, self._end_of_character)
 
-    def _end_of_character(self) -> None:
+    def _end_of_character(self, end: int | None = None) -> None:
         if self._transmitted is not None:
             self._transmitted.cancel()
             self._transmitted = None
@@ -231,7 +238,7 @@ class Usart(WordRegisters):
             self._sr |= SR_TC
         else:
             self._sr |= SR_TXE
-            self._start_character()
+            self._start_character(end)
         self._update_irq()
 
     # receiver --------------------------------------------------------------------------------------------------
