@@ -139,9 +139,12 @@ class DeviceOracleKeywords:
             return next((line for line in console.lines[begun.lines:]
                          if line.text.startswith(("mqtt: connected", "mqtt: published"))), None)
 
-        self.lab.board.run_until(lambda: len(failed()) >= attempts or session() is not None, timeout,
-                                 f"{attempts} failed attempts")
+        self.lab.board.run_until(
+            lambda: len(failed()) >= attempts or session() is not None or _unwaited(console.lines[begun.lines:]) != "",
+            timeout, f"{attempts} failed attempts")
         console.skip()
+        if hasty := _unwaited(console.lines[begun.lines:]):
+            raise AssertionError(hasty)
         if good := session():
             raise AssertionError(f"an attempt came to a session: {good.text} at {good.time_ns / 1e9:.3f} s")
         for number, lines in enumerate(failed(), 1):
@@ -178,7 +181,8 @@ class DeviceOracleKeywords:
         """
         said = _wanted(self.lab.board.console.lines)
         lines = [line for line in self.lab.board.console.lines if not line.text.startswith("hall: ")]
-        self._each_failure_should_be_waited_for(lines)
+        if hasty := _unwaited(lines):
+            raise AssertionError(hasty)
         failures = waits = 0
         for line, after in zip(lines, [*lines[1:], None], strict=False):
             if line.text.startswith("boot: "):
@@ -199,17 +203,6 @@ class DeviceOracleKeywords:
                                      f"{kept_ms:.0f} ms")
         self.lab.saw(f"back-off kept in {waits} waits")
 
-    def _each_failure_should_be_waited_for(self, lines: list[ConsoleLine]) -> None:
-        failed = ""
-        for line in lines:
-            if failed and _NEXT.match(line.text):
-                raise AssertionError(f"'{line.text}' at {line.time_ns / 1e9:.3f} s came behind '{failed}' without a "
-                                     "wait")
-            if line.text.startswith("boot: ") or _WAITING.match(line.text):
-                failed = ""
-            elif _FAILED.match(line.text):
-                failed = line.text
-
     def _note(self, line: ConsoleLine) -> None:
         self.lab.saw(f"console {line.time_ns / 1e9:.3f} s: {line.text}")
 
@@ -222,3 +215,16 @@ def _attempts(lines: list[ConsoleLine]) -> list[list[ConsoleLine]]:
         if _WAITING.match(line.text):
             found.append([])
     return found[:-1]
+
+
+def _unwaited(lines: list[ConsoleLine]) -> str:
+    """Which failure was not waited for before the next attempt; '': none."""
+    failed = ""
+    for line in lines:
+        if failed and _NEXT.match(line.text):
+            return f"'{line.text}' at {line.time_ns / 1e9:.3f} s came behind '{failed}' without a wait"
+        if line.text.startswith("boot: ") or _WAITING.match(line.text):
+            failed = ""
+        elif _FAILED.match(line.text):
+            failed = line.text
+    return ""

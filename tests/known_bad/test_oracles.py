@@ -175,6 +175,16 @@ def test_four_attempts_are_not_five(world: Make) -> None:
     bad.device.device_should_fail_every_attempt("^tls: refused", timeout=1)
 
 
+@fails("Device Should Fail Every Attempt")
+def test_an_attempt_behind_one_nobody_waited_for_is_not_watched_on(world: Make) -> None:
+    bad = world()
+    bad.say(REFUSED, "modem: ready", REFUSED)
+    before = bad.lab.board.now_ns
+    with pytest.raises(AssertionError, match="without a wait"):
+        bad.device.device_should_fail_every_attempt("^tls: refused")
+    assert bad.lab.board.now_ns == before
+
+
 @fails("Device Should Publish")
 def test_a_device_that_only_says_it_published(world: Make) -> None:
     bad = world()
