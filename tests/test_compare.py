@@ -66,6 +66,22 @@ def test_each_difference_is_named_and_ends_with_1(tmp_path: Path, change: str, w
     assert all(line.replace("\\|", "").count("|") == 5 for line in table.splitlines() if line.startswith("|"))
 
 
+@pytest.mark.parametrize(("change", "words"), [
+    ("claims.pop(0)", "1 claim missing in B"),
+    ("claims.append({'suite': 'S', 'claim': 'New', 'status': 'proven', 'record': {}})", "1 claim missing in A"),
+    ("claims[0]['claim'] = 'Renamed'", "1 claim missing in A; 1 claim missing in B"),
+    ("claims.pop(1); claims[0]['status'] = 'refuted'",
+     "1 difference in 1 claim, 1 of them in the verdict; 1 claim missing in B"),
+    ("claims.pop(1); record['attack'] = 'A02'",
+     "1 difference in 1 claim, none of them in the verdict; 1 claim missing in B"),
+    ("claims[0]['verdict'] = 'held'", "1 difference in 1 claim, 1 of them in the verdict"),
+])
+def test_a_claim_one_side_does_not_have_is_no_changed_verdict(tmp_path: Path, change: str, words: str) -> None:
+    done = compare(tmp_path, change)
+    assert done.returncode == 1 and done.stdout.splitlines()[-1] == words, done.stdout
+    assert words in (tmp_path / "table.md").read_text().splitlines()[0]
+
+
 def test_what_is_no_report_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("[]")
     for place in (tmp_path, tmp_path / "nothing"):

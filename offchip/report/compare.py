@@ -18,6 +18,8 @@ _NOT_COMPARED = {"schema", "scenario", "claim", "engine", "elf_sha256", "seed", 
 _TIME = re.compile(r"\b\d+(?:\.\d+)? ?(?:s|ms|us|ns)\b")
 _NAMES = {"fired": "evidence", "observations": "observation", "proven": "status"}
 _WIDTH = 160
+#: of a claim that one side does not have: nothing is known of its verdict there
+_MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,15 @@ def load_report(path: Path) -> Report:
 
 
 def compare(left: Report, right: Report) -> list[Difference]:
-    """Every difference: claims in the order of the left side, then those only the right side has."""
+    """Every difference: claims both sides have, in the order of the left one, then those one of them has not."""
     found: list[Difference] = []
+    for key in left.claims:
+        if key in right.claims:
+            found += _claim(key, left.claims[key], right.claims[key])
     for key in dict.fromkeys([*left.claims, *right.claims]):
         if key not in left.claims or key not in right.claims:
-            found.append(Difference(key, "claim", *("there" if key in side.claims else "missing"
-                                                    for side in (left, right))))
-            continue
-        found += _claim(key, left.claims[key], right.claims[key])
+            found.append(Difference(key, _MISSING, *("there" if key in side.claims else "missing"
+                                                     for side in (left, right))))
     return found
 
 
@@ -123,10 +126,18 @@ def in_words(left: Report, differences: list[Difference]) -> str:
     """The one line at the end."""
     if not differences:
         return f"no difference in {len(left.claims)} claims"
-    claims = len({each.claim for each in differences})
-    verdicts = len({each.claim for each in differences if each.what in ("status", "verdict", "claim")})
-    return (f"{len(differences)} difference{'s' * (len(differences) != 1)} in {claims} claim{'s' * (claims != 1)}, "
-            f"{verdicts or 'none'} of them in the verdict")
+    changed = [each for each in differences if each.what != _MISSING]
+    verdicts = len({each.claim for each in changed if each.what in ("status", "verdict")})
+    told = [f"{_count(len(changed), 'difference')} in {_count(len({each.claim for each in changed}), 'claim')}, "
+            f"{verdicts or 'none'} of them in the verdict"] if changed else []
+    for side, missing in (("A", [each for each in differences if each.left == each.what == _MISSING]),
+                          ("B", [each for each in differences if each.right == each.what == _MISSING])):
+        told += [f"{_count(len(missing), 'claim')} missing in {side}"] if missing else []
+    return "; ".join(told)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def shorten(text: str) -> str:
