@@ -4,15 +4,27 @@
 from __future__ import annotations
 
 import re
+import ssl
+from contextlib import suppress
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from offchip import chip_map, vault
 from offchip.attacks.carving import P256_ORDER
-from offchip.attacks.impostor import Downgrade, DowngradeTls, PushFirmware, StandBetween, Upstream
+from offchip.attacks.impostor import (
+    Downgrade,
+    DowngradeTls,
+    PushFirmware,
+    StandBetween,
+    Upstream,
+    without_safe_renegotiation,
+)
 from offchip.attacks.medium import ReadMedium
+from offchip.attacks.rogue import RogueBroker
 from offchip.attacks.signatures import Signature, recover
+from offchip.pki import Authority
+from OffchipLibrary.goals.between import offered
 from tests.attack_play import Make
 
 
@@ -54,16 +66,64 @@ def test_a_device_that_keeps_its_anchor_gives_an_imposter_nothing(play: Make) ->
 
 
 # A28 -----------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("how", [Downgrade.NO_TLS_1_3, Downgrade.OLD_VERSION, Downgrade.WEAK_SUITE,
-                                 Downgrade.OLD_SERVER])
+@pytest.mark.parametrize("how", sorted(set(Downgrade) - {Downgrade.SIGNATURES, Downgrade.RESUMPTION}, key=str))
 def test_nothing_worse_than_tls_1_2_with_forward_secrecy_is_agreed(play: Make, how: Downgrade) -> None:
     live = play("plain", vault.SD)
-    medium = vault.SD if how is Downgrade.OLD_SERVER else vault.NONE
-    evidence = live.fire(DowngradeTls(how, medium))
+    own_server = how in (Downgrade.OLD_SERVER, Downgrade.WEAK_CURVE)
+    evidence = live.fire(DowngradeTls(how, vault.SD if own_server else vault.NONE))
     begun = max(number for number, line in enumerate(live.said()) if line.startswith("boot: "))
     words = [line for line in live.said()[begun:] if line.startswith(("tls: ", "mqtt: "))]
     assert words and not any(line.startswith(("tls: connected", "mqtt: ")) for line in words), words
-    assert evidence[-1].received and (how is Downgrade.OLD_SERVER or evidence[-1].changed)
+    assert evidence[-1].received and (own_server or evidence[-1].changed)
+
+
+def test_the_sign_of_safe_renegotiation_is_all_that_is_taken_out() -> None:
+    client = ssl.MemoryBIO()
+    context = ssl.create_default_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), client, server_hostname="x").do_handshake()
+    hello = client.read()
+    changed = without_safe_renegotiation(hello)
+    assert hello.count(b"\x00\xff") >= 1 and len(changed) == len(hello)
+    assert [pair for pair in zip(hello, changed, strict=True) if pair[0] != pair[1]] == [(0x00, 0x0A), (0xFF, 0x0A)]
+
+
+@pytest.mark.parametrize(("curve", "agreed"), [("prime192v1", True), ("prime256v1", False)])
+def test_a_client_with_the_weak_curve_agrees_with_the_weak_server(curve: str, agreed: bool) -> None:
+    rogue = RogueBroker(Authority(1, "rogue", keys="rsa").issue_server(["broker"]))
+    rogue.agree_on_a_weak_curve()
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.set_ecdh_curve(curve)
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client, server = context.wrap_bio(into, out), rogue.connect("judge")
+    for _ in range(4):
+        with suppress(ssl.SSLError):
+            client.do_handshake()
+        server.receive(out.read())
+        into.write(server.take())
+    assert bool(rogue.handshakes) is agreed, rogue.failures
+
+
+def test_two_sessions_of_one_life_are_recorded(play: Make) -> None:
+    live = play("plain", vault.SD)
+    first, second = live.fire(DowngradeTls(Downgrade.RESUMPTION))
+    assert first.received != second.received
+    assert len([line for line in live.said() if line.startswith("tls: connected")]) >= 2
+    assert live.said().count("boot: ") <= 1
+
+
+def test_a_client_that_would_take_tickets_says_so() -> None:
+    for version, kind in ((ssl.TLSVersion.TLSv1_2, 35), (ssl.TLSVersion.TLSv1_3, 45)):
+        client, context = ssl.MemoryBIO(), ssl.create_default_context()
+        context.minimum_version = context.maximum_version = version
+        with pytest.raises(ssl.SSLWantReadError):
+            context.wrap_bio(ssl.MemoryBIO(), client, server_hostname="x").do_handshake()
+        assert kind in offered(client.read())
+    assert offered(b"\x17\x03\x03") == {}
 
 
 def test_no_private_key_follows_from_what_the_device_signs_for_an_imposter(play: Make) -> None:

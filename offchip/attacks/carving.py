@@ -37,6 +37,10 @@ _SEC1 = re.compile(rb"\x30(?:[\x25-\x7f]|\x81.)\x02\x01\x01\x04(?:\x20(?=(.{32})
 _CERTIFICATE = re.compile(rb"\x30(?:\x81.|\x82..)\x30(?:\x81.|\x82..)\xa0\x03\x02\x01\x02\x02", re.DOTALL)
 
 
+#: form of a key that was not found anywhere
+COMPUTED = "computed"
+
+
 @dataclass(frozen=True, slots=True)
 class FoundKey:
     """A private key. ``form``: ``pem``, ``pkcs8``, ``pkcs1``, ``sec1``, ``scalar``, ``prime`` or ``computed``;

@@ -29,7 +29,7 @@ def open_medium(attack: Attack, scene: Reach, kind: MediumKind, secret: bytes, w
             scene.loot.search(each.content, place)
         what = ", ".join(f"{each.chunk.value} at {each.place}" for each in opened) or "nothing here"
         evidence.append(attack.note(scene, "open with the secret", place, f"{whose} opens {what}", before=content,
-                                    received=b"".join(each.content for each in opened)))
+                                    sent=secret, received=b"".join(each.content for each in opened)))
     return evidence
 
 

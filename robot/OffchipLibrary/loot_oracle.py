@@ -13,7 +13,9 @@ from offchip.attacks.debug import Memory
 from offchip.attacks.reach import ADDRESS
 from offchip.attacks.rogue import RogueBroker
 from offchip.attacks.wire import BLOCK
+from offchip.board.media import Eeprom, SdCard
 from offchip.broker import events
+from offchip.errors import MediumError
 from offchip.evidence import Evidence
 from offchip.scene.secrets import Secret
 from offchip.scene.witness import DebugRequest
@@ -22,6 +24,7 @@ from OffchipLibrary.lab import Lab
 
 #: what the debug port is asked for, by the word of a claim
 _REGIONS = {**dict(Memory.ALL.value), "uid": chip_map.UID}
+CONSOLE = "usart1, the console"
 
 
 class LootOracleKeywords:
@@ -87,7 +90,7 @@ class LootOracleKeywords:
         ``places``: something of each of them; none: something of any place.
         """
         own = self.lab.evidence()
-        real = [each for each in own if self._came_from_there(each)]
+        real = [each for each in own if self.came_from_there(each)]
         missing = [place for place in places if not any(each.place.startswith(place) for each in real)]
         if not real or missing:
             raise AssertionError(f"nothing of the {len(own)} things the attacker says he got is what is there"
@@ -95,13 +98,18 @@ class LootOracleKeywords:
         self.lab.saw(f"{len(real)} of {len(own)} things the attacker got are what is there: {real[-1].place}, "
                      f"{len(real[-1].received)} bytes")
 
-    def _came_from_there(self, evidence: Evidence) -> bool:
+    def came_from_there(self, evidence: Evidence) -> bool:
+        """The bytes are at the place they are said to be from, or a log the attacker cannot write has them."""
         place = evidence.place
         got = evidence.before if evidence.action == "open with the secret" else evidence.received
+        if place == CONSOLE:
+            return bool(got) and got in bytes(self.lab.board.console.raw)
         for kind, bus, unit in ((SD, "spi1 block ", BLOCK), (EEPROM, "i2c1 byte ", 1)):
             medium = self.lab.medium(kind)
             if place == medium.name:
                 return got == medium.image
+            if place.startswith(f"{medium.name}:"):
+                return bool(got) and got == _part(medium, place.partition(":")[2], len(got))
             if place.startswith(bus):
                 start = int(place.removeprefix(bus)) * unit
                 return bool(got) and medium.read(start, len(got)) == got
@@ -287,3 +295,13 @@ class LootOracleKeywords:
         if now != level:
             raise AssertionError(f"the readout protection is at level {now}")
         self.lab.saw(f"readout protection: level {now}")
+
+
+def _part(medium: SdCard | Eeprom, name: str, length: int) -> bytes:
+    """What a file of the medium holds, or so many bytes of it from an offset on; nothing: there is no such thing."""
+    try:
+        if name.isdecimal():
+            return medium.read(int(name), length)
+        return medium.read_file(name) if isinstance(medium, SdCard) else b""
+    except MediumError:
+        return b""

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from offchip import chip_map
+from offchip.attacks.pieces import taken_apart
 from offchip.attacks.reach import ADDRESS
 from offchip.attacks.rogue import Visit
 from offchip.board.media import Lock
@@ -28,7 +30,9 @@ from OffchipLibrary.goals.base import Goal, Oracles, Undecided, either, passes
 from OffchipLibrary.goals.catalogue import GOALS
 from OffchipLibrary.goals.dissection import has_the_key, was_let_in
 from OffchipLibrary.goals.impostor import met
+from OffchipLibrary.goals.locks import pin_was_pulled
 from OffchipLibrary.goals.moving import refused, took
+from OffchipLibrary.goals.thorough import dissected, swaps_there_are
 from OffchipLibrary.goals.updates import cut_before_its_end, sealed_in, works
 from OffchipLibrary.lab import Lab
 from tests.known_bad.worlds import World
@@ -151,15 +155,44 @@ def test_nobody_met_the_attacker(world: Make) -> None:
 # moving --------------------------------------------------------------------------------------------------------------
 def test_swapped_pieces_of_which_one_was_not_noticed(world: Make) -> None:
     bad = world("A05")
-    did(bad, "swap", before=b"a", after=b"b")
-    did(bad, "swap", before=b"c", after=b"d")
+    ways = swaps_there_are(bad.lab)
+    for number in range(ways):
+        did(bad, "swap", before=b"a", after=bytes([number]))
     assert measured(bad, "A05/swap") is None
-    bad.say(ANY, "storage: error record-swapped broker-ca")
-    assert measured(bad, "A05/swap") is None  # the other start never came
+    bad.say(*[ANY, "storage: error record-swapped broker-ca"] * (ways - 1))
+    assert measured(bad, "A05/swap") is None  # the last start never came
     bad.say(ANY, "storage: error record-swapped broker-ca")
     assert measured(bad, "A05/swap") is Verdict.HELD
     bad.say(ANY, "credentials: error certificate-malformed")
     assert measured(bad, "A05/swap") is Verdict.BROKEN
+
+
+@pytest.mark.parametrize(("kind", "chunks", "ways"), [
+    ("plain", 3, 9), ("split-plain", 2, 3), ("fresh", 3, 15), ("split", 2, 5)])
+def test_pieces_of_which_some_were_never_moved(world: Make, kind: str, chunks: int, ways: int) -> None:
+    """Each pair exchanged, each copied to each place of each other; whoever tries fewer has not been beaten."""
+    bad = world("A05", scheme=scheme(kind), medium=SD)
+    lab = bad.lab
+    assert swaps_there_are(lab) == ways
+    if kind in ("plain", "split-plain"):  # the factory has filled it
+        assert len(list(taken_apart(lab.board.sd).moves())) == ways
+    for number in range(ways - 1):
+        did(bad, "swap", before=b"a", after=bytes([number]))
+    did(bad, "swap", before=b"a", after=bytes([0]))  # one of them twice
+    bad.say(*[ANY, "storage: error record-swapped broker-ca"] * ways)
+    assert measured(bad, "A05/swap") is None
+    did(bad, "swap", before=b"a", after=b"another")
+    bad.say(ANY, "storage: error record-swapped broker-ca")
+    assert measured(bad, "A05/swap") is Verdict.HELD, chunks
+
+
+@pytest.mark.parametrize(("number", "rest", "verdict"), [(2, b"x", Verdict.HELD), (1, b"x", None), (2, b"y", None)])
+def test_an_older_record_under_its_own_number(world: Make, number: int, rest: bytes, verdict: Verdict | None) -> None:
+    """What claims to be old is refused for its number; what is no older content was never put back."""
+    bad = world("A07", scheme=FRESH)
+    did(bad, "restore", before=b"##" + record(2, b"b", b"y") + b"#", after=record(number, b"b", rest))
+    bad.say(ANY, OTHER, ANY, REFUSED)
+    assert measured(bad, "A07/renumbered") is verdict
 
 
 @pytest.mark.parametrize(("words", "verdict"), [
@@ -333,11 +366,53 @@ def test_a_session_on_worse_terms(world: Make, words: tuple[str, ...], verdict: 
     bad.say(*words)
     did(bad, "answer")
     bad.say("tls: connected version=TLSv1.3 suite=x", at_ms=5)  # behind the attack
-    assert measured(bad, "A28/old-server") is verdict
+    assert measured(bad, "A28/weak-suite") is verdict
 
 
-@pytest.mark.parametrize(("sessions", "verdict"), [(0, Verdict.HELD), (1, None), (2, None), (3, Verdict.HELD)])
-def test_too_few_signatures(world: Make, sessions: int, verdict: Verdict | None) -> None:
+@pytest.mark.parametrize("row", ["A28/old-server", "A28/weak-curve"])
+def test_a_worse_server_that_is_as_good_as_any_or_nobody_called(world: Make, row: str) -> None:
+    bad = world("A28")
+    bad.say("tls: alert 40 handshake_failure")
+    did(bad, "answer")
+    assert measured(bad, row) is None  # there is none
+    rogue(bad)
+    assert measured(bad, row) is None  # nobody called
+    rogue(bad, Visit(b"hello"))
+    assert measured(bad, row) is None  # it speaks as any other
+    rogue(bad, Visit(b"hello"))
+    assert bad.lab.rogue is not None
+    (bad.lab.rogue.speak_old_tls if row == "A28/old-server" else bad.lab.rogue.agree_on_a_weak_curve)()
+    assert measured(bad, row) is Verdict.HELD
+
+
+def hello(*extensions: tuple[int, bytes]) -> bytes:
+    told = b"".join(kind.to_bytes(2, "big") + len(text).to_bytes(2, "big") + text for kind, text in extensions)
+    body = b"\x03\x03" + bytes(32) + b"\0" + b"\0\2\x13\1" + b"\1\0" + len(told).to_bytes(2, "big") + told
+    message = b"\1" + len(body).to_bytes(3, "big") + body
+    return b"\x16\x03\x01" + len(message).to_bytes(2, "big") + message
+
+
+@pytest.mark.parametrize(("first", "second", "sessions", "verdict"), [
+    ([(0, b"x")], [(0, b"x")], 2, Verdict.HELD), ([(0, b"x")], [(0, b"x")], 1, None), ([(0, b"x")], None, 2, None),
+    ([(35, b"")], [(35, b"")], 2, None), ([(45, b"\1")], [(45, b"\1")], 2, None),  # it would, had it been given one
+    ([(35, b"")], [(35, b"ticket")], 2, Verdict.BROKEN), ([(45, b"\1")], [(45, b"\1"), (41, b"")], 2, Verdict.BROKEN)])
+def test_a_session_that_goes_on_from_an_earlier_one(
+        world: Make, first: list[tuple[int, bytes]], second: list[tuple[int, bytes]] | None, sessions: int,
+        verdict: Verdict | None) -> None:
+    bad = world("A28")
+    bad.say(*["tls: connected version=TLSv1.3 suite=x"] * sessions)
+    for each in (first, second):
+        did(bad, "record a ClientHello", received=b"no such" if each is None else hello(*each))
+    assert measured(bad, "A28/resumption") is verdict
+
+
+@pytest.mark.parametrize(("sessions", "signed", "verdict"), [
+    (0, 0, Verdict.HELD), (1, 1, None), (2, 2, None), (3, 3, Verdict.HELD), (3, 2, None), (3, 0, None)])
+def test_too_few_signatures(world: Make, monkeypatch: pytest.MonkeyPatch, sessions: int, signed: int,
+                            verdict: Verdict | None) -> None:
+    """A session in which nobody asked for the device's signature gives none."""
+    made = iter([signed > number for number in range(sessions)])
+    monkeypatch.setattr("OffchipLibrary.goals.between.signatures_of", lambda visit: next(made))
     bad = world("A28")
     rogue(bad, Visit(b"hello", (48, "unknown_ca")), *(Visit(b"hello", None, "thing-1") for _ in range(sessions)))
     did(bad, "compute", received=b"?")
@@ -379,9 +454,65 @@ def _credentials(bad: World, root: Identity) -> list[tuple[int, bytes]]:
     ("A15/alternating", ("rng: error repetition",), Verdict.HELD)])
 def test_noise_nobody_spoilt(world: Make, row: str, words: tuple[str, ...], verdict: Verdict | None) -> None:
     bad = world("A15", scheme=FRESH, medium=EEPROM)
+    mark = bad.lab.mark()
     bad.say(*words)
     did(bad, "disturb the noise source", "rng")
     assert measured(bad, row) is verdict
+    bad.say(ANY)
+    bad.lab.begun = replace(mark, lines=1)
+    assert measured(bad, row) is None  # it had started before
+
+
+def test_a_secret_of_another_unit_s_that_is_the_device_s_own() -> None:
+    """Whoever is handed the secret opens everything, and has shown nothing about noise or fleets."""
+    for row in ("A15/predictable", "A20/another-unit"):
+        bad = World(row[:3]).given_two(Defence(FRESH, EEPROM))
+        try:
+            own = other = b""
+            for board in (bad.lab.board, bad.lab.others[0].board):
+                board.power_on()
+                board.run(3)
+            (own,), (other,) = (each.secrets() for each in (bad.lab.device, bad.lab.others[0]))
+            begun = bad.lab.mark()
+            bad.lab.begun = replace(begun, lines=0)
+            for place, got, used, believed in (
+                    ("flash of thing-1", own, own, False), ("flash of thing-2", own, own, False),
+                    ("flash of thing-2", other, own, False), ("flash of thing-2", other, other, True)):
+                bad.lab.record.fired.clear()
+                did(bad, "open the chip", place, received=got)
+                did(bad, "open with the secret", "eeprom", before=bad.lab.board.eeprom.image, sent=used)
+                assert (passes(bad.lab, lambda: dissected(bad.lab)) == "") is believed, place  # noqa: B023
+                assert (measured(bad, row) is None) is not believed
+        finally:
+            bad.lab.close()
+
+
+def test_a_key_that_was_given(world: Make) -> None:
+    """It lies where he says, and he has not read it there; or he opened what lies there with no secret of its."""
+    bad = world("A30", scheme=FRESH, medium=EEPROM)
+    bad.lab.board.power_on()
+    bad.lab.board.run(3)
+    identity, chip = bad.lab.device.identity, bad.lab.board.eeprom
+    (secret,) = bad.lab.device.secrets()
+    bad.hand_over(identity, "eeprom", b"?", "A30")
+    told: tuple[tuple[str, dict[str, bytes], bool], ...] = (
+        ("read", {"received": identity.key_der}, True),
+        ("open with the secret", {"before": chip.image, "sent": b"?" * 32, "received": identity.key_der}, True),
+        ("open with the secret", {"before": b"?", "sent": secret, "received": identity.key_der}, True),
+        ("open with the secret", {"before": chip.image, "sent": secret, "received": b"?"}, True),
+        ("open with the secret", {"before": chip.image, "sent": secret, "received": identity.key_der}, False))
+    for action, contents, given in told:
+        bad.lab.record.add_evidence([Evidence("A30", action, "eeprom", 0, **contents)])  # type: ignore[arg-type]
+        assert ("it was given" in passes(bad.lab, lambda: has_the_key(bad.lab))) is given, contents
+
+
+@pytest.mark.parametrize("row", ["A02/first-boot", "A15/stuck", "A15/predictable"])
+def test_a_first_boot_that_was_none(world: Make, row: str) -> None:
+    bad = world(row[:3], scheme=FRESH, medium=EEPROM)
+    bad.say(ANY)
+    bad.lab.begun = bad.lab.mark()
+    with pytest.raises(AssertionError, match="no first boot"):
+        GOALS[row].measure(bad.lab, Oracles(bad.lab))
 
 
 @pytest.mark.parametrize(("tried", "detail", "start", "verdict"), [
@@ -389,9 +520,28 @@ def test_noise_nobody_spoilt(world: Make, row: str, words: tuple[str, ...], verd
     (200, "line 7 (f): 4 refused", REFUSED, None), (200, "line 7 (f): 1 crashed", "", None)])
 def test_instructions_nobody_skipped(world: Make, tried: int, detail: str, start: str, verdict: Verdict | None) -> None:
     bad = world("A12", scheme=FRESH, medium=EEPROM)
-    did(bad, "skip each instruction once", "record.c", detail, sent=b"".join(
-        (0x08000000 + 2 * number).to_bytes(4, "big") for number in range(tried)))
+    did(bad, "skip each instruction once", "record.c", detail, sent=path(bad, tried))
     bad.say(*((ANY, start) if start else ()))
+    assert measured(bad, "A12/forged") is verdict
+
+
+def path(bad: World, length: int) -> bytes:
+    """So many instructions in a row, as an attacker tells of them."""
+    engine, at, found = bad.lab.board.engine, 0x08011000, b""
+    bad.lab.board.power_on()  # the flash has its firmware
+    for _ in range(length):
+        found += at.to_bytes(4, "big")
+        at += 4 if engine.read_memory(at, 2)[1] >> 3 in (0b11101, 0b11110, 0b11111) else 2
+    return found
+
+
+@pytest.mark.parametrize(("step", "verdict"), [(1, Verdict.HELD), (2, None), (3, None)])
+def test_a_path_of_which_only_some_instructions_were_skipped(world: Make, step: int, verdict: Verdict | None) -> None:
+    bad = world("A12", scheme=FRESH, medium=EEPROM)
+    whole = path(bad, 600)
+    did(bad, "skip each instruction once", "record.c", "line 7 (f): 1 crashed", sent=b"".join(
+        whole[at:at + 4] for at in range(0, len(whole), 4 * step)))
+    bad.say(ANY, REFUSED)
     assert measured(bad, "A12/forged") is verdict
 
 
@@ -473,6 +623,19 @@ def test_one_of_two_boards_is_still_let_in(double: World, refusals: int, verdict
 
 
 # a medium's own lock -------------------------------------------------------------------------------------------------
+def test_a_pin_that_was_low_or_that_nobody_pulled(world: Make) -> None:
+    bad = world("A29", scheme=FRESH, medium=EEPROM)
+    chip = bad.lab.board.eeprom
+    for before, high, pulled in ((1, True, False), (0, False, False), (1, False, True)):
+        bad.lab.record.fired.clear()
+        did(bad, "pull the WP pin low", "eeprom, pin 7", before=bytes([before]), after=b"\0")
+        chip.set("WriteProtect", high)
+        assert (passes(bad.lab, lambda: pin_was_pulled(bad.lab)) == "") is pulled
+    bad.lab.record.fired.clear()
+    with pytest.raises(AssertionError, match="was not high"):
+        GOALS["A29/write-protect"].measure(bad.lab, Oracles(bad.lab))
+
+
 def test_a_lock_that_was_not_there_or_that_nobody_lifted(world: Make) -> None:
     bad = world("A29", scheme=FRESH)
     card, password = bad.lab.board.sd, b"open"
@@ -568,15 +731,32 @@ def test_a_key_behind_the_owner_s_back_that_nobody_banned(world: Make) -> None:
 
 
 @pytest.mark.parametrize(("words", "verdict"), [
-    ((), None), ((REFUSED,), None), ((REFUSED, REFUSED, REFUSED), None), ((REFUSED, REFUSED), Verdict.DEGRADED),
+    ((), None), ((REFUSED,), None), ((REFUSED,) * 3, None), ((REFUSED,) * 2, Verdict.DEGRADED),
     ((OTHER, REFUSED), Verdict.BROKEN), ((REFUSED, OTHER), Verdict.BROKEN)])
-def test_fields_of_which_one_was_not_looked_at(world: Make, words: tuple[str, ...], verdict: Verdict | None) -> None:
+def test_fields_of_which_one_was_not_looked_at(world: Make, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...],
+                                               verdict: Verdict | None) -> None:
     bad = world("A03")
+    monkeypatch.setattr("OffchipLibrary.goals.sabotage.all_fields_tried", lambda lab: None)
     for name in ("version", "nonce") if words else ():
         did(bad, "flip bit", detail=f"{name}; {REFUSED}", before=b"a", after=b"b")
     for word in words:
         bad.say(ANY, word)
     assert measured(bad, "A03/each-field") is verdict
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_field_nobody_changed(world: Make, sealed: bool) -> None:
+    """Of a record each field of its head, content and tag; of what shows no fields each part."""
+    held = record(2, b"n", b"content") if sealed else bytes(30)
+    places = (0, 4, 5, 6, 7, 8, 12, 16, 28, 32, 39) if sealed else (1, 11, 29)
+    for left_out in (*places, None):
+        bad = world("A03", scheme=FRESH)
+        for at in places:
+            if at != left_out:
+                changed = held[:at] + bytes([held[at] ^ 2]) + held[at + 1:]
+                did(bad, "flip bit", detail=f"{at}; {REFUSED}", before=held, after=changed)
+                bad.say(ANY, REFUSED)
+        assert measured(bad, "A03/each-field") is (Verdict.DEGRADED if left_out is None else None), left_out
 
 
 @pytest.mark.parametrize(("word", "rule", "out", "verdict"), [

@@ -9,16 +9,25 @@ from offchip.attacks.fallback import PlantClearCredentials, Sealed
 from offchip.attacks.impostor import SESSIONS, Downgrade, DowngradeTls, PushFirmware, StandBetween, Upstream
 from offchip.attacks.medium import COMPLAINTS, ReadMedium
 from offchip.attacks.reach import ADDRESS
+from offchip.attacks.signatures import signatures_of
 from offchip.broker import events
+from offchip.broker.client import MqttClient
 from offchip.errors import MediumError
 from offchip.scene.defence import Defence
-from offchip.vault import NONE, PLAIN
+from offchip.vault import NONE, PLAIN, Chunk
 from offchip.vault.records import Tag
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Undecided, either
 from OffchipLibrary.goals.dissection import has_the_key
 from OffchipLibrary.goals.impostor import Impostor, met
 from OffchipLibrary.goals.moving import kept_on
 from OffchipLibrary.lab import Lab
+
+#: how a TLS record with a handshake begins (RFC 8446, 5.1)
+_HANDSHAKE = b"\x16\x03"
+#: session_ticket, empty where one is only asked for (RFC 5077, 3.2), and of RFC 8446 4.2 pre_shared_key and what a
+#: client sends that would take one
+_TICKET, _PSK, _PSK_MODES = 35, 41, 45
+_RESUMING = {_TICKET, _PSK, _PSK_MODES}
 
 
 class FailOpen(Impostor):
@@ -133,6 +142,7 @@ class Forward(Goal):
             if self._taken(lab):
                 raise AssertionError(f"the server took {self._taken(lab)[0]}")
             met(lab)
+            self._stood_there(lab)
             lab.saw(f"server took nothing from the imposter; he heard {len(lab.rogue.messages) if lab.rogue else 0} "
                     "messages of the device")
 
@@ -144,6 +154,15 @@ class Forward(Goal):
         log = lab.scene.broker.events
         outside = {each.connection for each in log.of(events.ConnectionOpened) if each.peer_name == ADDRESS}
         return [str(each) for each in log.of(events.PublishAccepted) if each.connection in outside]
+
+
+    @staticmethod
+    def _stood_there(lab: Lab) -> None:
+        """An oracle: before he answered himself, what the device said to the genuine server went through his hands."""
+        recorded = [each for each in lab.evidence() if each.action == "record"]
+        if not any(each.sent.startswith(_HANDSHAKE) for each in recorded):
+            raise AssertionError("nothing the device says to its server went through the imposter's hands")
+        lab.saw(f"{len(recorded[0].sent)} bytes of the device's went through his hands")
 
 
 class ForwardToACarelessServer(Forward):
@@ -166,8 +185,7 @@ class Worse(Goal):
     how: Downgrade
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
-        own_server = self.how is Downgrade.OLD_SERVER
-        return (DowngradeTls(self.how, defence.medium if own_server else NONE),)
+        return (DowngradeTls(self.how),)
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         until = lab.evidence()[-1].time_ns
@@ -208,11 +226,92 @@ class WeakSuite(Worse):
     after = "a session without forward secrecy"
 
 
+class NoSafeRenegotiation(Worse):
+    """The sign of safe renegotiation taken out of the offer."""
+
+    attack, variant, how = "A28", "no-safe-renegotiation", Downgrade.NO_SAFE_RENEGOTIATION
+    after = "a session that could be continued behind a stranger's: both ends told that the other knows no better"
+
+
 class OldServer(Worse):
-    """A server of the attacker's that speaks nothing newer than TLS 1.1."""
+    """A server of the attacker's that speaks nothing newer than TLS 1.1.
+
+    Where a CA certificate of his is believed, his is there; elsewhere the device calls all the same, and the terms are
+    agreed before any certificate is looked at.
+    """
 
     attack, variant, how = "A28", "old-server", Downgrade.OLD_SERVER
     after = "a session of the device with a server that speaks TLS 1.1 at most"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (DowngradeTls(self.how, defence.medium if Chunk.BROKER_CA in defence.scheme.clear else NONE),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        speaks_nothing_better(lab)
+        return super().measure(lab, see)
+
+
+def speaks_nothing_better(lab: Lab) -> None:
+    """An oracle: the device has called, and a client of today that believes the attacker's server gets no session."""
+    reach = lab.reach
+    if reach.rogue is None or not reach.rogue.visits:
+        raise AssertionError("the device never called the attacker's server")
+    modern = MqttClient("judge", None, (reach.authority.root.certificate,), reach.host, seed="judge")
+    if modern.connect(reach.rogue, "judge") or "CERTIFICATE" in modern.failure:
+        raise AssertionError("the attacker's server speaks as any other: that nobody agreed on worse says nothing")
+    lab.saw(f"a client of today gets no session with it: {modern.failure or 'refused'}")
+
+
+class WeakCurve(OldServer):
+    """A server of the attacker's that knows a weak curve only."""
+
+    variant, how = "weak-curve", Downgrade.WEAK_CURVE
+    after = "a session of the device whose keys are agreed on P-192"
+
+
+class Resumption(Goal):
+    """A ticket of a session is as good as its certificates."""
+
+    attack, variant = "A28", "resumption"
+    after = "a session that is taken up again with what an earlier one left, without any certificate"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (DowngradeTls(Downgrade.RESUMPTION),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        offers = [offered(each.received) for each in lab.evidence() if each.action == "record a ClientHello"]
+        sessions = len(lab.said_since("tls: connected"))
+
+        def taken_up() -> None:
+            again = [each for each in offers[1:] if each.get(_TICKET) or _PSK in each]
+            if not again:
+                raise AssertionError("no ClientHello offers to go on with an earlier session")
+            lab.saw(f"a later ClientHello has the extensions {sorted(again[0])}")
+
+        def anew() -> None:
+            if len(offers) < 2 or sessions < 2 or any(_RESUMING & each.keys() or not each for each in offers):
+                raise AssertionError(f"{len(offers)} ClientHellos, {sessions} sessions: {offers}")
+            lab.saw(f"{sessions} sessions of one life of the device, each from the beginning: no ClientHello has a "
+                    "ticket or a pre-shared key, or asks for one")
+
+        return either(lab, (taken_up, "a session goes on without anybody showing a certificate"),
+                      (anew, "each session begins anew, with both certificates"))
+
+
+def offered(record: bytes) -> dict[int, int]:
+    """The extensions in a record that holds a ClientHello (RFC 8446, 4.1.2), and their bytes; none: it is no such."""
+    if record[:2] != b"\x16\x03" or record[5:6] != b"\x01":
+        return {}
+    at = 5 + 4 + 2 + 32
+    at += 1 + record[at]
+    at += 2 + int.from_bytes(record[at:at + 2], "big")
+    at += 1 + record[at] + 2
+    found = {}
+    while at + 4 <= len(record):
+        kind, size = int.from_bytes(record[at:at + 2], "big"), int.from_bytes(record[at + 2:at + 4], "big")
+        found[kind] = size
+        at += 4 + size
+    return found
 
 
 class Signatures(Goal):
@@ -228,9 +327,11 @@ class Signatures(Goal):
         def follows_not() -> None:
             see.loot.attacker_should_not_have_the_device_key()
             met(lab)
-            signed = [visit for visit in lab.rogue.visits if visit.client] if lab.rogue else []
-            if signed and len(signed) < SESSIONS:
-                raise AssertionError(f"{len(signed)} sessions in which the device signed, not {SESSIONS}")
+            sessions = [visit for visit in lab.rogue.visits if visit.client] if lab.rogue else []
+            signed = [visit for visit in sessions if signatures_of(visit)]
+            if sessions and len(signed) < SESSIONS:
+                raise AssertionError(f"{len(sessions)} sessions, in {len(signed)} of which the device signed, not "
+                                     f"{SESSIONS}")
             lab.saw(f"{len(signed)} sessions in which the device signed")
 
         return either(lab, (lambda: has_the_key(lab), "the private key follows from the signatures"),

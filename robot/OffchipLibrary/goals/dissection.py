@@ -4,20 +4,25 @@
 from __future__ import annotations
 
 from offchip.attacks.base import Applies, Attack
+from offchip.attacks.carving import COMPUTED
 from offchip.attacks.client import CloneIdentity, ReturnAfterDeactivation, Who
 from offchip.attacks.dissection import DissectAnotherUnit, Gain, OpenTheChip
 from offchip.attacks.reach import ADDRESS
 from offchip.attacks.remains import SearchRemains
 from offchip.board.media import SdCard
 from offchip.broker import events
+from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
 from offchip.scene.renewal import renew
+from offchip.scene.secrets import Secret
 from offchip.vault import SD
 from offchip.vault.records import Tag
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Start, either, passes, settle
 from OffchipLibrary.goals.impostor import Impostor
 from OffchipLibrary.goals.moving import kept_on
+from OffchipLibrary.goals.thorough import dissected, earned
 from OffchipLibrary.lab import Lab
+from OffchipLibrary.loot_oracle import LootOracleKeywords
 
 _FEED = "offchip/feed"
 #: bytes of a record's magic in clear; seconds in which a device gives up
@@ -25,13 +30,22 @@ _MAGIC, _RESET_S = 4, 300.0
 
 
 def has_the_key(lab: Lab) -> None:
-    """What the attacker holds is the private half of the device's first certificate; an oracle nobody can pretend to.
+    """What the attacker holds is the private half of the device's first certificate, and he has it from where it lies
+    or has computed it; an oracle.
     """
     public = lab.device.identity.certificate.public_key()
     found = [key for key in lab.reach.loot.keys if key.public_key == public]
     if not found:
         raise AssertionError(f"the device's key is not among {len(lab.reach.loot.keys)} keys that were found")
+    if found[0].form != COMPUTED and not any(_holds_the_key(lab, each) for each in lab.record.fired):
+        raise AssertionError("the device's key was found, and is in nothing that was got where it lies: it was given")
     lab.saw(f"device key found in {found[0].where} ({found[0].form})")
+
+
+def _holds_the_key(lab: Lab, evidence: Evidence) -> bool:
+    secret = Secret.of_key("the device's private key", lab.device.identity)
+    return earned(lab, evidence) and LootOracleKeywords(lab).came_from_there(evidence) \
+        and bool(secret.form_in(evidence.received))
 
 
 def was_let_in(lab: Lab) -> None:
@@ -53,9 +67,14 @@ class Opening(Goal):
     missed = "neither the key nor eight bytes of it are in anything the attacker got"
     seeks_secrets = True
 
+    #: the secret that is tried is another unit's
+    dissects = False
+
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         if lab.reach.loot.identity is not None:
             lab.fire(CloneIdentity(_FEED))
+        if self.dissects:
+            dissected(lab)
 
         def had() -> None:
             has_the_key(lab)
@@ -78,6 +97,7 @@ class AnotherUnit(Opening):
 
     attack, variant = "A20", "another-unit"
     after = "the private key, from the medium with the secret of another unit that was opened"
+    dissects = True
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return (DissectAnotherUnit(kept_on(defence)),)
@@ -136,14 +156,19 @@ class Remains(Goal):
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         searched = passes(lab, lambda: see.loot.attacker_should_have_got_what_is_there(
             "flash", lab.medium(lab.device.defence.medium).name))
+        given = passes(lab, lambda: has_the_key(lab))  # before the device runs on and changes what lies there
         settle(lab)
+
+        def had() -> None:
+            if given:
+                raise AssertionError(given)
 
         def gone() -> None:
             see.loot.attacker_should_not_have_the_device_key()
             if searched:
                 raise AssertionError(searched)
 
-        return either(lab, (lambda: has_the_key(lab), "what was replaced can still be had"),
+        return either(lab, (had, "what was replaced can still be had"),
                       (gone, "nothing of it is left, nor of what opens it"))
 
 

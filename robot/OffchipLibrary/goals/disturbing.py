@@ -9,6 +9,7 @@ from offchip.scene.defence import Defence
 from OffchipLibrary.goals.base import Oracles, Outcome, Start, either
 from OffchipLibrary.goals.dissection import Opening, has_the_key
 from OffchipLibrary.goals.moving import kept_on
+from OffchipLibrary.goals.thorough import dissected, first_boot
 from OffchipLibrary.lab import Lab
 
 
@@ -23,6 +24,9 @@ class StuckNoise(Opening):
         return (SpoilTheNoise(kept_on(defence), self.noise),)
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        first_boot(lab)
+        if self.noise is Noise.PREDICTABLE:
+            dissected(lab)
         return either(lab, (lambda: has_the_key(lab), "the secret was guessed and opens the medium"),
                       (lambda: self._not_had(lab, see), self.missed))
 

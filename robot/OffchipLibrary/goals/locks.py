@@ -12,6 +12,7 @@ from offchip.board.factory import configuration_page
 from offchip.board.media import Lock
 from offchip.errors import OffchipError
 from offchip.scene.defence import Defence
+from offchip.scene.seeds import derive
 from offchip.vault import SD
 from OffchipLibrary.goals.base import Oracles, Outcome
 from OffchipLibrary.goals.impostor import ReplaceTheAnchor
@@ -19,14 +20,13 @@ from OffchipLibrary.goals.moving import kept_on
 from OffchipLibrary.goals.theft import Theft
 from OffchipLibrary.lab import Lab
 
-_PASSWORD = b"4711-on-the-card"
-
 
 def lock_the_card(lab: Lab) -> None:
     """As the factory would have: the password in the device's configuration page and in its card."""
-    page = configuration_page(replace(lab.device.provisioning, card_password=_PASSWORD))
+    password = f"{derive(lab.seed, 'card password'):08x}".encode()  # in nobody's code: whoever has it has heard it
+    page = configuration_page(replace(lab.device.provisioning, card_password=password))
     lab.board.engine.program(chip_map.CONFIGURATION.start, page.ljust(chip_map.CONFIGURATION.size, b"\xFF"))
-    if not lab.board.sd.lock_unlock(Lock.SET_PASSWORD, _PASSWORD):
+    if not lab.board.sd.lock_unlock(Lock.SET_PASSWORD, password):
         raise OffchipError("the card takes no password")
 
 
@@ -38,6 +38,14 @@ def lock_was_lifted(lab: Lab) -> None:
     lab.saw(f"{met[0].detail}; now it is open")
 
 
+def pin_was_pulled(lab: Lab) -> None:
+    """An oracle: the EEPROM was protected when the attacker came, and is not."""
+    met = [each for each in lab.evidence() if each.action == "pull the WP pin low" and any(each.before)]
+    if not met or lab.board.eeprom.counter("WriteProtect"):
+        raise AssertionError("the WP pin was not high" if not met else "the WP pin is high: nobody has pulled it low")
+    lab.saw(f"{met[0].place}: {met[0].detail}; it is low")
+
+
 class LiftedLock(ReplaceTheAnchor):
     """The EEPROM's WP pin pulled low."""
 
@@ -46,6 +54,10 @@ class LiftedLock(ReplaceTheAnchor):
 
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return (LiftTheLock(kept_on(defence)),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        pin_was_pulled(lab)
+        return super().measure(lab, see)
 
 
 class HeardPassword(Theft):

@@ -13,6 +13,7 @@ from offchip.scene.renewal import renew, retire_authority
 from offchip.vault import SD, MediumKind
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either
 from OffchipLibrary.goals.impostor import Impostor
+from OffchipLibrary.goals.thorough import all_swaps_tried, renumbered
 from OffchipLibrary.lab import Lab
 
 
@@ -72,6 +73,7 @@ class Swap(Goal):
             words = first_words(lab)
             if len(words) < starts or any(not word.startswith("storage: error") for word in words):
                 raise AssertionError(f"{len(words)} starts, not each with a complaint of the vault: {words[:3]}")
+            all_swaps_tried(lab)
             lab.saw(f"console: each of {starts} moved pieces was named: {sorted(set(words))[:3]}")
 
         return either(lab, (let_through, "a piece is taken for another one"),
@@ -108,6 +110,9 @@ class Restore(Goal):
         lab.board.power_off()
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        if self.part is Part.RENUMBERED:
+            renumbered(lab)
+
         def stale_refused() -> None:
             # the first start is that with the renewed credentials
             words = first_words(lab)[1:]

@@ -13,6 +13,7 @@ from offchip.scene.defence import Defence
 from offchip.vault import SD
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Undecided, either, settle
 from OffchipLibrary.goals.moving import first_words
+from OffchipLibrary.goals.thorough import all_fields_tried
 from OffchipLibrary.lab import Lab
 
 _COMPLAINT = r"^(storage|credentials|vault): error "
@@ -140,4 +141,5 @@ class FlipEachField(Falsify):
         if good:
             return Outcome(Verdict.BROKEN, "the device takes a changed record and notices nothing")
         lab.saw(f"console: {sorted(set(words))[:4]}")
+        all_fields_tried(lab)
         return Outcome(Verdict.DEGRADED, "the device notices a change in any field, and is out of service")

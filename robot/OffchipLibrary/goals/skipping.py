@@ -12,6 +12,7 @@ from offchip.scene.renewal import retire_authority
 from offchip.vault import Chunk
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either
 from OffchipLibrary.goals.moving import first_words, kept_on
+from OffchipLibrary.goals.thorough import path_without_gaps
 from OffchipLibrary.lab import Lab
 
 #: whose code others share, so that one of them stands for all
@@ -41,8 +42,9 @@ class SkipForForged(Goal):
         for each in lab.evidence():
             if each.action == "skip each instruction once":
                 lab.saw(f"{each.place}: {each.detail}")
-        tried = len({each.sent[at:at + 4] for each in lab.evidence() if each.action == "skip each instruction once"
-                     for at in range(0, len(each.sent), 4)})
+        skipped = {int.from_bytes(each.sent[at:at + 4], "big") for each in lab.evidence()
+                   if each.action == "skip each instruction once" for at in range(0, len(each.sent), 4)}
+        tried = len(skipped)
         words = first_words(lab)
 
         def opened() -> None:
@@ -57,6 +59,7 @@ class SkipForForged(Goal):
                 raise AssertionError(f"{tried} instructions skipped, and all went as without: nothing was skipped")
             if tried < _FEWEST or not words or any(word.startswith("credentials: ok") for word in words):
                 raise AssertionError(f"{tried} instructions skipped; {words[:3]}")
+            path_without_gaps(lab, skipped)
             lab.saw(f"{tried} instructions skipped, each once; console, {len(words)} starts: {sorted(set(words))[:3]}")
 
         return either(lab, (opened, "one skipped instruction lets it through"),

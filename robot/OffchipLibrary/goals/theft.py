@@ -13,6 +13,7 @@ from offchip.scene.defence import Defence
 from offchip.scene.guard import Guard
 from offchip.vault import EEPROM, INTERNAL, SD, scheme
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Start, Undecided, either, passes
+from OffchipLibrary.goals.thorough import first_boot
 from OffchipLibrary.lab import Lab
 
 _FEED = "offchip/feed"
@@ -66,6 +67,10 @@ class SniffTheFirstBoot(SniffABoot):
 
     variant, after = "first-boot", "the private key, from the bus while the device first fills its medium"
     start = Start.FACTORY
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        first_boot(lab)
+        return super().measure(lab, see)
 
 
 class DumpTheChip(Theft):
