@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
-from offchip.attacks.medium import COMPLAINTS, await_or_fail, holding, start_and_listen
+from offchip.attacks.medium import COMPLAINTS, await_or_fail, holding, start_and_listen, switch_off
 from offchip.attacks.pieces import Slots
 from offchip.attacks.reach import Reach
+from offchip.attacks.server import StaleServer
 from offchip.attacks.wire import BLOCK, rebuild
 from offchip.board.media import SdCard
 from offchip.engines.protocol import Fired, I2cTap, SpiTap, Tap
@@ -51,14 +53,23 @@ class SniffBus(Attack):
                          detail=scene.loot.search(each.data, each.place)) for each in contents]
 
 
+class Handed(Enum):
+    """What the device gets in place of what is stored."""
+
+    FORGED = "forged"
+    OLDER = "older"
+
+
 @dataclass(frozen=True)
 class ReplaceOnTheBus(Attack):
-    """Sit between medium and chip and hand over the attacker's CA certificate in place of the stored one.
+    """Sit between medium and chip and hand over another CA certificate in place of the stored one.
 
     The medium itself stays as it is. The attacker answers under the server's name as well; the device is started, its
     reaction awaited.
 
     | =Argument= | =Description= |
+    | handed | ``forged``: a CA certificate of the attacker's; ``older``: everything as it was, genuine to the last |
+    | | bit, before the owner had the device trust another CA; the key of the one before has leaked |
     | repair_crc | also put the checksum right, of each block or of the record, as anybody would |
     | from_read | which read of each block is the first to be answered so; with 2 the device may check the genuine one |
     | | and use the other |
@@ -71,6 +82,7 @@ class ReplaceOnTheBus(Attack):
     repair_crc: bool = True
     from_read: int = 1
     medium: MediumKind = SD
+    handed: Handed = Handed.FORGED
 
     def applies(self, defence: Defence) -> Applies:
         if defence.medium is not self.medium or self.medium is NONE:
@@ -79,18 +91,43 @@ class ReplaceOnTheBus(Attack):
 
     def fire(self, scene: Reach) -> list[Evidence]:
         tap: Tap = scene.board.spi_tap if self.medium is SD else scene.board.i2c_tap
+        before = self._renewed(scene) if self.handed is Handed.OLDER else b""
         tap.clear()  # accesses are counted from here on
-        if self.medium is SD:
+        if self.handed is Handed.OLDER:
+            self._as_it_was(scene, before)
+        elif self.medium is SD:
             self._on_spi(scene, scene.board.spi_tap)
         else:
             self._on_i2c(scene, scene.board.i2c_tap)
-        rogue = scene.answer_as_server(scene.authority.issue_server([scene.host]))
+        rogue = scene.answer_as_server(scene.granted(StaleServer.RETIRED.value) if self.handed is Handed.OLDER
+                                       else scene.authority.issue_server([scene.host]))
         scene.start()
         await_or_fail(scene, lambda: bool(tap.fired()), "the device reading its trust anchors")
         said, calls = len(scene.board.console.lines), len(rogue.clients) + len(rogue.failures)
         await_or_fail(scene, lambda: len(rogue.clients) + len(rogue.failures) > calls or any(
             line.text.startswith(COMPLAINTS) for line in scene.board.console.lines[said:]), "the device's reaction")
         return Evidence.of_tap(self.id, tap.fired() if self.medium is SD else _joined(tap.fired()))
+
+    def _renewed(self, scene: Reach) -> bytes:
+        """Read the medium, then wait until the owner has renewed what is on it; returns what was read."""
+        switch_off(scene)
+        before = scene.medium(self.medium).image
+        scene.wait_for_the_owner()
+        switch_off(scene)
+        if scene.medium(self.medium).image == before:
+            raise AttackFailed(f"{scene.medium(self.medium).name}: nothing on it was renewed")
+        return before
+
+    def _as_it_was(self, scene: Reach, before: bytes) -> None:
+        """A rule for each block of the card, or byte of the chip, that is not what it was."""
+        now, board = scene.medium(self.medium).image, scene.board
+        size = BLOCK if self.medium is SD else 1
+        for at in range(0, len(now), size):
+            old = before[at:at + size]
+            if old != now[at:at + size] and self.medium is SD:
+                board.spi_tap.replace_on_read(at // BLOCK, 0, old, nth=self.from_read, fix_crc=self.repair_crc)
+            elif old != now[at:at + size]:
+                board.i2c_tap.replace_at(at, old[0], self.from_read)
 
     def _on_spi(self, scene: Reach, tap: SpiTap) -> None:
         """One rule for each block of the card that holds a piece of what is forged."""

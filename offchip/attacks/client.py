@@ -8,19 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from offchip import chip_map
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
 from offchip.attacks.medium import await_or_fail, holds_credentials, start_and_listen, switch_off
+from offchip.attacks.moving import named_as
 from offchip.attacks.reach import ADDRESS, Reach
 from offchip.broker import events
 from offchip.broker.client import MqttClient
-from offchip.errors import DebugAccessRefused, MediumError
 from offchip.evidence import Evidence
 from offchip.network.proxy import Direction, Proxy
 from offchip.pki import Identity
 from offchip.scene.defence import Defence
 from offchip.vault import NONE, MediumKind
-from offchip.vault.records import CONFIGURATION_MAGIC, Tag, decode_record, encode_record
 
 #: so often a double is let in or turned away while the device is on as well; seconds it gets for that
 _TURNS, _TOGETHER_S = 3, 20.0
@@ -152,7 +150,7 @@ class CloneIdentity(Attack):
         for each in (scene, own):
             switch_off(each)
         before, content = own.medium(self.medium).image, what.image
-        page = _named_as(own, scene.thing)
+        page = named_as(own, scene.thing)
         own.medium(self.medium).replace(content)
         evidence = [self.note(scene, "set up a second board", f"configuration page of {own.thing}",
                               f"it calls itself {scene.thing} now", after=page),
@@ -166,26 +164,6 @@ class CloneIdentity(Attack):
                           >= _TURNS, "the second board being let in or turned away", _TOGETHER_S)
         heard = bytes(own.board.console.raw)
         return [*evidence, self.note(scene, "run both", f"console of {own.thing}", told, received=heard)]
-
-
-def _named_as(own: Reach, thing: str) -> bytes:
-    """Set up the attacker's own board as another thing, by the programmer its maker uses; returns the page.
-
-    Raises:
-        AttackFailed: his board's page cannot be read.
-    """
-    area = chip_map.CONFIGURATION
-    try:
-        entries = decode_record(own.debug_port.read(area.start, area.size), CONFIGURATION_MAGIC)
-    except (MediumError, DebugAccessRefused) as error:
-        raise AttackFailed(f"the configuration page of the attacker's own board: {error}") from error
-    old = own.thing.encode()
-    renamed = [(tag, thing.encode() if tag == Tag.THING_NAME else
-                value[:-len(old)] + thing.encode() if tag == Tag.PUBLISH_TOPIC and value.endswith(old) else value)
-               for tag, value in entries]
-    page = encode_record(CONFIGURATION_MAGIC, renamed)
-    own.set_up(page)
-    return page
 
 
 @dataclass(frozen=True)

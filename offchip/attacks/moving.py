@@ -6,15 +6,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from offchip import chip_map
 from offchip.attacks.base import Applies, Attack, AttackFailed, Need
 from offchip.attacks.medium import holds_credentials, start_and_listen, switch_off
 from offchip.attacks.pieces import Piece, Pieces, taken_apart
 from offchip.attacks.reach import Reach
-from offchip.attacks.record_head import At
-from offchip.errors import MediumError
+from offchip.attacks.record_head import HEAD, At, records_in
+from offchip.errors import DebugAccessRefused, MediumError
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
 from offchip.vault import MediumKind
+from offchip.vault.records import CONFIGURATION_MAGIC, Tag, decode_record, encode_record
 from offchip.vault.vaulted import Vaulted
 
 _VERSION = slice(At.VERSION, At.NONCE)
@@ -67,19 +69,28 @@ class TransplantMedium(Attack):
     """Put the medium of another device of the same make, which the attacker owns, into this one.
 
     His own device is started first, so that its medium is as complete as can be; then this one, until it has said what
-    it thinks of it.
+    it thinks of it. ``disguised``: before, his device is given this one's name in its configuration page; and what its
+    records say of the chip they belong to becomes what this one's records say.
     """
 
     id, title, keyword = "A06", "transplant another device's medium", "Transplant A Medium"
     needs = (Need.MEDIUM, Need.UNIT)
     psa, emb3d, cwe = "T.REPLACE", "TID-108, TID-111 ~", (345, 294)
     medium: MediumKind
+    disguised: bool = False
 
     def applies(self, defence: Defence) -> Applies:
-        return holds_credentials(defence, self.medium)
+        fits = holds_credentials(defence, self.medium)
+        if fits and self.disguised and not isinstance(defence.scheme, Vaulted):
+            return Applies(False, f"under {defence.scheme.name} nothing says whose the medium is, so there is nothing "
+                                  "to disguise")
+        return fits
 
     def fire(self, scene: Reach) -> list[Evidence]:
         own = scene.another()
+        evidence = [self.note(scene, "set up his own device", f"configuration page of {own.thing}",
+                              f"it calls itself {scene.thing} now", after=named_as(own, scene.thing))
+                    ] if self.disguised else []
         told = start_and_listen(own)
         if not told.startswith("credentials: ok"):
             raise AttackFailed(f"the attacker's own device does not take its own medium: {told}")
@@ -89,10 +100,42 @@ class TransplantMedium(Attack):
         foreign = own.medium(self.medium).image
         if before == foreign:
             raise AttackFailed(f"{medium.name}: both devices have the same medium")
+        if self.disguised:
+            foreign = _of_this_chip(foreign, before)
         medium.replace(foreign)
         reaction = start_and_listen(scene)
-        return [self.note(scene, "transplant", medium.name, f"the medium of {own.thing} in {scene.thing}; {reaction}",
-                          before=before, after=foreign)]
+        return [*evidence, self.note(scene, "transplant", medium.name,
+                                     f"the medium of {own.thing} in {scene.thing}; {reaction}", before=before,
+                                     after=foreign)]
+
+
+def _of_this_chip(foreign: bytes, own: bytes) -> bytes:
+    """A medium whose records name the chip that ``own``'s name (SPEC.md section 9); where none names one, as it is."""
+    named = next((own[at + At.DEVICE:at + HEAD] for at, _ in records_in(own)), b"")
+    changed = bytearray(foreign)
+    for at, _ in records_in(foreign):
+        changed[at + At.DEVICE:at + HEAD] = named or changed[at + At.DEVICE:at + HEAD]
+    return bytes(changed)
+
+
+def named_as(own: Reach, thing: str) -> bytes:
+    """Set up the attacker's own board as another thing, by the programmer its maker uses; returns the page.
+
+    Raises:
+        AttackFailed: his board's page cannot be read.
+    """
+    area = chip_map.CONFIGURATION
+    try:
+        entries = decode_record(own.debug_port.read(area.start, area.size), CONFIGURATION_MAGIC)
+    except (MediumError, DebugAccessRefused) as error:
+        raise AttackFailed(f"the configuration page of the attacker's own board: {error}") from error
+    old = own.thing.encode()
+    renamed = [(tag, thing.encode() if tag == Tag.THING_NAME else
+                value[:-len(old)] + thing.encode() if tag == Tag.PUBLISH_TOPIC and value.endswith(old) else value)
+               for tag, value in entries]
+    page = encode_record(CONFIGURATION_MAGIC, renamed)
+    own.set_up(page)
+    return page
 
 
 class Part(Enum):

@@ -15,6 +15,7 @@ from offchip.attacks.rogue import Visit
 from offchip.board.media import Lock
 from offchip.broker import events
 from offchip.broker.registry import Status
+from offchip.engines.protocol import Fired
 from offchip.evidence import Evidence
 from offchip.matrix.bench import run_cell
 from offchip.matrix.cells import cell
@@ -29,7 +30,7 @@ from OffchipLibrary.goals.abuse import ReadWhatIsPrivate
 from OffchipLibrary.goals.base import Goal, Oracles, Undecided, either, passes
 from OffchipLibrary.goals.catalogue import GOALS
 from OffchipLibrary.goals.dissection import has_the_key, was_let_in
-from OffchipLibrary.goals.impostor import met
+from OffchipLibrary.goals.impostor import OlderOnTheBus, met
 from OffchipLibrary.goals.locks import pin_was_pulled
 from OffchipLibrary.goals.moving import refused, took
 from OffchipLibrary.goals.thorough import dissected, swaps_there_are
@@ -40,6 +41,8 @@ from tests.known_bad.worlds import World
 FRESH = scheme("fresh")
 OWN, OTHER, ANY = "credentials: ok source=sd certificate=", "credentials: ok source=sd certificate=00000000", "boot: "
 REFUSED = "storage: error record-stale device-key"
+CALLED = "config: scheme=plain medium=sd thing={} endpoint=broker:8883"
+ITSELF, ANOTHER, LONGER = (CALLED.format(each) for each in ("thing-1", OTHER_THING, "thing-12"))
 
 Make = Callable[..., World]
 
@@ -193,6 +196,42 @@ def test_an_older_record_under_its_own_number(world: Make, number: int, rest: by
     did(bad, "restore", before=b"##" + record(2, b"b", b"y") + b"#", after=record(number, b"b", rest))
     bad.say(ANY, OTHER, ANY, REFUSED)
     assert measured(bad, "A07/renumbered") is verdict
+
+
+@pytest.mark.parametrize(("called", "word", "verdict"), [
+    (ANOTHER, "storage: error record-forged device-key", None),
+    (ITSELF, "storage: error record-foreign device-key", None),
+    (ITSELF, "storage: error record-forged device-key", Verdict.HELD)])
+def test_a_disguise_nobody_wore(called: str, word: str, verdict: Verdict | None) -> None:
+    """A record that says whose it is is refused for that, and nobody has asked what it is sealed with."""
+    bad = World("A06").given_two(Defence(FRESH, SD))
+    try:
+        bad.say(ANY, called, board=bad.lab.others[0].board)
+        did(bad, "transplant", before=b"a", after=b"b")
+        bad.say(ANY, word)
+        assert measured(bad, "A06/disguised") is verdict
+    finally:
+        bad.lab.close()
+
+
+@pytest.mark.parametrize(("crossed", "newest", "verdict"), [
+    (True, True, Verdict.HELD), (False, True, None), (True, False, None)])
+def test_an_older_record_that_crossed_no_bus(world: Make, monkeypatch: pytest.MonkeyPatch, crossed: bool, newest: bool,
+                                             verdict: Verdict | None) -> None:
+    """What is refused or taken need not have come over the bus: who writes it to the medium does another thing."""
+    bad, goal = world("A10"), OlderOnTheBus()
+    lab = bad.lab
+    monkeypatch.setattr(goal, "_trusted", lab.scene.authority.root.certificate_der if newest else b"another")
+    monkeypatch.setattr(type(lab.board.spi_tap), "fired", lambda self: [
+        Fired("spi1", "replace_on_read", 0, "block 1", b"a", b"b")] if crossed else [], raising=False)
+    rogue(bad, Visit(b"hello", (48, "unknown_ca")))
+    did(bad, "replace_on_read", "spi1 block 1", before=b"a", after=b"b")
+    bad.say(ANY, "storage: error record-stale broker-ca", "state: waiting reason=storage retry_ms=1")
+    try:
+        found = goal.measure(lab, Oracles(lab)).verdict
+    except (Undecided, AssertionError):
+        found = None
+    assert found is verdict
 
 
 @pytest.mark.parametrize(("words", "verdict"), [
@@ -577,8 +616,6 @@ def test_nobody_is_banned_by_the_attacker_who_was_turned_away(world: Make) -> No
     assert measured(bad, "A21/banned") is None, topic
 
 
-CALLED = "config: scheme=plain medium=sd thing={} endpoint=broker:8883"
-ITSELF, ANOTHER, LONGER = (CALLED.format(each) for each in ("thing-1", OTHER_THING, "thing-12"))
 SPOKE = "mqtt: published topic=offchip/things/thing-1 seq=1 qos=1"
 
 

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from offchip.attacks.base import Attack
-from offchip.attacks.bus import ReplaceOnTheBus
+from offchip.attacks.bus import Handed, ReplaceOnTheBus
 from offchip.attacks.medium import COMPLAINTS, ReplaceTrustAnchor, contents
 from offchip.attacks.server import ImpersonateServer, StaleServer, UseStaleServer, WrongServer
+from offchip.engines.protocol import Tap
 from offchip.scene.defence import Defence
-from offchip.vault import SD
+from offchip.scene.kept import stored_value
+from offchip.scene.renewal import retire_authority
+from offchip.vault import SD, Chunk
 from offchip.vault.credentials import pem
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either, settle
 from OffchipLibrary.lab import Lab
@@ -135,6 +138,38 @@ class ReplaceTheAnchorAtTheSecondRead(ReplaceTheAnchorOnTheBus):
 
     variant, from_read, failures = "second-read", 2, 2
     after = "the device's data, by a CA certificate of his own that the bus shows from the second reading on"
+
+
+class OlderOnTheBus(Impostor):
+    """The medium holds what its owner has put there last; the wire shows what lay there before, seal and all."""
+
+    attack, variant = "A10", "older"
+    after = "the device's data, by the records from before its CA was retired, on the bus, and that CA's leaked key"
+
+    def __init__(self) -> None:
+        self._trusted = b""
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (ReplaceOnTheBus(medium=defence.medium if defence.off_chip else SD, handed=Handed.OLDER),)
+
+    def meanwhile(self, lab: Lab) -> None:
+        self._trusted = retire_authority(lab.scene, lab.device)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        self._newest_lies_there(lab)
+        return super().measure(lab, see)
+
+    def _newest_lies_there(self, lab: Lab) -> None:
+        """An oracle: the medium itself was left as its owner had it, and the bus showed something else."""
+        defence = lab.device.defence
+        tap: Tap = lab.board.spi_tap if defence.medium is SD else lab.board.i2c_tap
+        shown = {(each.time_ns, each.after) for each in lab.evidence()}
+        crossed = [each for each in tap.fired() if each.before != each.after]
+        if not crossed or not shown or min(time for time, _ in shown) < min(each.time_ns for each in crossed):
+            raise AssertionError("nothing else crossed the bus than what lies on the medium")
+        if not self._trusted or stored_value(lab.board, lab.device.provisioning, Chunk.BROKER_CA) != self._trusted:
+            raise AssertionError("the medium does not hold the CA certificate that its owner has put there last")
+        lab.saw(f"the medium holds its owner's last CA certificate; the bus showed something else {len(crossed)} times")
 
 
 class AnotherAuthority(Impostor):

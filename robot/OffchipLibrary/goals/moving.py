@@ -11,7 +11,7 @@ from offchip.pki import Identity
 from offchip.scene.defence import Defence
 from offchip.scene.renewal import renew, retire_authority
 from offchip.vault import SD, MediumKind
-from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either
+from OffchipLibrary.goals.base import Goal, Oracles, Outcome, Undecided, either
 from OffchipLibrary.goals.impostor import Impostor
 from OffchipLibrary.goals.thorough import all_swaps_tried, renumbered
 from OffchipLibrary.lab import Lab
@@ -91,6 +91,24 @@ class Transplant(Goal):
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         return either(lab, (lambda: took(lab, lab.others[0].identity), "the device takes another one's credentials"),
                       (lambda: refused(lab), "the device refuses another one's medium"))
+
+
+class TransplantDisguised(Transplant):
+    """The other device was set up under this one's name, and its records name this one's chip."""
+
+    variant = "disguised"
+    after = "the device working with another one's credentials, whose records claim to be of this chip"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (TransplantMedium(kept_on(defence), disguised=True),)
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        other = lab.others[0].board.console.find(f"^config: .* thing={lab.device.thing} ")
+        seen = {line for line in first_words(lab) if "record-foreign" in line}
+        if not other or seen:
+            raise Undecided(f"the disguise was not worn: the device says {sorted(seen)}" if seen else
+                            f"the other device never called itself {lab.device.thing}")
+        return super().measure(lab, see)
 
 
 class Restore(Goal):
