@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offchip.broker import events
+from offchip.broker.conditions import OPERATORS
 from offchip.broker.policy import Policy, Request, decide
 from offchip.broker.registry import Registry, Status
 from offchip.broker.topics import matches
@@ -53,6 +54,7 @@ def allow(resource: str, action: str = "iot:Publish", condition: dict | None = N
     ("topic/a/*/c", "topic/a/x/y/c", {}, True),
     ("topic/a?c", "topic/abc", {}, True),
     ("topic/a?c", "topic/ac", {}, False),
+    ("topic/a?c", "topic/a/c", {}, True),                       # so does ?
     ("topicfilter/a/+", "topicfilter/a/+", {}, True),           # + and # are plain characters
     ("topicfilter/a/+", "topicfilter/a/b", {}, False),
     ("topicfilter/a/#", "topicfilter/a/b", {}, False),
@@ -171,10 +173,27 @@ def test_deny_wins_in_any_order_and_over_policies() -> None:
     ({"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, {}, True),
     ({"StringNotEqualsIgnoreCase": {"iot:ClientId": "THING-1"}}, ATTACHED, False),
     ({"StringNotLike": {"iot:ClientId": "thing-*"}}, ATTACHED, False),
+    # each operator on either side of what it says, and on its edge
+    *(({family + operator: {key: text}}, {key: given}, holds) for family, key, lower, text, higher in (
+        ("Numeric", "aws:MultiFactorAuthAge", "9", "10", "11"),
+        ("Date", "aws:CurrentTime", "2026-05-31T23:59:59Z", "2026-06-01T00:00:00Z", "2026-06-01T00:00:01Z"))
+      for operator, answers in (("Equals", "-+-"), ("NotEquals", "+-+"), ("LessThan", "+--"), ("LessThanEquals", "++-"),
+                                ("GreaterThan", "--+"), ("GreaterThanEquals", "-++"))
+      for given, holds in zip((lower, text, higher), (each == "+" for each in answers), strict=True)),
+    *(({operator: {"iot:ClientId": wanted}}, ATTACHED, holds) for operator, wanted, holds in (
+        ("StringLike", "thing-??", False), ("StringNotLike", "thing-??", True), ("StringLike", "Thing-?", False),
+        ("StringEqualsIgnoreCase", "THING", False), ("StringNotEqualsIgnoreCase", "THING", True),
+        ("BinaryEquals", "dGhpbmctMg==", False))),
+    ({"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, ATTACHED, False),
+    ({"ArnNotEquals": {"iot:LastWillTopic": ARN + "topic/*"}}, {"iot:LastWillTopic": ARN + "topic/a"}, False),
+    ({"ArnNotLike": {"iot:LastWillTopic": ARN + "topic/*"}}, {"iot:LastWillTopic": ARN + "topic/a"}, False),
     # each part of an ARN by itself
     ({"ArnEquals": {"iot:LastWillTopic": "arn:aws:iot:*:*:topic/will/*"}}, {"iot:LastWillTopic": ARN + "topic/will/x"},
      True),
     ({"ArnEquals": {"iot:LastWillTopic": "arn:*/x"}}, {"iot:LastWillTopic": ARN + "topic/will/x"}, False),
+    ({"ArnLike": {"iot:LastWillTopic": "arn:*/x"}}, {"iot:LastWillTopic": ARN + "topic/will/x"}, False),
+    ({"ArnNotEquals": {"iot:LastWillTopic": "arn:*/x"}}, {"iot:LastWillTopic": ARN + "topic/will/x"}, True),
+    ({"ArnNotLike": {"iot:LastWillTopic": "arn:*/x"}}, {"iot:LastWillTopic": ARN + "topic/will/x"}, True),
     ({"ArnNotLike": {"iot:LastWillTopic": ARN + "topic/will/*"}}, {"iot:LastWillTopic": ARN + "topic/a:b"}, True),
     # a default where there is no value
     ({"StringEquals": {"iot:ClientId": "${aws:UserName, 'thing-1'}"}}, ATTACHED, True),
@@ -186,6 +205,13 @@ def test_conditions(condition: dict, context: dict, holds: bool | None) -> None:
     else:
         request = Request("iot:Publish", ARN + "topic/a", context)
         assert decide([allow("*", condition=condition)], request).allowed is holds
+
+
+def test_every_operator_is_seen_to_hold_and_not_to() -> None:
+    cases = test_conditions.pytestmark[0].args[1]  # type: ignore[attr-defined]
+    seen = {(name.rpartition(":")[2], holds) for condition, _, holds in cases for name in condition
+            if len(condition) == 1}
+    assert {(name, holds) for name in OPERATORS for holds in (True, False)} <= seen
 
 
 GOOD = {"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"}

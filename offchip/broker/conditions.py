@@ -64,7 +64,7 @@ class Condition:
         given = _listed(value)
         if self.operator == "Null":
             return str(not given).lower() in map(str.lower, self.values)
-        test, negated = _OPERATORS[self.operator]
+        test, negated = OPERATORS[self.operator]
         if not given:
             return self.if_exists or self.quantifier == "ForAllValues" or negated and not self.quantifier
         wanted = [pattern for text in self.values if (pattern := expand(text, context)) is not None]
@@ -83,9 +83,9 @@ def read_conditions(where: str, block: object) -> list[Condition]:
     for name, tests in block.items():
         quantifier, _, rest = name.rpartition(":")
         operator = rest.removesuffix("IfExists")
-        if rest != "Null" and operator not in _OPERATORS or quantifier not in _QUANTIFIERS:
+        if rest != "Null" and operator not in OPERATORS or quantifier not in _QUANTIFIERS:
             raise BrokerError(f"{where}: there is no condition operator '{name}'; there are Null, "
-                              f"{', '.join(_OPERATORS)}, each but Null with IfExists behind it too, and ForAllValues: "
+                              f"{', '.join(OPERATORS)}, each but Null with IfExists behind it too, and ForAllValues: "
                               "or ForAnyValue: before it")
         if not isinstance(tests, dict) or not tests:
             raise BrokerError(f"{where}: Condition {name} must be an object of keys and values")
@@ -232,7 +232,7 @@ def _comparisons(family: str, read: Callable[[str], float | None]) -> dict[str, 
 
 
 #: operator -> (test, negated)
-_OPERATORS: dict[str, tuple[_Test, bool]] = {
+OPERATORS: dict[str, tuple[_Test, bool]] = {
     "StringEquals": (_equals, False), "StringNotEquals": (_equals, True),
     "StringEqualsIgnoreCase": (_equals_ignoring_case, False),
     "StringNotEqualsIgnoreCase": (_equals_ignoring_case, True),

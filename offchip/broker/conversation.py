@@ -591,8 +591,8 @@ class Conversation:
 
     def _violation(self, reason: str, code: Reason = Reason.PROTOCOL_ERROR) -> None:
         self._log(events.ProtocolViolated(reason))
-        if self.session is None and self.version == V5:
-            self._send(Connack(code))
+        if self.session is None and self._reader.version == V5:
+            self._channel.send(encode(Connack(code), V5))
         self.close(DisconnectReason.CLIENT_ERROR, code)
 
     def _log(self, event: Event) -> None:

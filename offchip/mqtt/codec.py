@@ -73,9 +73,9 @@ class PacketReader:
         body = bytes(self._buffer[start:self._at])
         packet = _usual_publish(first, body) if first >> 4 == 3 and self.version < V5 else None
         if packet is None:
+            if first >> 4 == 1:  # it is answered in the words of its version, even if the rest of it makes no sense
+                self.version = _announced(body) or self.version
             packet = decode(first, body, self.version)
-            if isinstance(packet, Connect):
-                self.version = packet.version
         return packet
 
     def _fixed_header(self) -> tuple[int, int] | None:
@@ -118,6 +118,15 @@ def decode(first: int, body: bytes, version: int) -> Packet:
 
 def _properties(cursor: Cursor, version: int, name: str) -> Properties:
     return read_properties(cursor, name) if version == V5 else {}
+
+
+def _announced(body: bytes) -> int | None:
+    """The version a CONNECT says it is of."""
+    cursor = Cursor(body)
+    try:
+        return _PROTOCOLS.get((cursor.binary().decode("utf-8", "replace"), cursor.u8()))
+    except Malformed:
+        return None
 
 
 def _connect(cursor: Cursor, version: int, name: str) -> Connect:
@@ -221,8 +230,10 @@ def _subscribe(cursor: Cursor, version: int, name: str) -> Subscribe:
 
 def _subscription(text: str, options: int, version: int) -> Subscription:
     reserved, handling = (0xC0, options >> 4 & 3) if version == V5 else (0xFC, 0)
-    if options & reserved or options & 3 == 3 or handling == 3:
+    if options & reserved:
         raise Malformed(f"SUBSCRIBE with options {options:#04x}")
+    if options & 3 == 3 or handling == 3:  # MQTT 5.0, 3.8.3.1
+        raise Malformed(f"SUBSCRIBE with options {options:#04x}", Reason.PROTOCOL_ERROR)
     return Subscription(text, options & 3, bool(options & 4), bool(options & 8), handling)
 
 
