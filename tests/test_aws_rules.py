@@ -70,6 +70,31 @@ def test_messages_in_flight_are_for_who_may_receive(wide: Lab) -> None:
     assert events.ReceiveForbidden(THING, "secret/a") in wide.broker.events
 
 
+def test_a_session_is_judged_by_the_certificate_that_holds_it_now(wide: Lab) -> None:
+    """Not by the one that began it, whose rights and thing it does not inherit."""
+    owner = wide.client(clean=False)
+    owner.subscribe("secret/a")
+    owner.drop()
+    wide.broker.publish("secret/a", b"queued", 1)
+    registry = wide.world.registry
+    other = wide.world.devices["thing-2"].certificate_id
+    registry.create_policy("connect", {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "iot:Connect", "Resource": "*"}]})
+    registry.detach_policy(other, WIDE)
+    registry.attach_policy(other, "connect")
+    heir = wide.client(THING, "thing-2", clean=False)
+    assert heir.session_present and heir.messages == []
+    assert wide.broker.publish("secret/a", b"live", 1) == 0 and heir.messages == []
+    assert [each.thing for each in wide.new(events.Connected)] == [THING, ""]
+    assert wide.broker.sessions[THING].certificate_id == other
+
+
+def test_a_session_that_ran_out_is_gone_before_anybody_looked(wide: Lab) -> None:
+    wide.client(clean=False).drop()
+    wide.clock.advance(3600)
+    assert not wide.client(clean=False).session_present
+
+
 def test_waiting_messages_are_for_who_may_receive_when_their_turn_comes(wide: Lab) -> None:
     raw = Raw(wide)
     raw.send(SESSION + packet(0x82, b"\x00\x01" + text(b"a/b") + b"\x01"))
@@ -420,6 +445,29 @@ def test_retries_end_after_an_hour(wide: Lab) -> None:
         wide.broker.tick()
     assert wide.new(events.MessageDropped) == [events.MessageDropped(THING, "a/b", "no PUBACK for 3600 s")]
     assert not wide.broker.sessions[THING].inflight
+
+
+def test_the_hour_of_retries_begins_anew_with_each_connection(wide: Lab) -> None:
+    raw = Raw(wide)
+    raw.send(connect_bytes(flags=0, keep_alive=1200) + packet(0x82, b"\x00\x01" + text(b"a/b") + b"\x01"))
+    wide.broker.publish("a/b", b"x", 1)
+    raw.endpoint.peer_closed()
+    wide.clock.advance(3590)
+    again = Raw(wide)
+    assert b"a/b" in again.send(connect_bytes(flags=0, keep_alive=1200))
+    wide.clock.advance(20)
+    wide.broker.tick()
+    assert b"a/b" in again.read() and not wide.new(events.MessageDropped)
+
+
+def test_a_packet_id_in_flight_is_not_given_again(wide: Lab) -> None:
+    raw = Raw(wide)
+    raw.send(connect_bytes() + packet(0x82, b"\x00\x01" + text(b"a") + b"\x01"))
+    wide.broker.publish("a", b"x", 1)
+    wide.broker.sessions[THING]._last_packet_id = 65534
+    for _ in range(2):
+        wide.broker.publish("a", b"x", 1)
+    assert [data[:2] for data in raw.read().split(b"\x32\x06\x00\x01a")[1:]] == [b"\0\1", b"\xff\xff", b"\0\2"]
 
 
 def test_version_numbers_begin_again_after_an_hour(wide: Lab) -> None:

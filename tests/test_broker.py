@@ -25,7 +25,7 @@ from offchip.broker.events import DisconnectReason
 from offchip.broker.listener import Listener
 from offchip.broker.processor import Processor, Rogue
 from offchip.broker.profile import Confidence, load_profile
-from offchip.broker.registry import Registry
+from offchip.broker.registry import Registry, Status
 from offchip.broker.server import Broker
 from offchip.broker.session import Message
 from offchip.broker.tls import TlsStream, client_context
@@ -225,10 +225,10 @@ def test_a_proxy_sees_nothing_and_breaks_what_it_touches(lab: Lab) -> None:
 
 
 # the registry's word -----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("status", ["INACTIVE", "REVOKED", "REGISTER_INACTIVE"])
-def test_only_active_certificates_authenticate(lab: Lab, status: str) -> None:
+@pytest.mark.parametrize("status", sorted(set(Status) - {Status.ACTIVE}))
+def test_only_active_certificates_authenticate(lab: Lab, status: Status) -> None:
     identifier = lab.world.devices[THING].certificate_id
-    lab.world.registry.update_certificate(identifier, status)
+    lab.world.registry.certificate(identifier).status = status  # some of them AWS alone sets
     device = lab.client()
     assert device.connack is None and not device.connected
     assert lab.new(events.CertificateRefused) == [events.CertificateRefused(f"status {status}", identifier)]

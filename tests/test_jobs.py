@@ -76,6 +76,21 @@ def test_what_is_rejected(lab: Lab, device: MqttClient) -> None:
     assert json.loads(device.messages[-1].payload)["code"] == "InvalidJson"
 
 
+def test_a_job_is_its_thing_s_own(lab: Lab, device: MqttClient) -> None:
+    lab.world.jobs.create("theirs", {}, ["thing-2"])
+    for what in ("theirs/get", "theirs/update"):
+        assert ask(device, what, status="FAILED")[1]["code"] == "ResourceNotFound"
+    assert ask(device, "get")[1]["queuedJobs"] == [] and "execution" not in ask(device, "start-next")[1]
+    assert lab.world.jobs.status("theirs", "thing-2") == "QUEUED"
+
+
+def test_what_has_begun_is_not_cancelled(lab: Lab, device: MqttClient) -> None:
+    lab.world.jobs.create("job", {}, [THING, "thing-2"])
+    assert ask(device, "start-next")[1]["execution"]["status"] == "IN_PROGRESS"
+    lab.world.jobs.cancel("job")
+    assert [lab.world.jobs.status("job", thing) for thing in (THING, "thing-2")] == ["IN_PROGRESS", "CANCELED"]
+
+
 def test_the_owner_s_side(lab: Lab, device: MqttClient) -> None:
     lab.world.jobs.create("job", {}, [THING])
     lab.world.jobs.cancel("job")

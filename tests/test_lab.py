@@ -13,7 +13,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -21,7 +21,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
+from offchip.broker.client import MqttClient
 from offchip.cli import main
+from offchip.lab.decisions import Decisions
+from offchip.pki import Authority, Identity
+from tests.broker_lab import HOST, OWN, SESSION, THING, Lab, Raw
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -179,3 +183,37 @@ def test_the_page_rules_too(lab: Running) -> None:
         page.locator("#said", has_text="decides now").wait_for()
         assert Axe().run(page).violations_count == 0 and trouble == []
         browser.close()
+
+
+# what a person is told ---------------------------------------------------------------------------------------------
+def _shake(lab: Lab, first: bytes) -> None:
+    lab.broker.connect("10.0.0.9").receive(first)
+
+
+def _as(lab: Lab, identity: Identity | None = None, trusted: Authority | None = None, host: str = HOST,
+        client_id: str = THING) -> MqttClient:
+    client = MqttClient(client_id, identity, (trusted or lab.world.authority).certificates, host)
+    client.connect(lab.broker)
+    return client
+
+
+@pytest.mark.parametrize(("mistake", "told"), [
+    (lambda lab: _shake(lab, SESSION), "TLS denied: WRONG_VERSION_NUMBER: this is no TLS"),
+    (lambda lab: _shake(lab, b"GET / HTTP/1.1\r\n\r\n"), "HTTP_REQUEST: plain HTTP came"),
+    (lambda lab: Raw(lab).send(b"POST /topics/a?qos=1 HTTP/1.1\r\n"), "NotModelled topic= what=HTTP; MQTT alone"),
+    (lambda lab: _as(lab), "the client shows no certificate; give it certificate and key"),
+    (lambda lab: _as(lab, Authority("other").issue_device(THING)), "certificate is of a CA nobody registered here"),
+    (lambda lab: _as(lab, lab.world.devices[THING], Authority("other")), "its root CA must be the lab's ca.pem"),
+    (lambda lab: _as(lab, lab.world.devices[THING], host="wrong.example"), "the host name it asked for"),
+    (lambda lab: _as(lab, lab.world.authority.issue_device("new")), "was another lab's flashed?"),
+    (lambda lab: _as(lab, lab.world.devices[THING], client_id="board"), "the certificate is of 'thing-1'"),
+    (lambda lab: lab.client().publish("elsewhere", b""), "iot:Publish elsewhere denied: no statement allows"),
+    (lambda lab: lab.client().publish(OWN, b"", qos=2), "AWS has no QoS 2; there is no answer"),
+    (lambda lab: (lab.world.registry.update_certificate(lab.world.devices[THING].certificate_id, "INACTIVE"),
+                  lab.client()), "status INACTIVE: offchip lab activate makes it ACTIVE again"),
+])
+def test_each_mistake_of_a_client_is_one_sentence(mistake: Callable[[Lab], object], told: str) -> None:
+    lab = Lab()
+    decisions = Decisions(lab.broker)
+    mistake(lab)
+    assert any(told in str(each) for each in decisions.since(0)), [str(each) for each in decisions.since(0)]

@@ -9,6 +9,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
 
 from offchip.broker import events
 from offchip.broker.audit import Severity, audit
@@ -95,6 +99,45 @@ def test_clones_that_throw_each_other_out() -> None:
     for _ in range(9):  # a device that reboots without a word, from one address
         alone.client()
         alone.clock.advance(5)
+    assert reactions.look() == []
+
+
+@pytest.mark.parametrize(("seconds", "banned"), [(60, True), (61, False)])
+def test_what_is_long_past_does_not_count(seconds: float, banned: bool) -> None:
+    lab = Lab(policy=WIDE)
+    reactions = watched(lab, rogue=HOSTILE, rogue_packets=2)
+    device = lab.client(keep_alive=1200)
+    for _ in range(2):
+        device.publish(OWN, b"{")
+        reactions.look()
+        lab.clock.advance(seconds)
+    assert bool(reactions.banned) is banned
+    lab = Lab()
+    reactions, identity = watched(lab, takeovers=2), lab.world.devices[THING]
+    for number in range(3):
+        MqttClient(THING, identity, lab.world.authority.certificates, HOST).connect(lab.broker, f"10.0.0.{number}")
+        lab.clock.advance(seconds)
+    assert bool(reactions.look()) is banned
+
+
+def test_one_lie_is_not_another() -> None:
+    """Data that make no sense are no sequence number twice, and not each notice is that of a lid."""
+    lab = Lab(policy=WIDE)
+    reactions = watched(lab, sequences=1, lid=True)
+    device = lab.client()
+    for payload in (b"{", b'{"thing":"thing-1"}', b'{"event":"open"}', b'{"event":"tampered"}', b'["tamper"]'):
+        device.publish(OWN, payload)
+    assert reactions.look() == [] and len(lab.world.processor.rogue) == 5
+    device.publish(OWN, telemetry(2, START))
+    device.publish(OWN, telemetry(2, START))
+    assert reactions.look() and lab.new(events.Banned)[0].rule == "sequences"
+
+
+def test_a_certificate_that_comes_again_is_not_in_two_places() -> None:
+    lab = Lab(policy=WIDE)
+    reactions = watched(lab, shared=True)
+    for name in ("one", "two", "three"):
+        lab.client(name).disconnect()
     assert reactions.look() == []
 
 
@@ -240,6 +283,66 @@ def test_audits_find_clones_open_policies_and_weak_certificates() -> None:
         ("IOT_POLICY_OVERLY_PERMISSIVE_CHECK", "any-topic"): Severity.CRITICAL,
         ("DEVICE_CERTIFICATE_EXPIRING_CHECK", old.certificate_id): Severity.MEDIUM}
     assert NARROW not in {resource for _, resource in findings}
+
+
+def _checks(lab: Lab) -> set[tuple[str, str]]:
+    return {(each.check, each.resource) for each in audit(lab.broker)}
+
+
+@pytest.mark.parametrize(("days", "found"), [(30, True), (31, False)])
+def test_audits_of_certificates_and_authorities_that_end(days: int, found: bool) -> None:
+    lab = Lab()
+    registry, ends = lab.world.registry, START + timedelta(days=days)
+    young = lab.world.authority.issue_device("young", START - timedelta(days=1), ends)
+    identifier = registry.register_certificate(young)
+    other = registry.register_ca_certificate(young.certificate)
+    assert _checks(lab) == ({("DEVICE_CERTIFICATE_EXPIRING_CHECK", identifier),
+                             ("CA_CERTIFICATE_EXPIRING_CHECK", other)} if found else set())
+    registry.update_certificate(identifier, "INACTIVE")
+    assert _checks(lab) == ({("CA_CERTIFICATE_EXPIRING_CHECK", other)} if found else set())
+
+
+@pytest.mark.parametrize(("key", "weak"), [
+    (rsa.generate_private_key(65537, 1024), True), (rsa.generate_private_key(65537, 2048), False),
+    (ec.generate_private_key(ec.SECP224R1()), True), (ec.generate_private_key(ec.SECP384R1()), False)],
+    ids=["RSA-1024", "RSA-2048", "P-224", "P-384"])
+def test_audits_of_weak_keys(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, weak: bool) -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
+    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1).public_key(key.public_key())
+            .not_valid_before(START).not_valid_after(START + timedelta(days=900)).sign(key, hashes.SHA256()))
+    lab = Lab()
+    identifier = lab.world.registry.register_certificate(made)
+    lab.world.registry.register_ca_certificate(made)
+    assert _checks(lab) == ({(f"{kind}_CERTIFICATE_KEY_QUALITY_CHECK", identifier) for kind in ("DEVICE", "CA")}
+                            if weak else set())
+
+
+@pytest.mark.parametrize(("action", "resource", "broad"), [
+    ("iot:Publish", "topic/*", True), ("iot:Publish", "topic/a/*", False), (["iot:Connect", "iot:Publish"], "*", True),
+    ("iot:Connect", "client/*", False), (["iot:GetThingShadow"], "*", False), ("*", "topic/a", False),
+    ("iot:Subscribe", "topicfilter/*", True), ("iot:receive", "topic/*", True)])
+@pytest.mark.parametrize("by_group", [True, False])
+def test_audits_of_policies_however_they_are_carried(action: str, resource: str, broad: bool, by_group: bool) -> None:
+    lab = Lab()
+    registry = lab.world.registry
+    statement = {"Effect": "Allow", "Action": action,
+                 "Resource": resource if resource == "*" else registry.arn(*resource.split("/", 1))}
+    registry.create_policy("asked", {"Version": "2012-10-17", "Statement": statement})
+    assert _checks(lab) == set()  # nobody carries it
+    if by_group:
+        registry.create_thing_group("all")
+        registry.attach_policy_to_group("all", "asked")
+    else:
+        registry.attach_policy(lab.world.devices[THING].certificate_id, "asked")
+    assert _checks(lab) == ({("IOT_POLICY_OVERLY_PERMISSIVE_CHECK", "asked")} if broad else set())
+    registry.update_policy("asked", {"Version": "2012-10-17", "Statement": statement | {
+        "Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}})
+    assert _checks(lab) == set()
+
+
+def test_audit_of_an_account_that_is_told_nothing() -> None:
+    lab = Lab(profile=load_profile().with_changes(lifecycle_events=False))
+    assert _checks(lab) == {("LOGGING_DISABLED_CHECK", lab.world.registry.account)}
 
 
 def test_audits_look_back_as_far_as_the_profile_says() -> None:

@@ -54,6 +54,8 @@ _CODES = {
     DisconnectReason.SERVER_INITIATED_DISCONNECT: Reason.ADMINISTRATIVE_ACTION,
     DisconnectReason.THROTTLED: Reason.QUOTA_EXCEEDED,
 }
+#: how a request of HTTP begins, which many a client of AWS's speaks on the same port
+_HTTP = (b"GET /", b"POST /", b"PUT /", b"HEAD /", b"DELETE /", b"OPTIONS ", b"PRI * HTTP")
 #: properties of a PUBLISH that go on to the receivers
 _FORWARDED = (Property.PAYLOAD_FORMAT_INDICATOR, Property.CONTENT_TYPE, Property.RESPONSE_TOPIC,
               Property.CORRELATION_DATA, Property.USER_PROPERTY)
@@ -178,6 +180,10 @@ class Conversation:
     # packets -------------------------------------------------------------------------------------------------------
     def receive(self, data: bytes) -> None:
         """Plain bytes from the client."""
+        if not self.version and data.startswith(_HTTP):
+            self._log(events.NotModelled("", "", "HTTP; MQTT alone is spoken here"))
+            self.close(DisconnectReason.CLIENT_ERROR)
+            return
         self._reader.feed(data)
         now, most = self._hub.now(), 2 * self._hub.profile.write_buffer_bytes
         try:

@@ -283,6 +283,8 @@ def _look_at(live: LiveLab, stop: Interrupt, seconds: float | None) -> None:
     console.print(f"  openssl s_client -connect {address} -servername iot.offchip.test -CAfile {_quoted(files.ca)}",
                   soft_wrap=True)
     console.print(f"  page  {live.window.url}", soft_wrap=True)
+    console.print(f"rule it from a second terminal: offchip lab list --folder {_quoted(files.ca.parent)}; "
+                  "also deactivate, policy, audit, log ... (offchip lab --help)", soft_wrap=True)
     if not live.board:
         console.print(live.flash.text(THING, live.scene.world.devices[THING]), soft_wrap=True, markup=False)
     live.run(seconds, lambda line: print(line, flush=True), stop)

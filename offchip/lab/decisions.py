@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from offchip.broker import events
 from offchip.broker.policy import Decision
 from offchip.broker.server import Broker
+from offchip.lab.advice import advice
 
 _MOST = 2000
 _SILENT = (events.ConnectionOpened, events.SubscribeAccepted, events.Unseeded, events.LogTruncated)
@@ -64,6 +65,8 @@ class Decisions:
         self._drain()
         mark = "allowed" if decision.allowed else "denied"
         why = decision.reason.removeprefix("allowed by ").removeprefix("denied by ")
+        if action == "iot:Connect" and not decision.allowed and (holder := self._holder(certificate)) != client_id:
+            why += f"; the certificate is of '{holder}'"
         self._say(client_id or certificate[:8], f"{action} {name}", mark, why, self._broker.now().isoformat())
 
     def _drain(self) -> None:
@@ -80,13 +83,20 @@ class Decisions:
                 self._say(self._holder(event.certificate_id), "keyset out of use", "owner",
                           f"rule {event.rule}: {event.reason}", time)
             case events.CertificateRefused():
-                self._say(self._holder(event.certificate_id), "certificate", "denied", event.reason, time)
+                self._say(self._holder(event.certificate_id), "certificate", "denied",
+                          self._explained(event, event.reason), time)
+            case events.TlsFailed():
+                self._say("broker", "TLS", "denied", self._explained(event, event.reason), time)
             case events.PublishAccepted() | events.Delivered() | events.PublishForbidden() \
                     | events.SubscribeForbidden() | events.ReceiveForbidden():
                 pass  # the policy's word stands there already
             case _:
                 who = str(getattr(event, "client_id", "") or getattr(event, "thing", "") or "broker")
-                self._say(who, type(event).__name__, "", _facts(event), time)
+                self._say(who, type(event).__name__, "", self._explained(event, _facts(event)), time)
+
+    def _explained(self, event: events.Event, said: str) -> str:
+        meant = advice(event, self._broker.profile)
+        return f"{said}: {meant}" if meant else said
 
     def _holder(self, certificate: str) -> str:
         record = self._broker.registry.certificates.get(certificate)
@@ -102,4 +112,4 @@ class Decisions:
 
 def _facts(event: events.Event) -> str:
     shown = (each.name for each in fields(event) if each.name not in ("time", "connection", "client_id", "payload"))
-    return " ".join(f"{name}={str(getattr(event, name))[:80]}" for name in shown)
+    return " ".join(f"{name}={str(getattr(event, name))[:160]}" for name in shown)
