@@ -114,6 +114,27 @@ class Server:
         return self._out.read(capacity)
 
 
+class Spoilt(Server):
+    """... whose ServerKeyExchange (RFC 5246, 7.4.3) has a bit of its signature turned; TLS 1.3 has none."""
+
+    spoilt = False
+
+    def give(self, capacity: int) -> bytes:
+        if not self._in.pending and (pending := self._out.read()):
+            self._out.write(self._spoil(pending))
+        return super().give(capacity)
+
+    def _spoil(self, data: bytes) -> bytes:
+        at, records = 0, bytearray(data)
+        while at + 5 < len(data):
+            length = int.from_bytes(data[at + 3:at + 5], "big")
+            if data[at] == 22 and data[at + 5] == 12:
+                records[at + 4 + length] ^= 1
+                self.spoilt = True
+            at += 5 + length
+        return bytes(records)
+
+
 class Device:
     """One fresh life of the firmware's TLS code."""
 
@@ -295,6 +316,21 @@ class TestTls:
         life.take_identity(owner, device)
         life.server = Server(owner.issue_server([HOST]), owner, tmp_path, spoken)
         assert life.connect(versions)[0] != OK and not life.server.done
+
+    @pytest.mark.parametrize(("versions", "spoken"), [
+        (TLS12 | TLS13, ssl.TLSVersion.TLSv1_2), (TLS12 | TLS13, ssl.TLSVersion.TLSv1_3),
+        (TLS12, ssl.TLSVersion.TLSv1_2), (TLS13, ssl.TLSVersion.TLSv1_3)])
+    def test_a_server_with_an_rsa_key_that_speaks_one_version(self, life: Device, tmp_path: Path, versions: int,
+                                                              spoken: ssl.TLSVersion) -> None:
+        """RFC 8446, 4.2.3: who offers RSA-PSS takes it in TLS 1.2, too, and looks at the signature."""
+        owner = Authority(1, keys="rsa")
+        life.take_identity(owner, owner.issue_device("thing-1"))
+        life.server = Server(owner.issue_server([HOST]), owner, tmp_path, spoken)
+        assert life.connect(versions) == (OK, "ok") and life.send(b"up") == (OK, "ok")
+        life.library.tls_close()
+        life.server = Spoilt(owner.issue_server([HOST]), owner, tmp_path, spoken)
+        assert life.connect(versions)[0] == (REFUSED if spoken is ssl.TLSVersion.TLSv1_2 else OK)
+        assert life.server.spoilt is (spoken is ssl.TLSVersion.TLSv1_2)
 
     @pytest.mark.parametrize("versions", [TLS12, TLS13])
     @OTHER_KINDS

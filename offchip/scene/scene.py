@@ -240,13 +240,10 @@ class Scene:
         if newcomer or changes.get("enrol_lost"):
             changes.setdefault("claim", self.credentials(self.claim(thing)))
         own = NO_CREDENTIALS if newcomer else self.credentials(identity or self.world.devices[thing])
-        # Offered both versions, OpenSSL signs with RSA-PSS in TLS 1.2 too, which Mbed TLS refuses: a device is told
-        # what its server speaks.
-        spoken = frozenset(each.removeprefix("TLSv") for each in self.world.broker.profile.tls_versions)
         standard = Provisioning(
             thing_name=thing, endpoint_host=HOST, endpoint_port=PORT, publish_topics=(THING_TOPIC + thing, FEED_TOPIC),
-            tls_versions=spoken, credentials=own,
-            scheme=defence.scheme, medium=defence.medium, rdp_level=defence.rdp_level, publish_interval_ms=2000)
+            credentials=own, scheme=defence.scheme, medium=defence.medium, rdp_level=defence.rdp_level,
+            publish_interval_ms=2000)
         return replace(standard, **changes)
 
     def build(self, thing: str = THING, defence: Defence | None = None, identity: Identity | None = None,
