@@ -15,12 +15,15 @@ import pytest
 from advisor_clients import Device
 from offchip.advisor.cases import CASES, NAMES, Verdict, _suites
 from offchip.advisor.run import Firmware, OverTcp, page, record, run
-from offchip.advisor.server import Moment, Record
+from offchip.advisor.server import AdvisorServer, Moment, Record, Script
+from offchip.broker.client import MqttClient
+from offchip.broker.profile import load_profile
 from offchip.errors import OffchipError
 from offchip.interrupt import Interrupt
 from offchip.lab.flash import Flash
 from offchip.lab.live import Options, open_scene
 from offchip.scene.scene import THING
+from tests.broker_lab import HOST, Lab
 
 BAD = {
     "TLS_Connect": "never", "TLS_Support_AWS_IoT_Cipher_Suites": "never",
@@ -126,3 +129,33 @@ def test_what_connects_over_tcp(tmp_path: Path) -> None:
 
 def test_each_test_has_a_known_bad_client() -> None:
     assert len(CASES) == 24 and all(each.name in BAD for each in CASES)
+
+
+def test_a_phase_begins_with_nothing_but_the_sessions_of_the_one_before() -> None:
+    lab = Lab()
+    server = AdvisorServer(lab.world.server, lab.world.authority.certificates, load_profile(), Script(drops=1),
+                           lambda: 0.0)
+    client = MqttClient(THING, lab.world.devices[THING], lab.world.authority.certificates, HOST, clean=False)
+
+    def come() -> tuple[bool, bool]:
+        client.connect(server)
+        return client.connected, client.session_present
+
+    assert come() == (False, False) and come() == (True, True)  # dropped once, and not again
+    assert len(server.record.of("connect")) == 2
+    server.begin(Script(drops=1, silent_connects=2))
+    assert not client.connected and server.record.moments == []
+    for _ in range(2):
+        assert come() == (False, True) and client.connack is None  # the first CONNECTs of this phase are not answered
+        client.drop()
+    assert come() == (False, True) and client.connack == 0         # the third is, and dropped
+    assert len(server.record.of("connect")) == 3
+    server.begin(Script(end_after_subscribe=True))
+    for _ in range(2):
+        assert come() == (True, True)
+        client.subscribe("a")
+    assert client.connected and len(server.record.of("ended")) == 1
+    server.begin(Script(end_after_subscribe=True))
+    come()
+    client.subscribe("a")
+    assert not client.connected

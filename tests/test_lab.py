@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import re
@@ -16,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import IO
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -23,7 +25,9 @@ from playwright.sync_api import sync_playwright
 
 from offchip.broker.client import MqttClient
 from offchip.cli import main
+from offchip.errors import BrokerError
 from offchip.lab.decisions import Decisions
+from offchip.lab.state import Hold
 from offchip.pki import Authority, Identity
 from tests.broker_lab import HOST, OWN, SESSION, THING, Lab, Raw
 
@@ -217,3 +221,32 @@ def test_each_mistake_of_a_client_is_one_sentence(mistake: Callable[[Lab], objec
     decisions = Decisions(lab.broker)
     mistake(lab)
     assert any(told in str(each) for each in decisions.since(0)), [str(each) for each in decisions.since(0)]
+
+
+def test_one_lab_at_a_time_holds_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lab.db"
+    first = Hold(path)
+    for _ in range(2):  # who was refused has let go of nothing
+        with pytest.raises(BrokerError, match="another lab goes on from it"):
+            Hold(path)
+    Hold(tmp_path / "other.db")
+    first.release()
+    assert not (tmp_path / "lab.db.lock").exists()
+    second = Hold(path)
+    first.release()  # once more, and harmless
+    with pytest.raises(BrokerError, match="another lab"):
+        Hold(path)
+    second.release()
+
+    def late(file: IO[str], how: int) -> None:
+        flock(file, how)
+        (tmp_path / "lab.db.lock").unlink()  # whoever held it went away between its opening and its locking here
+
+    flock = fcntl.flock
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(BrokerError, match="another lab"):
+        Hold(path)
+    with pytest.raises(BrokerError, match="is a folder"):
+        Hold(tmp_path)
+    with pytest.raises(BrokerError, match="cannot be written: No such file or directory"):
+        Hold(tmp_path / "none/lab.db")

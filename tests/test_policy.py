@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from offchip.broker import events
 from offchip.broker.conditions import OPERATORS
+from offchip.broker.names import check_name, find_name
 from offchip.broker.policy import Policy, Request, decide
 from offchip.broker.registry import Registry, Status
 from offchip.broker.topics import matches
@@ -383,3 +384,20 @@ def test_a_right_that_names_the_clock_in_a_variable(variable: str) -> None:
     assert device.publish(topic, b"x")
     lab.clock.advance(1)
     assert not device.publish(topic, b"x") and lab.new(events.PublishForbidden)
+
+
+@pytest.mark.parametrize(("kind", "most", "plain", "more"), [
+    ("thing", 128, "aZ09:_-", "."), ("thing group", 128, "aZ09:_-", "+"), ("policy", 128, "aZ09_+=,.@-", ":"),
+    ("provisioning template", 36, "aZ09_-", ":"), ("job", 64, "aZ09_-", ".")])
+def test_names(kind: str, most: int, plain: str, more: str) -> None:
+    """AWS IoT API reference, the pattern and length of each."""
+    for good in (plain, "x", "x" * most):
+        check_name(kind, good, ())
+        find_name(kind, good, (good,))
+    for bad in ("", "x" * (most + 1), f"a{more}b", "a b", "a\n", "\na", "a/b", "ä", "a٣", "a\0", "*", "${x}"):
+        with pytest.raises(BrokerError, match=f"^{kind} '"):
+            check_name(kind, bad, ())
+    with pytest.raises(BrokerError, match="exists already"):
+        check_name(kind, plain, (plain,))
+    with pytest.raises(BrokerError, match="does not exist"):
+        find_name(kind, plain, ("x",))
