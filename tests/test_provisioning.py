@@ -316,6 +316,50 @@ def test_a_shadow_of_an_ordinary_device() -> None:
     assert lab.world.shadows.state(THING, "lights") == {"desired": {"x": 1}}
 
 
+def test_a_delta_comes_as_long_as_there_is_a_difference() -> None:
+    """All of it, with the times at which it was desired, whoever changed what (developer guide, "Interacting with
+    shadows", UPDATE)."""
+    lab = Lab(policy=WIDE)
+    device, topic = lab.client(keep_alive=1200), "$aws/things/thing-1/shadow/update"
+    device.subscribe(f"{topic}/delta")
+
+    def update(**state: object) -> dict | None:
+        device.messages.clear()
+        lab.clock.advance(10)
+        device.publish(topic, json.dumps({"state": state}).encode())
+        return json.loads(device.messages[0].payload) if device.messages else None
+
+    start = int(START.timestamp())
+    assert update(reported={"a": 1, "b": {"c": 1}}) is None
+    assert update(desired={"a": 2})["state"] == {"a": 2}  # type: ignore[index]
+    told = update(desired={"b": {"c": 3}})
+    assert told is not None and told["state"] == {"a": 2, "b": {"c": 3}}
+    assert told["metadata"] == {"a": {"timestamp": start + 20}, "b": {"c": {"timestamp": start + 30}}}
+    told = update(reported={"a": 7})  # not what was wanted
+    assert told is not None and told["state"] == {"a": 2, "b": {"c": 3}} and told["version"] == 4
+    assert told["metadata"]["a"] == {"timestamp": start + 20}
+    assert update(reported={"a": 2})["state"] == {"b": {"c": 3}}  # type: ignore[index]
+    assert update(reported={"b": {"c": 3}}) is None
+    assert update(desired=None) is None
+
+
+def test_a_shadow_s_number_is_remembered_for_two_days() -> None:
+    for hours, version in ((47, 3), (48, 1)):
+        lab = Lab(policy=WIDE)
+        shadow = "$aws/things/thing-1/shadow"
+        for step in (b'{"state":{"reported":{"a":1}}}', b'{"state":{"reported":{"a":2}}}'):
+            lab.client().publish(f"{shadow}/update", step)
+        lab.client().publish(f"{shadow}/delete", b"")
+        kept = json.loads(json.dumps(lab.world.shadows.dump()))
+        lab.world.shadows.restore({})
+        lab.world.shadows.restore(kept)
+        lab.clock.advance(hours * 3600)
+        device = lab.client()
+        device.subscribe(f"{shadow}/update/accepted")
+        device.publish(f"{shadow}/update", b'{"state":{"reported":{"a":1}}}')
+        assert json.loads(device.messages[0].payload)["version"] == version
+
+
 def test_a_refused_update_of_a_shadow_leaves_nothing_behind() -> None:
     lab = Lab(policy=WIDE)
     device, topic = lab.client(), "$aws/things/thing-1/shadow/update"

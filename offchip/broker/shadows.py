@@ -19,6 +19,8 @@ _LARGEST = 8192
 _DEPTH = 6
 #: shadows that are kept, deleted ones included; ours
 _MOST = 5000
+#: how long a deleted shadow's version number is remembered (developer guide, "Interacting with shadows", DELETE)
+_REMEMBERED_S = 48 * 3600
 
 
 class _Rejected(Exception):
@@ -38,12 +40,13 @@ class _Shadow:
 
 
 class Shadows:
-    """Classic and named shadows of all things. A deleted one goes on with its version number."""
+    """Classic and named shadows of all things. One made anew within 48 hours goes on with its version number."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._shadows: dict[str, _Shadow] = {}
-        self._deleted: dict[str, int] = {}
+        #: version, and when it was deleted, in seconds
+        self._deleted: dict[str, tuple[int, int]] = {}
 
     def answer(self, request: Request) -> Sequence[Reply]:
         """Publishes accepted or rejected, and after an update documents and, if they differ, the delta."""
@@ -64,13 +67,15 @@ class Shadows:
 
     def dump(self) -> dict[str, Any]:
         """Everything, as JSON has it."""
-        return {"shadows": {key: asdict(each) for key, each in self._shadows.items()}, "deleted": dict(self._deleted)}
+        return {"shadows": {key: asdict(each) for key, each in self._shadows.items()},
+                "deleted": {key: list(each) for key, each in self._deleted.items()}}
 
     def restore(self, dumped: dict[str, Any]) -> None:
         """What :meth:`dump` gave. Raises BrokerError when it is something else."""
         try:
             self._shadows = {key: _Shadow(**each) for key, each in dumped.get("shadows", {}).items()}
-            self._deleted = {key: int(each) for key, each in dumped.get("deleted", {}).items()}
+            self._deleted = {key: (int(version), int(when)) for key, (version, when)
+                             in dumped.get("deleted", {}).items()}
         except (AttributeError, TypeError, ValueError) as error:
             raise BrokerError(f"these are no shadows: {error}") from error
 
@@ -86,17 +91,18 @@ class Shadows:
     def _delete(self, prefix: str, content: dict[str, Any], token: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         shadow = self._find(prefix)
         del self._shadows[prefix]
-        self._deleted[prefix] = shadow.version
+        self._deleted[prefix] = shadow.version, self._time()
         return [("accepted", {"version": shadow.version, "timestamp": self._time(), **token})]
 
     def _update(self, prefix: str, content: dict[str, Any], token: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         state = content.get("state")
         if not isinstance(state, dict) or not set(state) <= {"desired", "reported"}:
             raise _Rejected(400, "Missing required node: state")
+        self._forget()
         if prefix not in self._shadows and len(self._shadows) + len(self._deleted) >= _MOST:
             raise _Rejected(429, f"The laboratory keeps {_MOST} shadows")
         # a change that is refused half-way must leave nothing behind
-        shadow = deepcopy(self._shadows.get(prefix)) or _Shadow(version=self._deleted.get(prefix, 0))
+        shadow = deepcopy(self._shadows.get(prefix)) or _Shadow(version=self._deleted.get(prefix, (0, 0))[0])
         wanted = content.get("version")
         if wanted is not None and (isinstance(wanted, bool) or not isinstance(wanted, int)):
             raise _Rejected(400, "Invalid version")
@@ -117,12 +123,17 @@ class Shadows:
             ("accepted", {"state": state, "metadata": changes, "version": shadow.version, "timestamp": now, **token}),
             ("documents", {"previous": before, "current": {"state": _state(shadow), "metadata": shadow.metadata,
                                                            "version": shadow.version}, "timestamp": now, **token})]
-        if "desired" in state and (delta := _delta(shadow.desired, shadow.reported)):
+        # whatever was changed: who reports something else than what is desired is told again
+        if delta := _delta(shadow.desired, shadow.reported):
             replies.append(("delta", {"version": shadow.version, "timestamp": now, "state": delta,
-                                      "metadata": _like(delta, now), **token}))
+                                      "metadata": _of(shadow.metadata["desired"], delta), **token}))
         return replies
 
     # inside --------------------------------------------------------------------------------------------------------
+    def _forget(self) -> None:
+        since = self._time() - _REMEMBERED_S
+        self._deleted = {key: each for key, each in self._deleted.items() if each[1] > since}
+
     def _find(self, prefix: str) -> _Shadow:
         if prefix not in self._shadows:
             thing = prefix.split("/")[2]
@@ -201,6 +212,11 @@ def _like(state: Any, now: int) -> Any:
     if isinstance(state, dict):
         return {key: _like(value, now) for key, value in state.items()}
     return [_like(each, now) for each in state] if isinstance(state, list) else {"timestamp": now}
+
+
+def _of(metadata: Any, state: Any) -> Any:
+    """When each leaf of a part of the state was set."""
+    return {key: _of(metadata[key], value) for key, value in state.items()} if isinstance(state, dict) else metadata
 
 
 def _nulled(metadata: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
