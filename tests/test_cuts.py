@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 
 from offchip import vault
 from offchip.campaign import gate
 from offchip.campaign.crowd import Trace, engine_of
-from offchip.campaign.cuts import Cuts, ToolFailed
+from offchip.campaign.cuts import Cuts, Report, ToolFailed
 from offchip.campaign.joining import Diary
+from offchip.campaign.ledger import Ledger, record, table
 from offchip.campaign.nonvolatile import Base, State, capture, differing
-from offchip.campaign.operations import NEW, Provision, Reset, Turn
+from offchip.campaign.operations import NEW, RESET, Provision, Reset, Turn
 from offchip.campaign.operations import Operation as Operation_
 from offchip.engines.protocol import Operation, StorageEvent, Tear
 from offchip.paths import FIRMWARE
@@ -150,3 +152,18 @@ def test_every_commit_of_what_a_device_does_with_its_owner(operation: type[Opera
     assert {case.verdict for case in report.first} == {*operation.good}
     assert report.checked >= len(operation.good) and report.connected >= len(operation.good)
     assert report.runs <= report.distinct <= report.points
+
+
+def test_a_ledger_goes_on_where_it_was_and_believes_nothing_found_otherwise(tmp_path: Path) -> None:
+    found = record(Report("reset", (RESET,), first=[], cpu_s=3.0, check_s=1.0))
+    ledger = Ledger(tmp_path / "all", {"seed": 1})
+    assert ledger.found("fresh", "sd", "reset") is None
+    ledger.keep("fresh", "sd", "reset", found)
+    assert ledger.found("fresh", "sd", "reset") == found
+    assert Ledger(tmp_path / "all", {"seed": 2}).found("fresh", "sd", "reset") is None
+    (tmp_path / "all/fresh-sd-reset.json").write_text("{")
+    assert ledger.found("fresh", "sd", "reset") is None
+    lost = {**found, "cuts": 1200, "ends": {"lost": 1, "reset": 1199}, "good": False}
+    rows = table({("fresh", "sd", "reset"): lost, ("fresh", "sd", "turn"): None}).splitlines()
+    assert "| 1,200 | 0 | **lost 1, reset 1,199** |" in rows[2] and "| turn | not run |" in rows[3]
+    assert len({row.count("|") for row in rows}) == 1

@@ -105,13 +105,14 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How many runs went to their end, by ``State.key`` what they came to, how they went, and what is known by now of
-    who passes the gate."""
+    """How many runs went to their end, by ``State.key`` what they came to, how they went, what is known by now of who
+    passes the gate, and how decisions were judged."""
 
     runs: int
     recoveries: dict[bytes, Recovery]
     stories: list[Story]
     known: dict[bytes, str]
+    verdicts: dict[tuple[bytes, str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,7 @@ class Crowd:
         self._fingerprint = Fingerprint(self._engine.machine)
         self._start = len(board.said_to_modem), len(board.said_by_modem), len(board.console.lines)
         self._diary, self._marks_left = Diary(), 0
+        self._verdicts: dict[tuple[bytes, str], str] = {}  # by what was kept at the end and how the device decided
         self._stories: list[Story] = []
         self._known: dict[bytes, list[tuple[Story, Mark]]] = {}
         self._watch()
@@ -169,7 +171,7 @@ class Crowd:
         self._engine.before_touch({}, lambda memory, cells: None)
         self._engine.fault_injector().watch_storage(None)
         self._held.take_back(self._board)
-        verdicts: dict[tuple[bytes, str], str] = {}
+        verdicts = self._verdicts
         for key, end in self._ends.items():
             trace = retraced(self._states[key], end.steps)
             final = trace.before[-1].after(trace.steps[-1]) if trace.steps else self._states[key]
@@ -179,7 +181,7 @@ class Crowd:
                 final.take_back(self._board)
             self._done[key] = Recovery(verdicts[final.key, end.decision], dict(final.put(BACKUP, 0, end.backup).units),
                                        trace.steps if self._keep_steps else [], end.joined)
-        return Ends(self._runs, self._done, self._stories, self._gate.known)
+        return Ends(self._runs, self._done, self._stories, self._gate.known, verdicts)
 
     # they part -------------------------------------------------------------------------------------------------------
     def _watch(self) -> None:
@@ -215,6 +217,7 @@ class Crowd:
             self._runs += answer.runs
             self._done |= answer.recoveries
             self._gate.known |= answer.known
+            self._verdicts |= answer.verdicts
             self._take_in(answer.stories)
         self._go_on(groups[staying], cell, staying)
 
@@ -264,7 +267,7 @@ class Crowd:
             self._runs -= 1
             self._branches.answer(self._judged())
         self._diary.mark(fingerprint, len(self._steps), self._held.units, _KEPT_MARKS)
-        self._watch()
+        self._engine.before_touch_again()
         self._engine.machine.core.stop_soon()  # the watch begins with the next slice
 
     def _follow(self, known: list[tuple[Story, Mark]]) -> None:
@@ -283,6 +286,7 @@ class Crowd:
     def _take_in(self, stories: list[Story]) -> None:
         self._stories += stories
         for story in stories:
+            story.settle(self._base)
             for mark in story.marks:
                 self._known.setdefault(mark.fingerprint, []).append((story, mark))
 

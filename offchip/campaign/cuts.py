@@ -17,6 +17,7 @@ half-way or after its preprogramming. None was measured on these parts.
 
 from __future__ import annotations
 
+import gc
 import resource
 import time
 from collections import Counter
@@ -190,6 +191,7 @@ class Cuts:
     def _serve(self, device: Device, base: Base, states: Sequence[State], keep_steps: bool) -> Ends:
         """In a process of its own: boot, and part wherever the states begin to matter."""
         branches = Branches()
+        gc.disable()  # a copy that looks for garbage touches, and so copies, all there is
         with branches.kept_apart():
             self._warm_up(device, base)
             self._power_cycle(device)

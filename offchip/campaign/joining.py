@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from offchip.campaign.nonvolatile import CELL, Cell, State, Units, cells_of, place
+from offchip.campaign.nonvolatile import CELL, Base, Cell, State, Units, cells_of, place
 from offchip.engines.protocol import Operation as Step
 
 
@@ -105,6 +105,10 @@ class Story:
             if settled.get(cell) not in (None, content):
                 return False
         return all(differs.get(cell) == content for cell, content in parted.items())
+
+    def settle(self, base: Base) -> None:
+        """Once for all copies of this process: most who come together with this run do so at its first mark."""
+        self._from(self.marks[0], State(base, {}))
 
     def _from(self, mark: Mark, state: State) -> tuple[dict[Cell, bytes | None], dict[Cell, bytes]]:
         """Each cell the run looked at or overwrote behind a mark, with what it held at the first look.

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.markup import escape
@@ -23,6 +25,7 @@ from offchip.paths import FIRMWARE
 if TYPE_CHECKING:
     from offchip.campaign.crowd import Point
     from offchip.campaign.cuts import Case, Report
+    from offchip.scene import Defence
 
 #: the firmware held; it lost a device; the tool failed its own check
 HELD, LOST, TOOL_FAILED = 0, 1, 3
@@ -63,47 +66,99 @@ def cuts(
                                              min=1)] = 10,
     check_most: Annotated[int, typer.Option(help="but no more of first, and of second, cuts", min=1)] = 20,
     json_file: Annotated[Path | None, typer.Option("--json", help="write every distinct state and its result")] = None,
+    everything: Annotated[Path | None, typer.Option(
+        "--all", metavar="FOLDER", help="every scheme on every medium; keeps each result in FOLDER, does not do again "
+        "what is there, and prints the table of all (--operation chooses)", show_default=False)] = None,
 ) -> None:
     """Lose the supply at every step of writing, in every torn shape, and again while the device recovers.
 
     Exit code 1: a device was lost; 3: a computed state is not what really happens, so nothing here counts.
     """
     from offchip import vault
-    from offchip.campaign.cuts import Cuts, ToolFailed
+    from offchip.campaign.ledger import record
     from offchip.campaign.operations import OPERATIONS
     from offchip.files import replace_file
     from offchip.scene import Defence
 
+    unknown = [name for name in operation or () if name not in OPERATIONS]
+    if unknown:
+        raise OffchipError(f"there is no operation '{unknown[0]}'; there are {', '.join(OPERATIONS)}")
+
+    def cut(defence: Defence, name: str) -> Report:
+        from offchip.campaign.cuts import Cuts
+
+        console.print(f"[bold]{name}[/], scheme {defence.scheme.name}, medium {defence.medium.name}")
+        report = Cuts(OPERATIONS[name](defence, elf.resolve(), seed), jobs, check_every, second.value, connect.value,
+                      lambda text: console.print(f"  [dim]{escape(text)}[/]"), shape or (), check_most,
+                      event or ()).run()
+        _print(report)
+        return report
+
+    if everything is not None:
+        settings = {"elf": hashlib.sha256(elf.read_bytes()).hexdigest(), "seed": seed, "second": second.value,
+                    "shapes": shape or [], "events": [str(each) for each in event or ()]}
+        _all(everything, settings, operation or list(OPERATIONS), cut)
     chosen = vault.scheme(scheme), vault.medium(medium)
     if not chosen[0].goes_with(chosen[1]):
         raise OffchipError(f"scheme '{scheme}' does not go with medium '{medium}'; it needs "
                            f"{' or '.join(each.name for each in chosen[0].media)}")
-    unknown = [name for name in operation or () if name not in OPERATIONS]
-    if unknown:
-        raise OffchipError(f"there is no operation '{unknown[0]}'; there are {', '.join(OPERATIONS)}")
-    defence, reports = Defence(*chosen), []
+    defence = Defence(*chosen)
     wanted = [name for name in operation or OPERATIONS if OPERATIONS[name].goes_with(defence)]
     if left_out := sorted({*(operation or OPERATIONS)} - {*wanted}):
         console.print(f"[dim]scheme {scheme} on {medium} knows no {', '.join(left_out)}[/]")
-    try:
-        for name in wanted:
-            console.print(f"[bold]{name}[/], scheme {scheme}, medium {medium}")
-            campaign = Cuts(OPERATIONS[name](defence, elf.resolve(), seed), jobs, check_every, second.value,
-                            connect.value, lambda text: console.print(f"  [dim]{escape(text)}[/]"), shape or (),
-                            check_most, event or ())
-            reports.append(campaign.run())
-            _print(reports[-1])
-    except ToolFailed as error:
-        console.print(f"[red]the tool failed: {escape(str(error))}[/]")
-        raise typer.Exit(TOOL_FAILED) from None
+    with _tool_failures():
+        reports = [cut(defence, name) for name in wanted]
     if json_file is not None:
-        content = {"scheme": scheme, "medium": medium, "seed": seed, "operations": [_record(each) for each in reports]}
+        content = {"scheme": scheme, "medium": medium, "seed": seed, "operations": [record(each) for each in reports]}
         replace_file(json_file, (json.dumps(content, indent=1) + "\n").encode())
-    good = all(report.good for report in reports)
-    total = sum(report.points for report in reports)
+    _end(sum(report.points for report in reports), all(report.good for report in reports))
+
+
+def _all(folder: Path, settings: dict[str, Any], operations: list[str],
+         cut: Callable[[Defence, str], Report]) -> NoReturn:
+    """Every scheme on every medium. Raises typer.Exit."""
+    from offchip import vault
+    from offchip.campaign.ledger import Ledger, record, table
+    from offchip.campaign.operations import OPERATIONS
+    from offchip.files import replace_file
+    from offchip.scene import Defence
+
+    ledger = Ledger(folder, settings)
+    rows: dict[tuple[str, str, str], dict[str, Any] | None] = {}
+    for scheme in vault.SCHEMES.values():
+        for medium in scheme.media:
+            defence = Defence(scheme, medium)
+            for name in (each for each in OPERATIONS if OPERATIONS[each].goes_with(defence)):
+                rows[scheme.name, medium.name, name] = ledger.found(scheme.name, medium.name, name)
+    with _tool_failures():
+        for (scheme_name, medium_name, name), found in rows.items():
+            if found is None and name in operations:
+                found = record(cut(Defence(vault.scheme(scheme_name), vault.medium(medium_name)), name))
+                ledger.keep(scheme_name, medium_name, name, found)
+                rows[scheme_name, medium_name, name] = found
+                replace_file(folder / "table.md", table(rows))
+    text = table(rows)
+    replace_file(folder / "table.md", text)
+    typer.echo(text)
+    results = [found for found in rows.values() if found is not None]
+    _end(sum(found["cuts"] for found in results), all(found["good"] for found in results))
+
+
+def _end(total: int, good: bool) -> NoReturn:
     console.print(f"[{'green' if good else 'red'}]{total} cuts, "
                   f"{'every device came back' if good else 'some devices were lost'}[/]")
     raise typer.Exit(HELD if good else LOST)
+
+
+@contextmanager
+def _tool_failures() -> Iterator[None]:
+    from offchip.campaign.cuts import ToolFailed
+
+    try:
+        yield
+    except ToolFailed as error:
+        console.print(f"[red]the tool failed: {escape(str(error))}[/]")
+        raise typer.Exit(TOOL_FAILED) from None
 
 
 def _print(report: Report) -> None:
@@ -143,14 +198,3 @@ def _classes(cases: list[Case], points: Callable[[Case], list[Point]]) -> dict[t
             row["distinct"] += number == 0 and point is case.points[0]
             row[case.verdict.split(":")[0]] += 1
     return rows
-
-
-def _record(report: Report) -> dict[str, Any]:
-    return {"operation": report.operation, "steps": dict(report.steps), "cuts": report.points,
-            "distinct": report.distinct, "recoveries": report.runs, "joined": report.joined, "checked": report.checked,
-            "cpu_s": round(report.cpu_s, 1), "check_s": round(report.check_s, 1), "rate": round(report.rate, 1),
-            "connected": report.connected, "paths": report.paths, "second_from": report.second_from,
-            "failures": report.failures, "good": report.good,
-            "states": [{"sha256": case.state.key.hex(), "points": [str(point) for point in case.points],
-                        "after": str(case.first.points[0]) if case.first else None, "verdict": case.verdict}
-                       for case in (*report.first, *report.second)]}

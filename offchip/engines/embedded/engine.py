@@ -116,6 +116,7 @@ class EmbeddedEngine:
         self._target_ns = 0
         self.restart_random(seed)
         self._media: dict[str, EmbeddedMedium] = {}
+        self._touched: tuple[Mapping[str, Collection[range]], Callable[[str, range], None]] = {}, lambda name, at: None
 
     # life ------------------------------------------------------------------------------------------------------
     def load_elf(self, path: Path) -> None:
@@ -236,7 +237,12 @@ class EmbeddedEngine:
 
     def before_touch(self, cells: Mapping[str, Collection[range]], act: Callable[[str, range], None]) -> None:
         """See :meth:`EmbeddedMachine.before_touch`."""
+        self._touched = cells, act
         self.machine.before_touch(cells, act)
+
+    def before_touch_again(self) -> None:
+        """Tell of all cells that are watched once more, also of those that were told of."""
+        self.machine.before_touch_again(*self._touched)
 
     def restart_random(self, seed: int) -> None:
         """Begin the stream of the chip's random generator anew."""

@@ -472,9 +472,7 @@ class EmbeddedMachine:
         ``cells``: memory -> ranges of bytes from its start, of flash whole words; none: watch no longer.
         """
         self.core.watch_reads_no_longer()
-        for name, memory in self.platform.peripherals.items():
-            if isinstance(memory, SdCardSpi | Eeprom24xx256):
-                memory.before_access(cells.get(name, ()), partial(act, name))
+        self._before_media_touch(cells, act)
         near: dict[int, list[range]] = {}
         for each in cells.get("flash", ()):
             near.setdefault(each.start // PAGE_SIZE, []).append(each)
@@ -483,6 +481,16 @@ class EmbeddedMachine:
                 if self._buffer_at(start + group[0].start, len(group[0])) is not None:
                     self.core.watch_reads([range(each.start + start, each.stop + start) for each in group],
                                           partial(_at_flash, act, start))
+
+    def before_touch_again(self, cells: Mapping[str, Collection[range]], act: Callable[[str, range], None]) -> None:
+        """The same once more, with what was given to :meth:`before_touch`."""
+        self.core.watch_reads_again()
+        self._before_media_touch(cells, act)
+
+    def _before_media_touch(self, cells: Mapping[str, Collection[range]], act: Callable[[str, range], None]) -> None:
+        for name, memory in self.platform.peripherals.items():
+            if isinstance(memory, SdCardSpi | Eeprom24xx256):
+                memory.before_access(cells.get(name, ()), partial(act, name))
 
     def request_reset(self, cause: str) -> None:
         if self._reset_cause is None:

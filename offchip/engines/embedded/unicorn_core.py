@@ -172,6 +172,7 @@ class UnicornCore:
         self._watched: dict[int, int] = {}  # address -> hook
         self._trap_hooks: list[int] = []
         self._read_hooks: list[int] = []
+        self._read_watches: list[tuple[Mapping[int, range], Callable[[range], None]]] = []
         self._trace_hooks: list[int] = []
         self._hooks_added = self._sees_reads = False
         self._done_hooks: list[int] = []  # to be taken away when the core stands: one of them may be running
@@ -417,18 +418,27 @@ class UnicornCore:
 
         ``cells``: whole words, near to each other. Asked for inside an access, it begins with the next slice.
         """
-        waiting = {word: cell for cell in cells for word in range(cell.start, cell.stop, 4)}
+        self._watch_reads({word: cell for cell in cells for word in range(cell.start, cell.stop, 4)}, seen)
+
+    def watch_reads_again(self) -> None:
+        """Tell of each cell that is watched, and of those that were told of, once more."""
+        watched = self._read_watches
+        self.watch_reads_no_longer()
+        for cells, seen in watched:
+            self._watch_reads(cells, seen)
+
+    def _watch_reads(self, cells: Mapping[int, range], seen: Callable[[range], None]) -> None:
+        told = set[int]()
 
         def read(uc: Uc, access: int, address: int, size: int, value: int, data: object) -> None:
             if hook not in self._read_hooks:
                 return
             for word in range(address & ~3, address + size, 4):
-                cell = waiting.get(word)
-                if cell is not None:
-                    for each in range(cell.start, cell.stop, 4):
-                        del waiting[each]
+                cell = cells.get(word)
+                if cell is not None and word not in told:
+                    told.update(range(cell.start, cell.stop, 4))
                     seen(cell)
-            if not waiting and hook in self._read_hooks:
+            if len(told) == len(cells) and hook in self._read_hooks:
                 self._read_hooks.remove(hook)
                 self._done_hooks.append(hook)
 
@@ -437,8 +447,9 @@ class UnicornCore:
             self._sees_reads = True
             self.uc.hook_add(UC_HOOK_MEM_READ, lambda *_: None, None, 0xFFFFFFFF, 0xFFFFFFFF)
             self.uc.ctl_flush_tb()
-        hook = self.uc.hook_add(UC_HOOK_MEM_READ, read, None, min(waiting), max(waiting) + 3)
+        hook = self.uc.hook_add(UC_HOOK_MEM_READ, read, None, min(cells), max(cells) + 3)
         self._read_hooks.append(hook)
+        self._read_watches.append((cells, seen))
         self._hooks_added = True
         if not self.running:
             self.tlb.flush()
@@ -447,6 +458,7 @@ class UnicornCore:
         """Forget what :meth:`watch_reads` was asked for."""
         self._done_hooks += self._read_hooks
         self._read_hooks.clear()
+        self._read_watches = []
 
     def _forget_done_hooks(self) -> None:
         for hook in self._done_hooks:
