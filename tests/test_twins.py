@@ -402,10 +402,29 @@ def deaf(draw: st.DrawFn) -> Step:
     return act
 
 
+@st.composite
+def held(draw: st.DrawFn) -> Step:
+    """SDA is held low for some transfers, or from the middle of one on, and let go."""
+    transfers = draw(st.lists(st.one_of(eeprom_read(), eeprom_write()), min_size=1, max_size=2))
+    in_the_middle = draw(st.booleans())
+
+    def act(twins: Twins) -> None:
+        if in_the_middle:
+            address(twins, 0xA0)
+        twins.rule("i2c", "hold_sda", True)
+        twins.read("i2c", 4, SR2)
+        play(twins, transfers)
+        twins.evidence("i2c")
+        twins.rule("i2c", "hold_sda", False)
+        twins.write("i2c", 4, CR1, SWRST)
+        start_bus(twins)
+    return act
+
+
 REGISTERS = some(CR1, CR2, OAR1, OAR2, DR, SR1, SR2, CCR, 0x20, 0x24)
 CONTROLS = some(0, PE, PE | START, PE | STOP, PE | ACK, PE | POS | ACK, PE | START | STOP, PE | START | ACK, SWRST)
 I2C = scenario(
-    eeprom_write(), eeprom_write(), eeprom_write(), eeprom_read(), eeprom_read(), eeprom_read(), deaf(),
+    eeprom_write(), eeprom_write(), eeprom_write(), eeprom_read(), eeprom_read(), eeprom_read(), deaf(), held(),
     *[st.just(start_bus)] * 6,
     step("write", "i2c", widths, REGISTERS, words), step("read", "i2c", widths, REGISTERS),
     step("read", "i2c", 2, SR1 + 2), step("write", "i2c", 2, CR1 + 2, words),
@@ -424,6 +443,7 @@ I2C = scenario(
     step("rule", "i2c", "replace", st.integers(-1, 4), st.integers(-1, 256), yes_or_no),
     step("rule", "i2c", "replace_at", some(0, 1, 0x55, 0x5500, 0x5555, 32768), st.integers(-1, 256), some(0, 1, 1, 2)),
     step("rule", "i2c", "drop_address", some(None, None, 0x50, 0x51, 128)),
+    step("rule", "i2c", "hold_sda", some(False, False, True)),
     step("rule", "i2c", "cut_power_after", st.integers(0, 12)), step("rule", "i2c", "record", some(True, True, False)),
     step("rule", "i2c", "clear"), step("rule", "i2c", "clear"), step("evidence", "i2c"), step("evidence", "i2c"),
     knob("i2ctap", SkipPolls=(True, False)),

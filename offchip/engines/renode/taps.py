@@ -159,6 +159,9 @@ class RenodeI2cTap:
         check_drop_address(address)
         self._ask("put", _I2C, "DropAddress", -1 if address is None else address)
 
+    def hold_sda(self, held: bool = True) -> None:
+        self._ask("put", _I2C, "HoldSda", bool(held))
+
     def cut_power_after(self, events: int) -> None:
         check_cut_after(events)
         self._ask("call", _I2C, "CutAfter", events)

@@ -30,7 +30,7 @@ CR1_NEEDS_PE = CR1_START | CR1_STOP | CR1_ACK | CR1_POS | CR1_PEC
 CR2_FREQ, CR2_ITERREN, CR2_ITEVTEN, CR2_ITBUFEN, CR2_DMAEN, CR2_LAST = 0x3F, 0x100, 0x200, 0x400, 0x800, 0x1000
 
 # SR1, 27.6.6; the error flags are cleared by writing 0
-SR1_SB, SR1_ADDR, SR1_BTF, SR1_RXNE, SR1_TXE, SR1_AF = 0x1, 0x2, 0x4, 0x40, 0x80, 0x400
+SR1_SB, SR1_ADDR, SR1_BTF, SR1_RXNE, SR1_TXE, SR1_ARLO, SR1_AF = 0x1, 0x2, 0x4, 0x40, 0x80, 0x200, 0x400
 SR1_ERRORS = 0xDF00
 
 # SR2, 27.6.7
@@ -87,6 +87,13 @@ class I2cDevice(Peripheral):
 class I2cProbe(Peripheral):
     """Somebody who sits on the wires (:class:`~offchip.engines.embedded.peripherals.i2c_tap.I2cTap`)."""
 
+    #: SDA is held low
+    holds_sda = False
+
+    def held_up(self, what: str) -> None:
+        """The first thing that could not happen because SDA is held."""
+        raise NotImplementedError
+
     def attached(self, bus: I2cBus) -> None:
         """Clipped on."""
         raise NotImplementedError
@@ -116,6 +123,17 @@ class I2cBus:
         self._address = 0
         self._index = 0
         self._released = False  # the device let go of SDA after a NACK from the master
+        #: told when SDA may rise again
+        self.on_free: Callable[[], None] = lambda: None
+
+    @property
+    def held(self) -> bool:
+        """SDA cannot rise: a 1 does not get through, nor a START or STOP."""
+        return self.probe is not None and self.probe.holds_sda
+
+    def held_up(self, what: str) -> None:
+        if self.probe is not None:
+            self.probe.held_up(what)
 
     def start(self, repeated: bool) -> None:
         if repeated:
@@ -160,10 +178,14 @@ class I2cBus:
         value = 0xFF if device is None else device.bus_read()
         if self.probe is not None:
             value = self.probe.filter("R", self._address, self._index, value)
+            if self.probe.holds_sda:
+                self.probe.held_up("a byte read")
+                return 0
         return value
 
     def end_read(self, value: int, ack: bool) -> None:
         """The master has taken it and answered."""
+        ack |= self.held  # nobody sees the 1
         self.bytes_on_bus += 1
         self._released |= not ack
         self._tell("R", value, ack)
@@ -206,7 +228,9 @@ class Stm32F4I2c(Peripheral):
         violations, last_violation: what RM0090 forbids or calls lossy and software did anyway.
         event_interrupt, error_interrupt: the two interrupt lines.
 
-    Not modelled: slave mode, 10-bit addresses, SMBus and PEC, DMA, arbitration loss, clock stretching by a slave.
+    While SDA is held low BUSY reads 1, START and STOP wait, and a byte with a 1 in it loses the arbitration (27.3.4).
+
+    Not modelled: slave mode, 10-bit addresses, SMBus and PEC, DMA, another master, clock stretching by a slave.
     """
 
     def __init__(self, machine: Machine, polls_per_step: int = 8, busy_stays_after_disable: bool = True) -> None:
@@ -219,6 +243,7 @@ class Stm32F4I2c(Peripheral):
         self.violations = 0
         self.last_violation = ""
         self._bus = I2cBus()
+        self._bus.on_free = self._freed
         self._step: Callable[[], None] | None = None  # what happens at the end of the step on the bus
         self._timer: Event | None = None
         self._polls = 0
@@ -370,7 +395,7 @@ class Stm32F4I2c(Peripheral):
 
     def _read_status2(self) -> int:
         self._count_poll()
-        value = ((SR2_MSL if self._master else 0) | (SR2_BUSY if self._bus_busy else 0)
+        value = ((SR2_MSL if self._master else 0) | (SR2_BUSY if self._bus_busy or self._bus.held else 0)
                  | (SR2_TRA if self._transmitting else 0))
         if self._sr1 & SR1_ADDR and self._address_seen:
             self._leave_address_phase()
@@ -448,6 +473,8 @@ class Stm32F4I2c(Peripheral):
             self._kick_idle()
         elif self._sr1 & SR1_ADDR:
             pass  # SCL is held until ADDR is cleared
+        elif self._cr1 & (CR1_STOP | CR1_START) and self._bus.held:
+            self._bus.held_up("STOP" if self._cr1 & CR1_STOP else "START")
         elif self._cr1 & CR1_STOP:
             self._drop_unsent("STOP")
             self._begin(self._end_stop, 1)
@@ -463,6 +490,8 @@ class Stm32F4I2c(Peripheral):
                     self._cr1 &= ~CR1_STOP
         elif self._bus_busy:
             self.violation("START requested while BUSY without a STOP: waits for ever, use SWRST")
+        elif self._bus.held:
+            self._bus.held_up("START")
         else:
             self._begin(self._end_start, 1)
 
@@ -518,8 +547,25 @@ class Stm32F4I2c(Peripheral):
         if self._cr1 & CR1_STOP:
             self._kick()
 
+    def _freed(self) -> None:
+        """SDA rises again: what waited for it goes on."""
+        if self._cr1 & CR1_PE:
+            self._kick()
+
+    def _lost(self) -> bool:
+        """Whether the byte has a 1 where SDA is held low: then the master has lost the arbitration, and lets go."""
+        if not (self._shift and self._bus.held):
+            return False
+        self._bus.held_up("a byte written")
+        self._abandon()
+        self._bus_busy = False
+        self._sr1 = self._sr1 & SR1_ERRORS | SR1_ARLO
+        return True
+
     def _end_address(self) -> None:
-        if not self._bus.address(self._shift):
+        if self._lost():
+            return
+        if not self._bus.address(self._shift) and not self._bus.held:
             self._refused = True
             self._sr1 |= SR1_AF
             self._kick()
@@ -535,7 +581,9 @@ class Stm32F4I2c(Peripheral):
             self._sr1 |= SR1_TXE
 
     def _end_transmit(self) -> None:
-        if not self._bus.write(self._shift):
+        if self._lost():
+            return
+        if not self._bus.write(self._shift) and not self._bus.held:
             self._refused = True
             self._sr1 |= SR1_AF
         if self._cr1 & (CR1_STOP | CR1_START):

@@ -107,6 +107,7 @@ class I2cTap(I2cProbe):
         self._at: dict[int, list[int]] = {}  # memory address: value, first read it is for, reads so far
         self._dropped: int | None = None
         self._drop_seen = False
+        self.hold_sda(False)
         self._cut_at = 0
 
     def replace(self, index: int, value: int, on_read: bool) -> None:
@@ -128,6 +129,13 @@ class I2cTap(I2cProbe):
         self._dropped = address
         self._drop_seen = False
 
+    def hold_sda(self, held: bool = True) -> None:
+        """Hold SDA low, or let go; what is held up first leaves the evidence."""
+        freed = self.holds_sda and not held
+        self.holds_sda, self._hold_seen = held, False
+        if freed and self._wires is not None:
+            self._wires.on_free()
+
     def cut_power_after(self, events: int) -> None:
         """Take the supply from every device on the bus when so many events from now have happened.
 
@@ -148,6 +156,11 @@ class I2cTap(I2cProbe):
             self._drop_seen = True
             self._evidence("drop_address", f"address 0x{value >> 1:02X}", bytes([value]), b"")
         return False
+
+    def held_up(self, what: str) -> None:
+        if not self._hold_seen:
+            self._hold_seen = True
+            self._evidence("hold_sda", what, b"\xFF", b"\x00")
 
     def filter(self, kind: str, address: int, index: int, value: int) -> int:
         if (replaced := self._replacements.get((kind, index))) is not None:
