@@ -285,6 +285,7 @@ def test_every_cut_of_an_update_leaves_all_old_or_all_new_and_nothing_of_the_oth
         chip.run("sweep", torn, "store", *arguments, *(f"?{each.hex()}" for each in old + new))
         cuts = [outcome(line) for line in chip.lines if line.startswith("cut=")]
         assert len(cuts) > 10 and {each["loaded"] for each in cuts} == {"old", "new"}
+        assert [line for line in chip.lines if line.startswith("again=")] == [], "nothing new can be kept behind a cut"
         commit = [each["loaded"] for each in cuts].index("new")
         assert all(each["loaded"] == "new" for each in cuts[commit:])
         for each in chip.lines:

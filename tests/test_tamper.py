@@ -107,8 +107,10 @@ def _nothing_is_left(scene: Scene, device: Device) -> None:
     board = device.board
     wanted = secrets(device)
     assert remains(device, wanted)
+    assert any(board.engine.read_memory(*BACKUP_REGISTERS)), "the last confirmed time"
     board.hall.open_case()
     board.run(0.02)
+    assert not any(board.engine.read_memory(*BACKUP_REGISTERS))
     # at once: whatever is on the chip; the session's keys are all it still has
     assert not any("flash" in each or "SRAM" in each or "CCM" in each or "registers" in each
                    for each in remains(device, wanted))

@@ -26,6 +26,7 @@ LIMIT_S = 8.0
 PUBLISHED = "mqtt: published topic=offchip/feed"
 PAIRS = [(scheme, medium) for scheme in vault.SCHEMES.values() for medium in scheme.media if medium.device]
 RECORDS = [(scheme, medium) for scheme, medium in PAIRS if isinstance(scheme, Vaulted)]
+VERSION = 12  # of a record, in its head (SPEC.md section 9)
 SECRET = bytes(range(100, 132))
 Build = Callable[..., Device]
 
@@ -198,6 +199,25 @@ def test_an_older_record_is_noticed_from_fresh_on(scene: Scene, scheme: str, med
             data[at:at + len(record)] = record
     change_area(device, update)
     assert loaded(boot(device)), text(device)
+
+
+def test_an_older_record_does_not_become_fresh_between_two_reads(scene: Scene) -> None:
+    """The medium says what the chip wants to hear where the head is looked at first; when the record is fetched the bus
+    shows the head that was sealed. What counts is the version that was authenticated, of the bytes it was with."""
+    chosen = vault.scheme("fresh")
+    assert isinstance(chosen, Vaulted)
+    device = scene.build(THING, Defence(chosen, vault.EEPROM), elf=FIRMWARE, device_secret=SECRET)
+    chip = chip_of(device)
+    device.board.engine.program(chip_map.sector(chip_map.VAULT_SECTORS[0]).start,
+                                Counters(chip.secret, 20, {chunk: 2 for chunk in chosen.kept}).image())
+    for chunk in chosen.kept:
+        at = chunk.offset + VERSION
+        assert device.board.eeprom.image[at] == 1
+        device.board.eeprom.write(at, bytes([2]))
+        device.board.i2c_tap.replace_at(at, 1, nth=2)
+    lines = boot(device)
+    assert device.board.i2c_tap.fired(), "the bus was not read twice"
+    assert not loaded(lines) and f"storage: error record-stale {chosen.kept[0].value}" in lines
 
 
 @pytest.mark.parametrize(("scheme", "medium"), [

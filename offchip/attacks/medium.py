@@ -255,6 +255,7 @@ class Damage(Enum):
     PULL = "pull"
     SHORT = "short"
     OPEN = "open"
+    STUCK = "stuck"
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,9 @@ class DamageMedium(Attack):
     | boot-sector | block 0 of the card replaced by noise |
     | file | the key's file, or the one that holds everything, deleted from the card |
     | pull | out of its socket, at once; whatever it was doing is cut |
-    | short, open | a probe holds its answers: the card's output at 0 or 1, the EEPROM silent; the device is started |
+    | short, open | a probe holds its answers: the card's output at 0 or 1, the EEPROM's data line at 0, or the EEPROM \
+silent; the device is started |
+    | stuck | as short, from now on: a card that was about to be written stays busy for ever |
     """
 
     id, title, keyword = "A09", "wipe, fill, pull or short the medium", "Damage The Medium"
@@ -276,12 +279,12 @@ class DamageMedium(Attack):
     how: Damage = Damage.WIPE
 
     def applies(self, defence: Defence) -> Applies:
-        if self.medium is EEPROM and self.how in (Damage.BOOT_SECTOR, Damage.FILE, Damage.SHORT):
+        if self.medium is EEPROM and self.how in (Damage.BOOT_SECTOR, Damage.FILE):
             return Applies(False, f"'{self.how.value}' is a damage of a card")
         return holds_credentials(defence, self.medium)
 
     def fire(self, scene: Reach) -> list[Evidence]:
-        if self.how in (Damage.SHORT, Damage.OPEN):
+        if self.how in (Damage.SHORT, Damage.OPEN, Damage.STUCK):
             return self._hold(scene)
         medium = scene.medium(self.medium)
         place, before = medium.name, medium.image
@@ -303,10 +306,13 @@ class DamageMedium(Attack):
     def _hold(self, scene: Reach) -> list[Evidence]:
         board = scene.board
         if self.medium is SD:
-            board.spi_tap.stuck_miso(0x00 if self.how is Damage.SHORT else 0xFF)
-        else:
+            board.spi_tap.stuck_miso(0xFF if self.how is Damage.OPEN else 0x00)
+        elif self.how is Damage.OPEN:
             board.i2c_tap.drop_address(0x50)
-        scene.start()
+        else:
+            board.i2c_tap.hold_sda()
+        if self.how is not Damage.STUCK:
+            scene.start()
         probe = board.spi_tap if self.medium is SD else board.i2c_tap
         await_or_fail(scene, lambda: bool(probe.fired()), "the device asking the medium for anything")
         return Evidence.of_tap(self.id, probe.fired())

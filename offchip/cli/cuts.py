@@ -48,8 +48,10 @@ class Connect(StrEnum):
 
 
 def cuts(
-    scheme: Annotated[str, typer.Option(help="see `offchip list schemes`")] = "fresh",
-    medium: Annotated[str, typer.Option(help="sd, eeprom or none")] = "sd",
+    scheme: Annotated[str | None, typer.Option(help="see `offchip list schemes` [default: fresh; with --all every one]",
+                                               show_default=False)] = None,
+    medium: Annotated[str | None, typer.Option(help="sd, eeprom or none [default: sd; with --all every one]",
+                                               show_default=False)] = None,
     operation: Annotated[list[str] | None, typer.Option(help="what is cut [default: every one there is]",
                                                         show_default=False)] = None,
     elf: Annotated[Path, typer.Option(help="the firmware")] = FIRMWARE,
@@ -68,7 +70,8 @@ def cuts(
     json_file: Annotated[Path | None, typer.Option("--json", help="write every distinct state and its result")] = None,
     everything: Annotated[Path | None, typer.Option(
         "--all", metavar="FOLDER", help="every scheme on every medium; keeps each result in FOLDER, does not do again "
-        "what is there, and prints the table of all (--operation chooses)", show_default=False)] = None,
+        "what is there, and prints the table of all (--scheme, --medium and --operation choose)",
+        show_default=False)] = None,
 ) -> None:
     """Lose the supply at every step of writing, in every torn shape, and again while the device recovers.
 
@@ -97,7 +100,9 @@ def cuts(
     if everything is not None:
         settings = {"elf": hashlib.sha256(elf.read_bytes()).hexdigest(), "seed": seed, "second": second.value,
                     "shapes": shape or [], "events": [str(each) for each in event or ()]}
-        _all(everything, settings, operation or list(OPERATIONS), cut)
+        _all(everything, settings, lambda names: scheme in (None, names[0]) and medium in (None, names[1]) and
+             names[2] in (operation or names), cut)
+    scheme, medium = scheme or "fresh", medium or "sd"
     chosen = vault.scheme(scheme), vault.medium(medium)
     if not chosen[0].goes_with(chosen[1]):
         raise OffchipError(f"scheme '{scheme}' does not go with medium '{medium}'; it needs "
@@ -114,7 +119,7 @@ def cuts(
     _end(sum(report.points for report in reports), all(report.good for report in reports))
 
 
-def _all(folder: Path, settings: dict[str, Any], operations: list[str],
+def _all(folder: Path, settings: dict[str, Any], chosen: Callable[[tuple[str, str, str]], bool],
          cut: Callable[[Defence, str], Report]) -> NoReturn:
     """Every scheme on every medium. Raises typer.Exit."""
     from offchip import vault
@@ -132,7 +137,7 @@ def _all(folder: Path, settings: dict[str, Any], operations: list[str],
                 rows[scheme.name, medium.name, name] = ledger.found(scheme.name, medium.name, name)
     with _tool_failures():
         for (scheme_name, medium_name, name), found in rows.items():
-            if found is None and name in operations:
+            if found is None and chosen((scheme_name, medium_name, name)):
                 found = record(cut(Defence(vault.scheme(scheme_name), vault.medium(medium_name)), name))
                 ledger.keep(scheme_name, medium_name, name, found)
                 rows[scheme_name, medium_name, name] = found

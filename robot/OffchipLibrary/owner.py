@@ -57,6 +57,12 @@ class OwnerKeywords:
         self.lab.medium(medium).insert()
 
     @keyword(tags=("owner",))
+    def let_go_of_the_bus(self) -> None:
+        """Nobody holds a line of a medium any longer."""
+        self.lab.board.spi_tap.stuck_miso(None)
+        self.lab.board.i2c_tap.hold_sda(False)
+
+    @keyword(tags=("owner",))
     def let_it_begin_to_write(self, timeout: float = 30) -> None:
         """Run the board until the device has begun to write to a medium."""
         board = self.lab.board

@@ -27,6 +27,8 @@ SD Card With Its Output Open Is Reported And Survived                       sd  
     [Tags]    A09
 EEPROM That Does Not Answer Is Reported And Survived                        eeprom    open           eeprom-absent
     [Tags]    A09
+EEPROM With Its Data Line Shorted To Ground Is Reported And Survived        eeprom    short          eeprom-(absent|timeout)
+    [Tags]    A09
 
 EEPROM With One Flipped Bit Is Reported And Survived
     [Tags]    A03

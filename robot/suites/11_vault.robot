@@ -85,6 +85,21 @@ EEPROM That Falls Silent While It Is Written Is Waited For
     [Template]    Medium Goes And Comes Back
     eeprom    ^boot:    eeprom-(absent|timeout)    writing
 
+SD Card That Stays Busy When It Is Written Is Waited For
+    [Tags]    A09
+    [Template]    Medium Goes And Comes Back
+    sd    ^boot:    (no-card|timeout|card-error|read-crc)    writing    stuck
+
+EEPROM Whose Data Line Is Held Low While It Is Read Is Waited For
+    [Tags]    A09
+    [Template]    Medium Goes And Comes Back
+    eeprom    ^boot:    eeprom-(absent|timeout)    reading    stuck
+
+EEPROM Whose Data Line Is Held Low While It Is Written Is Waited For
+    [Tags]    A09
+    [Template]    Medium Goes And Comes Back
+    eeprom    ^boot:    eeprom-(absent|timeout)    writing    stuck
+
 *** Keywords ***
 Nonces Never Come Again
     [Documentation]    First boot, a rotation that is cut and done again, a medium that is put back, a reset and the
@@ -123,7 +138,7 @@ Opened Lid Leaves Nothing
 
 Medium Goes And Comes Back
     [Documentation]    One line says what is wrong, the device lives on, and works when the medium does.
-    [Arguments]    ${medium}    ${moment}    ${reason}    ${doing}=reading
+    [Arguments]    ${medium}    ${moment}    ${reason}    ${doing}=reading    ${damage}=pull
     VAR    &{stored}    sd=${12000}    eeprom=${600}
     Given A Device    scheme=fresh    medium=${medium}
     Power On
@@ -133,9 +148,13 @@ Medium Goes And Comes Back
     ELSE
         Let It Begin To Read    ${medium}    ${stored}[${medium}]
     END
-    Damage The Medium    ${medium}    pull
-    Console Should Show    ^storage: error ${reason}
+    Damage The Medium    ${medium}    ${damage}
+    Console Should Show    ^storage: error ${reason}    timeout=5
     Device Should Stay Alive    15
-    Insert    ${medium}
+    IF    '${damage}' == 'pull'
+        Insert    ${medium}
+    ELSE
+        Let Go Of The Bus
+    END
     Device Should Publish    offchip/feed    timeout=120
     Verdict Should Be    degraded    silent while the medium is away, back when it is back

@@ -7,7 +7,8 @@
  * happens not at all (TORN 0), by half (1) or, for page and block, leaves it erased (2). Both files hold what is left; exit
  * code 9 tells that the supply was cut, 8 that the device was reset.
  *
- * CUT `sweep`: every cut of the operation in turn, each followed by a boot, files left alone; CUT `sweep2`: a second cut in
+ * CUT `sweep`: every cut of the operation in turn, each followed by a boot, files left alone (behind a `store` by another,
+ * `again=` if that fails); CUT `sweep2`: a second cut in
  * that boot as well. A line for each:
  *   cut=N loaded=old|new|none|<hash> result=<word> line="<last storage line>" found=<needles found afterwards, of 0 1 ...>
  * NEEDLE: hexadecimal bytes that are looked for in flash and medium after the boot. `nonce=` lines: every record seen. */
@@ -438,6 +439,11 @@ static void sweep(const char *operation, int count, char **arguments, bool twice
             life("load", 0, NULL, 0, 0);
             print_nonces();
             print_life("cut", at, second, old, new);
+            if (!twice && strcmp(operation, "store") == 0) { /* whatever a cut left, something new can be kept */
+                life("store", count, arguments, 0, 0);
+                if (strcmp(shared->result, "ok") != 0)
+                    printf("again=%lu result=%s\n", at, shared->result);
+            }
             if (!twice)
                 break;
             restore(flash(), flash_cut, DATA_SIZE);

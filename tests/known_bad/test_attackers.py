@@ -129,7 +129,8 @@ def test_an_attack_that_does_not_apply_does_not_fire(world: Callable[..., World]
 @pytest.mark.parametrize("attack", [
     SniffBus(), ReplaceTrustAnchor(SD), ReplaceOnTheBus(), ImpersonateServer(), UseStaleServer(),
     UseStaleServer(clock_back_days=14), ReturnAfterDeactivation(Who.DEVICE), ExceedRights(Who.DEVICE),
-    DamageMedium(SD, Damage.SHORT), SwapChunks(SD), OpenTheChip(), ListenOnTheConsole(), PushFirmware(),
+    DamageMedium(SD, Damage.SHORT), DamageMedium(SD, Damage.STUCK),
+    SwapChunks(SD), OpenTheChip(), ListenOnTheConsole(), PushFirmware(),
     StandBetween(), *map(DowngradeTls, Downgrade)], ids=lambda each: each.id)
 def test_a_dead_device_is_no_target(world: Callable[..., World], tmp_path: Path, attack: Attack) -> None:
     bad = world(attack.id, elf=dead(tmp_path), scheme=PLAIN, medium=SD)
