@@ -88,6 +88,12 @@ def test_a_behaviour_is_seen_and_another_one_when_it_is_switched(behaviour: str,
         assert try_behaviour(behaviour, switched) == wanted["then"] != wanted["seen"]
 
 
+@pytest.mark.parametrize("behaviour", SEEN)
+def test_each_can_be_tried_whatever_the_others_are(behaviour: str) -> None:
+    """Under aws-2018, which has neither MQTT 5 nor retained messages nor provisioning."""
+    assert try_behaviour(behaviour, load_profile("aws-2018"))
+
+
 @pytest.mark.parametrize("behaviour", sorted(NOT_MODELLED))
 def test_what_is_not_modelled_cannot_be_switched_on(behaviour: str, tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match=rf"x.toml: \[{behaviour}\] cannot be true: nobody answers there"):
@@ -106,6 +112,8 @@ def test_the_command_says_where_it_comes_from_and_what_it_does(tmp_path: Path) -
     assert code == 1 and "assumed, 2026: our own" in text and "comes again after 3 s" in text
     assert "in aws-2026, 10: a message without PUBACK comes again after 10 s\n" in text
     assert text.count("NO DIFFERENCE") == 1 and "2 differ from aws-2026, 1 of them were seen to." in text
+    code, text = said("--profile", mine(tmp_path, topic_bytes=3))  # so short that nobody can work with it
+    assert code == 1 and "topic_bytes cannot be tried under x: the data processor may not subscribe" in text
     code, text = said("topic_slashes")
     assert code == 0 and "documented, 2023: https://docs.aws" in text and "7: taken, 8: refused" in text
     assert said("nonsense") == (2, "error: there is no behaviour 'nonsense'; offchip behaviours lists them all\n")

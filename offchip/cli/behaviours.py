@@ -10,6 +10,8 @@ import typer
 from offchip.broker.profile import DEFAULT_PROFILE, Profile, load_profile, named_profile
 from offchip.errors import BrokerError
 
+_SEEN = "seen: "
+
 
 def behaviours(
     names: Annotated[list[str] | None, typer.Argument(help="Behaviours; without any: those that the profile switches, "
@@ -20,25 +22,36 @@ def behaviours(
 
     With --profile each is tried under aws-2026 too. Exit code 1 when a switched one is seen to make no difference.
     """
-    from offchip.trials import TRIALS, try_behaviour
+    from offchip.trials import TRIALS
 
     usual, mine = load_profile(), named_profile(profile)
     switched = [each for each in TRIALS if getattr(mine, each) != getattr(usual, each)]
     chosen = names or switched or list(TRIALS)
     if unknown := [each for each in chosen if each not in TRIALS]:
         raise BrokerError(f"there is no behaviour '{unknown[0]}'; offchip behaviours lists them all")
-    idle = 0
+    seen_to = 0
     for each in chosen:
-        seen = try_behaviour(each, mine)
-        print(f"{each} = {_text(getattr(mine, each))}\n  {_source(mine, each)}\n  seen: {seen}")
+        seen = _seen(each, mine)
+        print(f"{each} = {_text(getattr(mine, each))}\n  {_source(mine, each)}\n  {seen}")
         if each in switched:
-            before = try_behaviour(each, usual)
-            idle += before == seen
-            print(f"  in {usual.name}, {_text(getattr(usual, each))}: {before}"
-                  f"{'   NO DIFFERENCE' if before == seen else ''}")
-    print(f"{len(chosen)} behaviours tried under {mine.name}; {len(switched)} differ from {usual.name}, "
-          f"{len(set(chosen) & set(switched)) - idle} of them were seen to.")
-    return 1 if idle else 0
+            before = _seen(each, usual)
+            differs = seen.startswith(_SEEN) and before != seen
+            seen_to += differs
+            print(f"  in {usual.name}, {_text(getattr(usual, each))}: {before.removeprefix(_SEEN)}"
+                  f"{'' if differs else '   NO DIFFERENCE'}")
+    asked = len(set(chosen) & set(switched))
+    print(f"{len(chosen)} behaviours tried under {mine.name}; {len(switched)} differ from {usual.name}, {seen_to} of "
+          f"them were seen to.")
+    return 0 if seen_to == asked else 1
+
+
+def _seen(name: str, profile: Profile) -> str:
+    from offchip.trials import Untried, try_behaviour
+
+    try:
+        return _SEEN + try_behaviour(name, profile)
+    except Untried as error:
+        return str(error)
 
 
 def _source(profile: Profile, name: str) -> str:

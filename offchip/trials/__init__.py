@@ -3,6 +3,6 @@
 
 # importing them registers their trials
 from offchip.trials import entering, messaging, services  # noqa: F401
-from offchip.trials.bench import TRIALS, try_behaviour
+from offchip.trials.bench import TRIALS, Untried, try_behaviour
 
-__all__ = ["TRIALS", "try_behaviour"]
+__all__ = ["TRIALS", "Untried", "try_behaviour"]

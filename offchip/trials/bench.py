@@ -14,6 +14,7 @@ from offchip.broker.client import MqttClient
 from offchip.broker.profile import Profile
 from offchip.broker.tls import TlsStream, client_context
 from offchip.broker.world import HOST, WIDE, World, build_world, issue_claim
+from offchip.errors import BrokerError, OffchipError
 from offchip.mqtt import V3_1_1, Connect, Packet, PacketReader, encode
 from offchip.pki import Identity
 
@@ -24,6 +25,8 @@ PATIENCE = timedelta(days=30)
 #: no trial does a thing more often than this, so a limit above it is said not to have been reached
 MOST = 300
 
+#: the trial's clients speak both
+BOTH = ("3.1.1", "5.0")
 #: tries a behaviour and says what was seen
 Trial = Callable[["Bench"], str]
 
@@ -48,12 +51,20 @@ def trial(**beside: Any) -> Callable[[Trial], Trial]:
     return register
 
 
+class Untried(BrokerError):
+    """The rest of the profile does not let a trial get as far as the behaviour."""
+
+
 def try_behaviour(name: str, profile: Profile) -> str:
-    """What a broker of this profile does where the behaviour shows. Raises BrokerError for a profile that no broker can
-    have, KeyError for a behaviour there is not."""
+    """What a broker of this profile does where the behaviour shows. Raises Untried; KeyError for a behaviour there is
+    not."""
     registered = TRIALS[name]
-    bench = Bench(profile.with_changes(**registered.beside))
-    seen = registered.trial(bench)
+    try:
+        bench = Bench(profile.with_changes(**registered.beside))
+        seen = registered.trial(bench)
+    except (OffchipError, LookupError, ValueError) as error:  # an answer that did not come is missing somewhere
+        reason = error if isinstance(error, OffchipError) else "an answer it needs did not come"
+        raise Untried(f"{name} cannot be tried under {profile.name}: {reason}") from error
     return f"{seen}; no more were tried" if bench.capped else seen
 
 

@@ -14,7 +14,7 @@ from offchip.broker.world import NARROW, WIDE, temporary_claim
 from offchip.errors import BrokerError
 from offchip.mqtt import V3_1, V3_1_1, V5, Connack, Property, Subscribe, Subscription
 from offchip.pki import EXPIRED, Authority
-from offchip.trials.bench import OTHER, THING, Bench, Raw, said, trial
+from offchip.trials.bench import BOTH, OTHER, THING, Bench, Raw, said, trial
 
 _VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 _SUITES = ("ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-AES128-SHA256",
@@ -153,7 +153,7 @@ def receive_asked_on_delivery(bench: Bench) -> str:
     return f"{len(again.messages)} of 1 message in flight comes to who may not receive it"
 
 
-@trial(just_in_time_registration=False)
+@trial(fleet_provisioning=True, duplicate_client_id_takes_over=True)
 def ownership_token_seconds(bench: Bench) -> str:
     """Two tokens: one used a second before its end, one at it."""
     def good(seconds: int) -> bool:
@@ -178,7 +178,7 @@ def claim_certificate_seconds(bench: Bench) -> str:
     return f"a claim is good after {life} s: {said(good(life))}, after {life + 1} s: {said(good(life + 1))}"
 
 
-@trial()
+@trial(duplicate_client_id_takes_over=True)
 def fleet_provisioning(bench: Bench) -> str:
     """A claim asks for a certificate."""
     answer = _ask(bench, "$aws/certificates/create/json", {})
@@ -296,7 +296,7 @@ def session_expiry_seconds(bench: Bench) -> str:
     return _ends(bench.profile.session_expiry_seconds, "a session is there", kept)
 
 
-@trial()
+@trial(protocol_levels=BOTH)
 def session_expiry_maximum_seconds(bench: Bench) -> str:
     """An MQTT 5 client that never wants its session to end."""
     client = bench.client(version=V5, properties={Property.SESSION_EXPIRY_INTERVAL: 0xFFFFFFFF})
@@ -319,20 +319,20 @@ def lifecycle_events(bench: Bench) -> str:
     return f"told: {', '.join(str(each['eventType']) for each in _presence(bench, '+')[:2]) or 'nothing'}"
 
 
-@trial(lifecycle_events=True)
+@trial(lifecycle_events=True, rate_limits_enforced=False)
 def connect_failed_events(bench: Bench) -> str:
     """A CONNECT that is refused."""
     return f"{len(_presence(bench, 'connect_failed'))} of 1 refused CONNECT is told"
 
 
-@trial(lifecycle_events=True)
+@trial(lifecycle_events=True, rate_limits_enforced=False)
 def disconnect_reason_in_events(bench: Bench) -> str:
     """The event of a disconnection."""
     event, = _presence(bench, "disconnected")
     return f"disconnectReason: {event.get('disconnectReason', 'is not there')}"
 
 
-@trial(lifecycle_events=True)
+@trial(lifecycle_events=True, rate_limits_enforced=False)
 def version_number_reset_seconds(bench: Bench) -> str:
     """A client id that was away for a second less than that, and as long."""
     def number(seconds: int) -> object:

@@ -20,7 +20,7 @@ from offchip.mqtt import (
     Subscription,
     Unsuback,
 )
-from offchip.trials.bench import OTHER, THING, Bench, Raw, said, trial
+from offchip.trials.bench import BOTH, OTHER, THING, Bench, Raw, said, trial
 
 
 # what is not allowed -----------------------------------------------------------------------------------------------
@@ -45,13 +45,13 @@ def forbidden_subscribe_closes(bench: Bench) -> str:
     return _forbidden(bench, 4, Subscribe(1, (Subscription("secret"),)))
 
 
-@trial()
+@trial(protocol_levels=BOTH)
 def mqtt5_forbidden_publish_closes(bench: Bench) -> str:
     """QoS 1, MQTT 5."""
     return _forbidden(bench, V5, Publish("secret", b"", 1, packet_id=1))
 
 
-@trial()
+@trial(protocol_levels=BOTH)
 def mqtt5_forbidden_subscribe_closes(bench: Bench) -> str:
     """MQTT 5."""
     return _forbidden(bench, V5, Subscribe(1, (Subscription("secret"),)))
@@ -145,7 +145,7 @@ def shared_subscriptions(bench: Bench) -> str:
     return f"four messages for a group of two: {', '.join(str(len(each.messages)) for each in members)}"
 
 
-@trial()
+@trial(protocol_levels=BOTH)
 def subscription_identifiers(bench: Bench) -> str:
     """A subscription with the identifier 7."""
     reader = bench.client(version=V5)
@@ -208,7 +208,7 @@ def unacknowledged_messages(bench: Bench) -> str:
     return f"{len(_published(raw))} of {count} messages come to a client that acknowledges none"
 
 
-@trial()
+@trial(protocol_levels=BOTH)
 def unacknowledged_inbound(bench: Bench) -> str:
     """What CONNACK says."""
     return f"receive maximum in CONNACK: {_connack(bench, Property.RECEIVE_MAXIMUM)}"
@@ -285,19 +285,19 @@ def replay_per_second(bench: Bench) -> str:
 
 
 # MQTT 5 ------------------------------------------------------------------------------------------------------------
-@trial()
+@trial(protocol_levels=BOTH)
 def mqtt5_qos2_disconnects(bench: Bench) -> str:
     """A PUBLISH of QoS 2."""
     return _forbidden(bench, V5, Publish("a", b"", 2, packet_id=1))
 
 
-@trial()
+@trial(protocol_levels=BOTH)
 def mqtt5_nobody_there_codes(bench: Bench) -> str:
     """A message nobody subscribes to."""
     return _forbidden(bench, V5, Publish("a", b"", 1, packet_id=1))
 
 
-@trial()
+@trial(protocol_levels=BOTH, duplicate_client_id_takes_over=True)
 def mqtt5_disconnect_says_why(bench: Bench) -> str:
     """Two of a name."""
     first = bench.client(version=V5)
@@ -306,7 +306,7 @@ def mqtt5_disconnect_says_why(bench: Bench) -> str:
     return "the connection ends without a word" if told is None else f"DISCONNECT 0x{told:02x}"
 
 
-@trial()
+@trial(protocol_levels=BOTH)
 def topic_alias_maximum(bench: Bench) -> str:
     """The highest alias, and one above."""
     def taken(alias: int) -> bool:
@@ -316,7 +316,7 @@ def topic_alias_maximum(bench: Bench) -> str:
             f"{most + 1}: {_word(taken(most + 1))}")
 
 
-@trial()
+@trial(protocol_levels=BOTH)
 def user_property_bytes(bench: Bench) -> str:
     """One as long as allowed, and a longer one."""
     return _boundary(bench, bench.profile.user_property_bytes, "bytes of user properties", lambda client, size:
