@@ -29,7 +29,7 @@ LOSERS: dict[str, set[str]] = {
     **dict.fromkeys(("A21/false-data", "A21/banned"), CLEAR), "A08/clone": CLEAR,
     "A08/board": CLEAR | {"fleet-key"}, "A09/wipe": set(),
     "A19/device": set(), "A20/another-unit": {"fleet-key"}, "A27/mutual": CLEAR, "A27/server-only": TRUSTING,
-    "A29/write-protect": TRUSTING, "A29/card-lock": CLEAR, "A29/force-erase": CLEAR,
+    "A29/write-protect": TRUSTING, "A29/card-protect": TRUSTING, "A29/card-lock": CLEAR, "A29/force-erase": CLEAR,
     "A30/read": set(SCHEMES), "A30/forge": set(SCHEMES), "A30/deactivated": set(),
 }
 #: rows in which a device that does not lose is out of service

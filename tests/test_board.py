@@ -54,7 +54,7 @@ class FakeMedium:
         self.options[option] = value
 
     def counter(self, name: str) -> int:
-        return {"BlocksRead": 3, "Locked": 0}[name]
+        return {"BlocksRead": 3, "Locked": 0, "CsdFlags": int(self.options.get("CsdFlags", 0))}[name]
 
 
 class FakePort:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from offchip.report.dossiers import unbroken
 from OffchipLibrary.goals.base import Outcome, Undecided, either
 from OffchipLibrary.goals.catalogue import GOALS
 from OffchipLibrary.lab import Lab
+from OffchipMatrix import OffchipMatrix
 
 
 def test_every_cell_has_an_id_of_its_own_and_a_prediction() -> None:
@@ -139,3 +141,15 @@ def test_a_copy_of_a_device_comes_out_as_the_device_itself() -> None:
         assert bench.run(chosen, "x") == run_cell(chosen, bench._warm_up(chosen), "x")
     finally:
         bench.close()
+
+
+@pytest.mark.parametrize(("measured", "fails"), [("broken", False), ("held", True), ("not run", True)])
+def test_a_cell_that_comes_out_otherwise_fails_its_robot_test(monkeypatch: pytest.MonkeyPatch, measured: str,
+                                                             fails: bool) -> None:
+    monkeypatch.setattr("OffchipMatrix.BuiltIn.get_variable_value", lambda self, name, default=None: default)
+    library = OffchipMatrix(records="")
+    monkeypatch.setattr(library._bench, "run", lambda *_: {
+        "verdict": measured, "reason": "so it is", "captures": [], "fired": [], "observations": []})
+    monkeypatch.setattr(library, "_cost", lambda chosen: None)
+    with pytest.raises(AssertionError, match="predicted: broken") if fails else nullcontext():
+        library.the_cell_should_come_out_as_predicted("A01/read/plain/sd")

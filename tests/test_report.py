@@ -46,6 +46,20 @@ def told(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(("measured", "predicted", "status"), [
+    ("held", "held", "proven"), ("broken", "held", "refuted"), (None, "held", "refuted"), ("broken", "", "proven")])
+def test_a_cell_that_came_out_otherwise_is_refuted_whatever_its_test_says(
+        tmp_path: Path, measured: str | None, predicted: str, status: str) -> None:
+    name = "A01/read/fresh/sd"
+    Record(f"Matrix fresh sd.{name}", name, "A01", verdict=Verdict(measured) if measured else None, predicted=predicted,
+           cell=name, reason="so it is").save(tmp_path / "records")
+    claims = [Judged("Matrix fresh sd", name, "", "PASS", "")]
+    summary = build_report(tmp_path, RunFacts("embedded", "ef" * 32, 5), claims, {"started": "now"}, {})
+    assert [row["status"] for row in summary["claims"]] == [status] and summary["refuted"] == (status == "refuted")
+    document = json.loads((tmp_path / "matrix.json").read_text())
+    assert document["run"]["counts"]["unexpected"] == (status == "refuted")
+
+
 def test_results_say_what_was_found_of_each_claim(told: Path) -> None:
     summary = json.loads((told / "results.json").read_text())
     assert {row["claim"]: (row["status"], row["verdict"]) for row in summary["claims"]} == {

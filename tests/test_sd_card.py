@@ -553,6 +553,88 @@ def test_a_forced_erase_leaves_nothing() -> None:
     assert host.read(5) == (bytes(512), True) and not power_cycle(host).card.locked
 
 
+# CMD27 ---------------------------------------------------------------------------------------------------------------
+PERMANENT, TEMPORARY = 0x20, 0x10
+
+
+def csd_of(host: Host) -> bytearray:
+    assert host.command(9) == 0 and host.token() == 0xFE
+    csd = host.bytes(16)
+    host.bytes(2)
+    host.deselect()
+    return bytearray(csd)
+
+
+def program(host: Host, csd: bytes) -> int:
+    """CMD27 as a driver sends it; the second byte of the status behind it."""
+    assert host.command(27) == 0
+    for value in b"\xFF\xFE" + csd + host.crc(csd, 0x1021, 16).to_bytes(2, "big"):
+        host.byte(value)
+    assert host.byte() & 0x1F == 0x05
+    assert any(host.byte() for _ in range(100))  # busy, and done
+    host.deselect()
+    assert host.command(13) == 0
+    status = host.byte()
+    host.deselect()
+    return int(status)
+
+
+def test_a_write_protected_card_takes_no_data_and_gives_it() -> None:
+    """Physical Layer Simplified Specification 4.3.6, 5.3.2 and 7.3.2.3: WP_VIOLATION, WP_ERASE_SKIP."""
+    for flags, others in ((TEMPORARY, 0), (PERMANENT, 0), (PERMANENT | TEMPORARY, 0x80)):
+        host = Host().start()
+        host.card.write_block(5, OLD)
+        csd = csd_of(host)
+        csd[14] |= flags | others
+        assert program(host, bytes(csd)) == 0 and power_cycle(host).card.csd_flags & 0x30 == flags
+        assert csd_of(host)[:15] == csd[:15]
+        assert host.write(5, NEW) == 0x0D
+        host.deselect()
+        assert host.command(13) == 0 and host.byte() == 0x20
+        host.deselect()
+        assert host.simple(32, 5 * 512) == host.simple(33, 5 * 512) == host.simple(38) == 0
+        assert host.command(13) == 0 and host.byte() == 0x02
+        host.deselect()
+        assert host.read(5) == (OLD, True) and host.card.blocks_erased == 0
+
+
+def test_the_temporary_protection_can_be_lifted_and_the_permanent_one_cannot() -> None:
+    host = Host().start()
+    csd = csd_of(host)
+    for flags, refused in ((TEMPORARY, False), (0, False), (PERMANENT | TEMPORARY, False), (PERMANENT, False),
+                           (0, True), (PERMANENT | 0x01, True)):  # a reserved bit
+        before = host.card.csd_flags
+        csd[14] = flags
+        assert program(host, bytes(csd)) == (0x80 if refused else 0)  # CSD_OVERWRITE
+        assert host.card.csd_flags == (before if refused else flags)
+    csd[14] = PERMANENT
+    csd[3] ^= 1  # a part that is read only
+    assert program(host, bytes(csd)) == 0x80 and host.card.csd_failures == 3
+    assert power_cycle(host).write(5, NEW) == 0x0D
+
+
+def test_a_forced_erase_lifts_the_temporary_protection_and_fails_on_the_permanent_one() -> None:
+    """Table 4-7."""
+    for flags, then in ((TEMPORARY, (False, False)), (PERMANENT, (True, True))):
+        host = Host().start()
+        host.card.write_block(5, OLD)
+        host.card.csd_flags = flags
+        assert lock(host, SET | LOCK, OPEN) == (True, False)
+        assert lock(host, ERASE) == then
+        assert host.card.csd_flags == (flags if then[1] else 0)
+        assert host.card.read_block(5) == (OLD if then[1] else bytes(512))
+
+
+def test_a_reader_programs_the_same_byte() -> None:
+    card = Host().card
+    for value, taken in ((TEMPORARY, True), (0, True), (PERMANENT, True), (0, False)):
+        card.csd_flags = value
+        assert (card.csd_flags == value) is taken
+    assert card.csd_failures == 1
+    with pytest.raises(MediumError, match="takes a byte"):
+        card.csd_flags = 256
+
+
 def test_a_reader_sends_the_same_block() -> None:
     card = Host().card
     card.lock_unlock = bytes((SET | LOCK, len(OPEN))).hex() + OPEN.hex()

@@ -630,6 +630,33 @@ def card_lock(draw: st.DrawFn) -> Step:
 
 
 @st.composite
+def card_protection(draw: st.DrawFn) -> Step:
+    """CMD27 with any byte of the CSD changed, on the bus or in a reader; then what a protected card takes."""
+    flags, at, good = draw(some(0x10, 0x10, 0, 0x30, 0x40, 0x8C, 1)), draw(some(14, 14, 14, 15, 3)), draw(yes_or_no)
+    reader = draw(yes_or_no)
+    asked = draw(st.lists(some(9, 13, 24, 38), max_size=3))
+
+    def act(twins: Twins) -> None:
+        if reader:
+            twins.put("card", "CsdFlags", flags)
+        else:
+            csd = bytearray(twins.models["card"]._csd)
+            csd[at] = flags
+            crc = crc16(bytes(csd)) ^ (not good)
+            twins.send(command(27, clocks=3) + b"\xFE" + bytes(csd) + crc.to_bytes(2, "big") + b"\xFF" * 60)
+        for index in asked:
+            if index == 38:
+                twins.send(command(32, place(twins, 3), clocks=3) + command(33, place(twins, 3), clocks=3))
+            twins.send(command(index, place(twins, 3), clocks=30))
+            if index == 24:
+                twins.send(b"\xFE" + bytes(514) + b"\xFF" * 60)
+            select_again(twins)
+        twins.send(command(13, clocks=4))
+        twins.get("card", "CsdFlags", "CsdFailures")
+    return act
+
+
+@st.composite
 def attack(draw: st.DrawFn) -> Step:
     """A rule of the tap, and an access that it is about."""
     block, offset, data = draw(BLOCKS), draw(some(0, 1, 509, 510, 520, -1)), draw(st.binary(min_size=1, max_size=3))
@@ -657,7 +684,8 @@ def attack(draw: st.DrawFn) -> Step:
 
 CARD = scenario(
     card_command(), card_command(), application(), card_read(), card_read(), card_write(), card_write(), card_erase(),
-    card_erase(), card_lock(), card_lock(), attack(), attack(), st.just(power_on), st.just(power_on),
+    card_erase(), card_lock(), card_lock(), card_protection(),
+    card_protection(), attack(), attack(), st.just(power_on), st.just(power_on),
     st.just(power_on), st.just(select_again),
     step("send", st.binary(max_size=12)), step("send", st.integers(0, 60).map(lambda count: b"\xFF" * count)),
     step("send", some(command(59, 1, clocks=3), command(59, 0, clocks=3))),

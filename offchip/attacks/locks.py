@@ -10,7 +10,7 @@ from offchip.attacks.base import Applies, Attack, AttackFailed, Need
 from offchip.attacks.medium import ReplaceTrustAnchor, await_contact, holds_credentials, start_and_listen, switch_off
 from offchip.attacks.reach import Reach
 from offchip.attacks.wire import card_passwords
-from offchip.board.media import Lock, SdCard
+from offchip.board.media import TMP_WRITE_PROTECT, Lock, SdCard
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
 from offchip.vault import EEPROM, PLAIN, SD, MediumKind
@@ -23,6 +23,7 @@ class Lifting(Enum):
     PIN = "pin"
     PASSWORD = "password"
     ERASE = "erase"
+    BIT = "bit"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class LiftTheLock(Attack):
     | =how= | =Description= |
     | pin | the EEPROM's WP pin, which a lifted leg or a wire to ground makes low (24LC256 data sheet, 2.4); then the |
     | | trust anchor is replaced, and the attacker answers as the server |
+    | bit | the card's bit TMP_WRITE_PROTECT, which anybody clears who can send CMD27; then as with the pin. (Nobody |
+    | | clears PERM_WRITE_PROTECT; a card of the attacker's with a copy of everything else has neither) |
     | password | the card's password (CMD42) is heard on the bus when the device gives it; then the card is opened and |
     | | read in a reader |
     | erase | the card is erased by force (CMD42), which needs no password, and filled with a key, a certificate and a |
@@ -46,13 +49,15 @@ class LiftTheLock(Attack):
 
     def applies(self, defence: Defence) -> Applies:
         if (self.medium is EEPROM) is not (self.how is Lifting.PIN):
-            return Applies(False, "an EEPROM has a pin, a card a password")
+            return Applies(False, "an EEPROM has a pin, a card a password and a bit")
         return holds_credentials(defence, self.medium)
 
     def fire(self, scene: Reach) -> list[Evidence]:
         switch_off(scene)
         if self.how is Lifting.PIN:
             return self._pull_the_pin(scene)
+        if self.how is Lifting.BIT:
+            return self._clear_the_bit(scene)
         try:
             scene.medium(SD)
         except AttackFailed as refused:
@@ -69,9 +74,23 @@ class LiftTheLock(Attack):
         chip.set("WriteProtect", False)
         lifted = self.note(scene, "pull the WP pin low", f"{chip.name}, pin 7", "write protection lifted",
                            before=bytes([before]), after=bytes([chip.counter("WriteProtect")]))
-        planted = replace(ReplaceTrustAnchor(self.medium)._plant(scene, scene.authority.root.certificate_der),
-                          attack=self.id)
-        return [lifted, planted, self._answer(scene)]
+        return [lifted, self._plant(scene), self._answer(scene)]
+
+    def _clear_the_bit(self, scene: Reach) -> list[Evidence]:
+        card = scene.medium(self.medium)
+        assert isinstance(card, SdCard)
+        before = card.counter("CsdFlags")
+        if not card.protected:
+            raise AttackFailed(f"{card.name}: no bit of its CSD protects it, there is no lock to lift")
+        if not card.program_csd(before & ~TMP_WRITE_PROTECT) or card.protected:
+            raise AttackFailed(f"{card.name}: its protection cannot be lifted")
+        lifted = self.note(scene, "clear the card's write protection", f"{card.name}, CSD byte 14", "by CMD27",
+                           before=bytes([before]), after=bytes([card.counter("CsdFlags")]))
+        return [lifted, self._plant(scene), self._answer(scene)]
+
+    def _plant(self, scene: Reach) -> Evidence:
+        return replace(ReplaceTrustAnchor(self.medium)._plant(scene, scene.authority.root.certificate_der),
+                       attack=self.id)
 
     def _listen(self, scene: Reach) -> list[Evidence]:
         tap = scene.board.spi_tap

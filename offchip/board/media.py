@@ -19,6 +19,10 @@ class Lock(IntEnum):
     FORCE_ERASE = 8
 
 
+#: of byte 14 of a card's CSD
+PERM_WRITE_PROTECT, TMP_WRITE_PROTECT = 0x20, 0x10
+
+
 class RemovableMedium:
     """Anything that can be taken off the board, read, changed and put back."""
 
@@ -95,6 +99,30 @@ class SdCard(RemovableMedium):
     """The card, with the file system a PC would see. Paths are absolute and in upper case."""
 
     kind = vault.SD
+
+    @property
+    def protected(self) -> bool:
+        """Whether a bit of its CSD keeps it from being written (Physical Layer Simplified Specification, 5.3.2)."""
+        return bool(self.counter("CsdFlags") & (TMP_WRITE_PROTECT | PERM_WRITE_PROTECT))
+
+    def program_csd(self, flags: int) -> bool:
+        """Send a CMD27 that changes byte 14 of the CSD, as a reader does; whether the card took it."""
+        self.set("CsdFlags", flags)
+        return self.counter("CsdFlags") == flags
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Raises MediumError outside the card, and where it is write-protected."""
+        self._need_writable()
+        super().write(offset, data)
+
+    def wipe(self) -> None:
+        """Erase everything. Raises MediumError where it is write-protected."""
+        self._need_writable()
+        super().wipe()
+
+    def _need_writable(self) -> None:
+        if self.protected:
+            raise MediumError(f"{self.name}: the card is write-protected")
 
     @property
     def locked(self) -> bool:

@@ -121,6 +121,9 @@ def _status(claim: Judged, record: dict[str, Any] | None) -> tuple[str, str]:
         return "refuted", claim.message
     if record is None and claim.recorded:  # nothing shows what was seen
         return "not run", "its verdict record was not saved"
+    if record and record.get("cell") and record.get("predicted") and record.get("verdict") != record["predicted"]:
+        # whoever judged the test was asleep: the record knows better
+        return "refuted", f"{record.get('verdict')}: {record.get('reason', '')}; predicted: {record['predicted']}"
     return "proven", claim.message
 
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The password of an SD card, CMD42 (SD Physical Layer Simplified Specification, 4.3.7). Twin of card_lock.py.
+// The password of an SD card, CMD42 (SD Physical Layer Simplified Specification, 4.3.7). Twin of card_lock.py. What the write
+// protections of the CSD mean for a forced erase is the card's (table 4-7).
 //
 using System;
 

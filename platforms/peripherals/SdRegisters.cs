@@ -67,6 +67,44 @@ namespace Antmicro.Renode.Peripherals.Offchip
             return Seal(r);
         }
 
+        // Byte 14 of a CSD.
+        public static int Flags(byte[] csd)
+        {
+            return csd[14];
+        }
+
+        // A CSD with another byte 14, and its CRC put right.
+        public static byte[] WithFlags(byte[] csd, int flags)
+        {
+            var result = (byte[])csd.Clone();
+            result[14] = (byte)flags;
+            return Seal(result);
+        }
+
+        // What PROGRAM_CSD (CMD27) makes of a CSD; null: CSD_OVERWRITE, the read-only part is another or a bit that can be set
+        // only would be cleared (4.10.1). The CRC that was sent is not looked at, the card makes its own.
+        public static byte[] Programmed(byte[] csd, byte[] sent)
+        {
+            for(var i = 0; i < 14; ++i)
+            {
+                if(sent[i] != csd[i])
+                {
+                    return null;
+                }
+            }
+            var changed = csd[14] ^ sent[14];
+            if((csd[14] & Once & ~sent[14]) != 0 || (changed & ~Writable & 0xFF) != 0)
+            {
+                return null;
+            }
+            return WithFlags(csd, sent[14]);
+        }
+
+        // Of that byte (5.3.2): what protects the whole card, for ever and until it is cleared
+        public const int PermWriteProtect = 0x20, TmpWriteProtect = 0x10;
+        // and what CMD27 can set and never clear, and all it can set
+        private const int Once = 0xEC, Writable = 0xFC;
+
         private static void Put(byte[] r, int bit, int width, long value)
         {
             for(var i = 0; i < width; ++i)

@@ -21,7 +21,7 @@ from offchip.attacks.disturbing import Noise, SpoilTheNoise
 from offchip.attacks.fallback import PlantClearCredentials
 from offchip.attacks.impostor import Downgrade, DowngradeTls, PushFirmware, StandBetween
 from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag
-from offchip.attacks.locks import LiftTheLock
+from offchip.attacks.locks import Lifting, LiftTheLock
 from offchip.attacks.medium import (
     Change,
     ChangeRecord,
@@ -64,7 +64,8 @@ FITTING = _fitting()
 MISSING: list[tuple[Attack, str]] = [
     (TransplantMedium(SD), "no other device of this make"), (RestoreOlderImage(SD), "the owner does nothing"),
     (CutTheUpdate(SD), "the owner does nothing"), (ReuseNonces(SD), "the owner does nothing"),
-    (LiftTheLock(), "no lock to lift"), (SpoilTheNoise(SD, Noise.PREDICTABLE), "no other device"),
+    (LiftTheLock(), "no lock to lift"), (LiftTheLock(SD, Lifting.BIT), "no bit of its CSD"),
+    (SpoilTheNoise(SD, Noise.PREDICTABLE), "no other device"),
     (SkipTheCheck(SD), "no record is found"), (SearchRemains(SD), "the owner does nothing"),
     (DissectAnotherUnit(SD), "no other device of this make"),
 ]
@@ -157,7 +158,7 @@ def test_a_dead_device_has_sealed_nothing(world: Callable[..., World], tmp_path:
 @pytest.mark.parametrize(("attack", "complaint"), MISSING, ids=lambda each: getattr(each, "id", ""))
 def test_an_attack_without_what_it_needs(world: Callable[..., World], attack: Attack, complaint: str) -> None:
     sealed = {"A15": scheme("fresh"), **dict.fromkeys(("A11", "A12", "A16", "A20"), FLEET)}
-    bad = world(attack.id, scheme=sealed.get(attack.id, PLAIN), medium=EEPROM if attack.id == "A29" else SD)
+    bad = world(attack.id, scheme=sealed.get(attack.id, PLAIN), medium=EEPROM if attack == LiftTheLock() else SD)
     if attack.id == "A12":
         bad.lab.board.sd.wipe()
     with pytest.raises(AttackFailed, match=complaint):

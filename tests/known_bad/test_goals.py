@@ -16,6 +16,7 @@ from offchip.board.media import Lock
 from offchip.broker import events
 from offchip.broker.registry import Status
 from offchip.engines.protocol import Fired
+from offchip.errors import MediumError
 from offchip.evidence import Evidence
 from offchip.matrix.bench import run_cell
 from offchip.matrix.cells import cell
@@ -31,7 +32,7 @@ from OffchipLibrary.goals.base import Goal, Oracles, Undecided, either, passes
 from OffchipLibrary.goals.catalogue import GOALS
 from OffchipLibrary.goals.dissection import has_the_key, was_let_in
 from OffchipLibrary.goals.impostor import OlderOnTheBus, met
-from OffchipLibrary.goals.locks import pin_was_pulled
+from OffchipLibrary.goals.locks import bit_was_cleared, pin_was_pulled
 from OffchipLibrary.goals.moving import refused, took
 from OffchipLibrary.goals.thorough import dissected, swaps_there_are
 from OffchipLibrary.goals.updates import cut_before_its_end, sealed_in, works
@@ -662,15 +663,40 @@ def test_one_of_two_boards_is_still_let_in(double: World, refusals: int, verdict
 # a medium's own lock -------------------------------------------------------------------------------------------------
 def test_a_pin_that_was_low_or_that_nobody_pulled(world: Make) -> None:
     bad = world("A29", scheme=FRESH, medium=EEPROM)
-    chip = bad.lab.board.eeprom
-    for before, high, pulled in ((1, True, False), (0, False, False), (1, False, True)):
+    for before, after, pulled in ((1, 1, False), (0, 0, False), (1, 0, True)):
         bad.lab.record.fired.clear()
-        did(bad, "pull the WP pin low", "eeprom, pin 7", before=bytes([before]), after=b"\0")
-        chip.set("WriteProtect", high)
+        did(bad, "pull the WP pin low", "eeprom, pin 7", before=bytes([before]), after=bytes([after]))
         assert (passes(bad.lab, lambda: pin_was_pulled(bad.lab)) == "") is pulled
     bad.lab.record.fired.clear()
     with pytest.raises(AssertionError, match="was not high"):
         GOALS["A29/write-protect"].measure(bad.lab, Oracles(bad.lab))
+
+
+def test_a_bit_that_was_clear_or_that_nobody_cleared(world: Make) -> None:
+    bad = world("A29", scheme=FRESH)
+    card, action = bad.lab.board.sd, "clear the card's write protection"
+    for before, now, cleared in ((0x10, 0x10, False), (0x00, 0x00, False), (0x20, 0x00, False), (0x10, 0x00, True)):
+        bad.lab.record.fired.clear()
+        did(bad, action, "sdcard, CSD byte 14", before=bytes([before]), after=b"\0")
+        assert card.program_csd(now)
+        assert (passes(bad.lab, lambda: bit_was_cleared(bad.lab)) == "") is cleared
+    bad.lab.record.fired.clear()
+    with pytest.raises(AssertionError, match="was not protected"):
+        GOALS["A29/card-protect"].measure(bad.lab, Oracles(bad.lab))
+
+
+def test_a_card_nobody_can_write_is_not_written_by_its_holder(world: Make) -> None:
+    card = world("A29").lab.board.sd
+    before = card.image
+    for flags in (0x10, 0x20):
+        assert card.program_csd(flags)
+        acts: tuple[Callable[[], None], ...] = (
+            lambda: card.write(0, b"x"), lambda: card.write_file("/CREDS/ROOTCA.CRT", b"x"),
+            lambda: card.delete_file("/CREDS/ROOTCA.CRT"), card.wipe)
+        for act in acts:
+            with pytest.raises(MediumError, match="write-protected"):
+                act()
+    assert not card.program_csd(0) and card.image == before
 
 
 def test_a_lock_that_was_not_there_or_that_nobody_lifted(world: Make) -> None:

@@ -9,7 +9,7 @@ from offchip import chip_map
 from offchip.attacks.base import Attack
 from offchip.attacks.locks import Lifting, LiftTheLock
 from offchip.board.factory import configuration_page
-from offchip.board.media import Lock
+from offchip.board.media import TMP_WRITE_PROTECT, Lock
 from offchip.errors import OffchipError
 from offchip.scene.defence import Defence
 from offchip.scene.seeds import derive
@@ -39,11 +39,12 @@ def lock_was_lifted(lab: Lab) -> None:
 
 
 def pin_was_pulled(lab: Lab) -> None:
-    """An oracle: the EEPROM was protected when the attacker came, and is not."""
+    """An oracle: the EEPROM was protected when the attacker came, and was not when he wrote to it. (Later the device
+    itself drives the pin again.)"""
     met = [each for each in lab.evidence() if each.action == "pull the WP pin low" and any(each.before)]
-    if not met or lab.board.eeprom.counter("WriteProtect"):
-        raise AssertionError("the WP pin was not high" if not met else "the WP pin is high: nobody has pulled it low")
-    lab.saw(f"{met[0].place}: {met[0].detail}; it is low")
+    if not met or any(met[0].after):
+        raise AssertionError("the WP pin was not high" if not met else "the WP pin stayed high: nobody pulled it low")
+    lab.saw(f"{met[0].place}: {met[0].detail}; it was low")
 
 
 class LiftedLock(ReplaceTheAnchor):
@@ -57,6 +58,34 @@ class LiftedLock(ReplaceTheAnchor):
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         pin_was_pulled(lab)
+        return super().measure(lab, see)
+
+
+def bit_was_cleared(lab: Lab) -> None:
+    """An oracle: the card's write protection was on when the attacker came, and is off."""
+    met = [each for each in lab.evidence() if each.action == "clear the card's write protection"
+           and each.before and each.before[0] & TMP_WRITE_PROTECT]
+    if not met or lab.board.sd.protected:
+        raise AssertionError("the card was not protected" if not met else
+                             "the card is protected: nobody has cleared its bit")
+    lab.saw(f"{met[0].place}: was {met[0].before.hex()}, now the card can be written")
+
+
+class ClearedBit(ReplaceTheAnchor):
+    """The card's own write protection cleared."""
+
+    attack, variant = "A29", "card-protect"
+    after = "the device's data, by a CA certificate of his own on a card whose write protection he has cleared"
+
+    def attacks(self, defence: Defence) -> tuple[Attack, ...]:
+        return (LiftTheLock(SD, Lifting.BIT),)
+
+    def prepare(self, lab: Lab) -> None:
+        if not lab.board.sd.program_csd(lab.board.sd.counter("CsdFlags") | TMP_WRITE_PROTECT):
+            raise OffchipError("the card cannot be protected")
+
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        bit_was_cleared(lab)
         return super().measure(lab, see)
 
 

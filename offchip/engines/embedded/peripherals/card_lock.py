@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The password of an SD card, CMD42 (SD Physical Layer Simplified Specification, 4.3.7). Twin of SdLock.cs.
 
-Not modelled: how the write protections of the CSD bear on a forced erase, as the card has none of them.
+What the write protections of the CSD mean for a forced erase is the card's (table 4-7).
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 Sections are those of the SD Physical Layer Simplified Specification: SPI mode 7, CRC 4.5, registers 5. Clocked
 bytes are the only measure of time, except that programming also ends after ``busy_microseconds`` of virtual time.
 
-Not modelled (answered as illegal commands): CMD6, 20, 27-30, 56; write protection, wear, damage to neighbours of a
-torn block.
+Not modelled (answered as illegal commands): CMD6, 20, 28-30, 56; write protection of groups, wear, damage to
+neighbours of a torn block.
 """
 
 from __future__ import annotations
@@ -18,7 +18,18 @@ from pathlib import Path
 from offchip.engines.embedded.peripheral import Machine, Peripheral, model
 from offchip.engines.embedded.peripherals.card_lock import CardLock
 from offchip.engines.embedded.peripherals.crc import crc7, crc16
-from offchip.engines.embedded.peripherals.sd_registers import SCR, SD_STATUS, build_cid, build_csd_v1, build_csd_v2
+from offchip.engines.embedded.peripherals.sd_registers import (
+    PERM_WRITE_PROTECT,
+    SCR,
+    SD_STATUS,
+    TMP_WRITE_PROTECT,
+    build_cid,
+    build_csd_v1,
+    build_csd_v2,
+    csd_flags,
+    programmed,
+    with_flags,
+)
 from offchip.engines.embedded.peripherals.sd_storage import (
     BLOCK_SIZE,
     EMPTY_BLOCK,
@@ -36,12 +47,14 @@ R1_IDLE, R1_ERASE_RESET, R1_ILLEGAL_COMMAND, R1_CRC_ERROR = 0x01, 0x02, 0x04, 0x
 R1_ERASE_SEQUENCE, R1_ADDRESS_ERROR, R1_PARAMETER_ERROR = 0x10, 0x20, 0x40
 # second byte of R2 (7.3.2.3)
 R2_LOCKED, R2_LOCK_FAILED = 0x01, 0x02
-R2_ERROR, R2_CARD_ECC_FAILED, R2_ERASE_PARAM, R2_OUT_OF_RANGE = 0x04, 0x10, 0x40, 0x80
+R2_ERROR, R2_CARD_ECC_FAILED, R2_WP_VIOLATION, R2_ERASE_PARAM = 0x04, 0x10, 0x20, 0x40
+R2_OUT_OF_RANGE = 0x80  # also CSD_OVERWRITE
 # control tokens (7.3.3)
 START_BLOCK, START_BLOCK_MULTIPLE, STOP_TRANSMISSION = 0xFE, 0xFC, 0xFD
 DATA_ACCEPTED, DATA_CRC_ERROR, DATA_WRITE_ERROR = 0x05, 0x0B, 0x0D
 ERROR_TOKEN_ECC, ERROR_TOKEN_OUT_OF_RANGE = 0x04, 0x08
 
+_CSD_SIZE = 16
 _HCS = 1 << 30  # argument of ACMD41: the host supports high capacity (4.2.3.1)
 _WAKE_UP_BYTES = 10  # 74 clocks before CMD0 (6.4.1)
 _SDSC_MAXIMUM = 0x8000_0000
@@ -120,7 +133,9 @@ class SdCardSpi(Peripheral):
         self.serial_number = serial_number
         self._storage: Storage = RamStorage()
         self._lock = CardLock()
-        self._selected = self._spi_mode = self._write_multiple = self._write_failed = self._receiving_lock = False
+        self._selected = self._spi_mode = self._write_multiple = self._write_failed = False
+        #: takes the data block of a command that is not about the medium; None: it is
+        self._taker: Callable[[bytes], None] | None = None
         self._inbound_length = BLOCK_SIZE
         self._frame = bytearray()
         self._inbound = bytearray()
@@ -275,6 +290,7 @@ class SdCardSpi(Peripheral):
         self.rejected_addresses = 0
         self.stray_bytes = 0
         self.lock_failures = 0
+        self.csd_failures = 0
 
     @property
     def present(self) -> bool:
@@ -299,6 +315,26 @@ class SdCardSpi(Peripheral):
         if value not in ("old", "ff", "zero"):
             raise MediumError(f"SdCardSpi: TornFill is old, ff or zero, not {value!r}.")
         self._torn_fill = value
+
+    @property
+    def csd_flags(self) -> int:
+        """Byte 14 of the CSD: 0x20 PERM_WRITE_PROTECT, 0x10 TMP_WRITE_PROTECT.
+
+        Set: as a reader does that reads the CSD, changes this byte and sends it with CMD27; whether the card took it
+        shows here and in ``csd_failures``. Raises MediumError for what is no byte.
+        """
+        return csd_flags(self._csd)
+
+    @csd_flags.setter
+    def csd_flags(self, value: int) -> None:
+        if not 0 <= value <= 0xFF:
+            raise MediumError(f"SdCardSpi: CsdFlags takes a byte, not {value}.")
+        self._program_csd(with_flags(self._csd, value))
+
+    @property
+    def _protected(self) -> int:
+        """Which write protections of the whole card are on."""
+        return csd_flags(self._csd) & (PERM_WRITE_PROTECT | TMP_WRITE_PROTECT)
 
     @property
     def locked(self) -> bool:
@@ -740,6 +776,29 @@ class SdCardSpi(Peripheral):
     def _write_multiple_block(self, argument: int, bits: int) -> None:
         self._begin_write(argument, bits, multiple=True)
 
+    @_command(27)
+    def _program_csd_command(self, argument: int, bits: int) -> None:
+        """CMD27 (4.3.5.1): a data block of 16 bytes follows, as in a single write."""
+        self._reply(bits)
+        self._expect(self._program_csd, _CSD_SIZE)
+
+    def _program_csd(self, data: bytes) -> None:
+        csd = programmed(self._csd, data)
+        if csd is None:
+            self.csd_failures += 1
+            self._status2 |= R2_OUT_OF_RANGE
+        else:
+            self._csd = csd
+
+    def _expect(self, taker: Callable[[bytes], None], length: int) -> None:
+        """A data block that is not for the medium."""
+        self._write_multiple = False
+        self._write_failed = False
+        self._taker = taker
+        self._blocks_to_go = None
+        self._inbound_length = length
+        self._mode = Mode.AWAIT_TOKEN
+
     @_command(32)
     def _erase_wr_blk_start(self, argument: int, bits: int) -> None:
         error, lba, _ = self._locate(argument, 1)
@@ -770,6 +829,9 @@ class SdCardSpi(Peripheral):
         elif self._erase_end < self._erase_start:
             self._status2 |= R2_ERASE_PARAM
             self._reply(R1_PARAMETER_ERROR | bits)
+        elif self._protected:
+            self._status2 |= R2_LOCK_FAILED
+            self._reply(bits)
         else:
             self._reply(bits)
             self._erasing = _Erasing(self._erase_start, self._erase_end)
@@ -779,17 +841,15 @@ class SdCardSpi(Peripheral):
     def _lock_command(self, argument: int, bits: int) -> None:
         """CMD42 (4.3.7): a data block as long as CMD16 says follows, as in a single write."""
         self._reply(bits)
-        self._write_multiple = False
-        self._write_failed = False
-        self._receiving_lock = True
-        self._blocks_to_go = None
-        self._inbound_length = self._lock_length
-        self._mode = Mode.AWAIT_TOKEN
+        self._expect(self._lock_unlock, self._lock_length)
 
     def _lock_unlock(self, data: bytes) -> None:
-        if self._lock.locked and self._lock.is_force_erase(data):
+        forced = self._lock.locked and self._lock.is_force_erase(data)
+        refused = forced and bool(self._protected & PERM_WRITE_PROTECT)
+        if forced and not refused:
             self._wipe(0, self.block_count - 1)  # no cut may leave the content without the password
-        if not self._lock.take(data):
+            self._csd = with_flags(self._csd, csd_flags(self._csd) & ~TMP_WRITE_PROTECT)
+        if refused or not self._lock.take(data):
             self.lock_failures += 1
             self._status2 |= R2_LOCK_FAILED
 
@@ -884,7 +944,7 @@ class SdCardSpi(Peripheral):
         if error:
             return
         self._write_multiple = multiple
-        self._receiving_lock = False
+        self._taker = None
         self._inbound_length = BLOCK_SIZE
         if multiple:
             self._take_block_count()
@@ -904,8 +964,8 @@ class SdCardSpi(Peripheral):
                 self._blocks_to_go = None
         block = bytes(self._inbound[:self._inbound_length])
         response = self._judge_block(block, int.from_bytes(self._inbound[self._inbound_length:], "big"))
-        if response == DATA_ACCEPTED and self._receiving_lock:
-            self._lock_unlock(block)
+        if response == DATA_ACCEPTED and self._taker is not None:
+            self._taker(block)
             self._go_busy(self.write_busy_bytes)
         elif response == DATA_ACCEPTED:
             self._program(block)
@@ -922,8 +982,11 @@ class SdCardSpi(Peripheral):
             self.data_crc_errors += 1
             self._status2 |= R2_ERROR
             return DATA_CRC_ERROR
-        if self._receiving_lock:
+        if self._taker is not None:
             return DATA_ACCEPTED
+        if self._protected:
+            self._status2 |= R2_WP_VIOLATION
+            return DATA_WRITE_ERROR
         if self._write_lba >= self.block_count:
             self.rejected_addresses += 1
             self._status2 |= R2_OUT_OF_RANGE

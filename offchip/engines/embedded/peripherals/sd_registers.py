@@ -63,6 +63,37 @@ def build_cid(serial_number: int) -> bytes:
     ])
 
 
+#: what of byte 14 of the CSD protects the whole card (5.3.2): for ever, and until it is cleared
+PERM_WRITE_PROTECT, TMP_WRITE_PROTECT = 0x20, 0x10
+#: bits of that byte that CMD27 can set and never clear (FILE_FORMAT_GRP, COPY, PERM_WRITE_PROTECT, FILE_FORMAT), and
+#: all it can set
+_ONCE, _WRITABLE = 0xEC, 0xFC
+_FLAGS = 14
+
+
+def csd_flags(csd: bytes) -> int:
+    """Byte 14 of a CSD."""
+    return csd[_FLAGS]
+
+
+def with_flags(csd: bytes, flags: int) -> bytes:
+    """A CSD with another byte 14, and its CRC put right."""
+    body = csd[:_FLAGS] + bytes([flags])
+    return body + bytes([crc7(body)])
+
+
+def programmed(csd: bytes, sent: bytes) -> bytes | None:
+    """What PROGRAM_CSD (CMD27) makes of a CSD; None: CSD_OVERWRITE, the read-only part is another or a bit that can be
+    set only would be cleared (4.10.1). The CRC that was sent is not looked at, the card makes its own.
+    """
+    if len(sent) != len(csd) or sent[:_FLAGS] != csd[:_FLAGS]:
+        return None
+    old, new = csd[_FLAGS], sent[_FLAGS]
+    if old & _ONCE & ~new or (old ^ new) & ~_WRITABLE:
+        return None
+    return with_flags(csd, new)
+
+
 #: SD configuration register (5.6): specification 3.0, 4-bit bus, CMD23
 SCR = bytes((0x02, 0x05, 0x80, 0x02, 0, 0, 0, 0))
 SD_STATUS = bytes(64)
