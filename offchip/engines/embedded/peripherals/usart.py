@@ -45,7 +45,8 @@ class Usart(WordRegisters):
         peer_baud: bit rate of the other end; 0: it follows ours. A mismatch garbles bytes and breaks frames.
         lost_bytes: bytes that arrived while the receiver was off.
 
-    Not modelled: break, nCTS (always asserted), LIN, IrDA, smartcard and synchronous mode; their bits are stored. There is no line noise.
+    Not modelled: break, nCTS (always asserted), LIN, IrDA, smartcard and synchronous mode; their bits are stored. There
+    is no line noise.
     """
 
     def __init__(self, machine: Machine, frequency: int = 84_000_000) -> None:
