@@ -395,6 +395,17 @@ def test_no_nonce_comes_again_after_rollback_cut_or_reset(program: Path, tmp_pat
         assert len(seen) > 12 and len(secrets) == (1 if secret else 2)
 
 
+def test_an_old_medium_does_not_count_again_behind_a_reset_that_keeps_the_secret(program: Path, tmp_path: Path) -> None:
+    chip = Chip(program, tmp_path, provisioned(vault.scheme("fresh"), bytes(range(32))))
+    assert chip.boot() and chip.loaded
+    before = chip.image()
+    assert chip.run(0, 0, "reset") == 0
+    assert chip.run(0, 0, "store", *chip.contents(UPDATES)) == 0 and "result=ok" in chip.lines
+    chip.restore((chip.image()[0], before[1]))
+    assert chip.boot() and not chip.loaded
+    assert any("record-stale" in line for line in chip.lines), chip.lines
+
+
 def test_what_never_was_is_refused_and_changes_nothing(program: Path, tmp_path: Path) -> None:
     """Too long, no room in the log of the flash: an error, and the old ones stay."""
     for scheme, medium in (("fresh", "eeprom"), ("internal", "none"), ("plain", "sd")):

@@ -125,6 +125,22 @@ def _nothing_is_left(scene: Scene, device: Device) -> None:
     assert board.engine.diagnostics() == []
 
 
+def test_the_secret_goes_from_whichever_sector_it_is_in(published: Warm) -> None:
+    """It is in the other one when the log of the first was full once."""
+    forked(partial(_in_the_other_sector, *published("fresh", "eeprom")), LIMIT_S)
+
+
+def _in_the_other_sector(scene: Scene, device: Device) -> None:
+    board = device.board
+    first, second = (chip_map.sector(each) for each in chip_map.VAULT_SECTORS)
+    board.power_off()
+    board.engine.program(second.start, board.engine.read_memory(first.start, first.size))
+    board.engine.program(first.start, b"\xFF" * first.size)
+    board.power_on()
+    board.console.wait_for("^mqtt: published", 60)
+    _nothing_is_left(scene, device)
+
+
 @pytest.mark.parametrize("busy", ["^boot: ", "^rng: ok", "^vault: secret created", "^credentials: ok", "^modem: ready",
                                   "^clock: "])
 def test_it_acts_whatever_the_device_is_doing(scene: Scene, busy: str) -> None:
