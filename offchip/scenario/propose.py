@@ -13,6 +13,8 @@ from offchip.scenario.sight import Sight
 _WIRES = {"PA5", "PA6", "PA7", "PB3", "PB4", "PB5", "PB6", "PB7", "PB8", "PB9", "PB10", "PB11", "PB13", "PB14", "PB15",
           "PC10", "PC11", "PC12"}
 
+_FAILURE = re.compile(r"error|fail|panic|fault|abort|halt|not found|timeout|\bno\b", re.IGNORECASE)
+
 
 def propose(images: list[Path], vectors: int, sight: Sight, folder: Path) -> str:
     """The text of the file, which is to lie in ``folder``."""
@@ -41,8 +43,10 @@ def _console(sight: Sight) -> list[str]:
         if sight.console else "none spoke in the first second: name the one that will"
     lines.append(f'uart = "{sight.console or "usart1"}"  # {heard}')
     if sight.last_line:
-        lines += ["# what a line looks like that only a working device says; this was the last one in the first second",
-                  f"success = {json.dumps(re.escape(sight.last_line[:60]))}"]
+        lines += ["# what a line looks like that only a working device says; this was the last one in the first second"]
+        if _FAILURE.search(sight.last_line):
+            lines.append("# (it sounds like a failure: with its medium there the device will say something else)")
+        lines += [f"success = {json.dumps(re.escape(sight.last_line[:60]))}"]
     else:
         lines += ["# what a line looks like that only a working device says (regular expression); nothing was heard",
                   'success = "ready"']
@@ -54,11 +58,12 @@ def _media(sight: Sight) -> list[str]:
     lines: list[str] = []
     if sight.frames:
         bus = max(sight.frames, key=lambda name: sight.frames[name])
-        selects = [pin for pin, _ in sight.falls.most_common() if pin not in _WIRES]
+        selects = [pin for pin, _ in sight.selected.most_common() if pin not in _WIRES]
         lines += [f"[media.sd]  # {sight.frames[bus]} frames went over {bus}; take the table out if that is no card",
                   f'bus = "{bus}"',
                   f'select = "{selects[0] if selects else "PA4"}"  # chip select: '
-                  + (f"it fell {sight.falls[selects[0]]} times" if selects else "no pin fell, this is a guess"),
+                  + (f"{sight.selected[selects[0]]} times low while something went over the bus" if selects
+                     else "no pin was low meanwhile, this is a guess"),
                   "# high_capacity = true  # SDHC: some drivers take every card of version 2 for one",
                   'image = ""  # content of the card; none: a blank one',
                   f"size = {16 << 20}  # bytes, where there is no image", ""]

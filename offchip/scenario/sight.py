@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from offchip.engines.embedded.engine import EmbeddedEngine
@@ -34,14 +34,15 @@ class Sight:
     """What was seen.
 
     Attributes:
-        said: bytes of each UART that spoke. frames: SPI frames by block. falls: falling edges by pin, like ``PA4``.
+        said: bytes of each UART that spoke. frames: SPI frames by block.
+        selected: how often a pin, like ``PA4``, was low while frames went over a bus, and high before and afterwards.
         addresses: (I2C block, 7-bit address) -> how often it was called.
         secrets: (what, address) of what looks like credentials in the image itself.
     """
 
     said: dict[str, bytes] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
-    falls: Counter[str] = field(default_factory=Counter)
+    selected: Counter[str] = field(default_factory=Counter)
     addresses: Counter[tuple[str, int]] = field(default_factory=Counter)
     secrets: list[tuple[str, int]] = field(default_factory=list)
     unexpected: list[Diagnostic] = field(default_factory=list)
@@ -91,16 +92,31 @@ def look(images: list[Path], vectors: int = 0, seconds: float = 1.0) -> Sight:
     return sight
 
 
-def _watch(engine: EmbeddedEngine, sight: Sight) -> None:
-    def fell(pin: str, number: int, level: bool) -> None:
+class _Pin:
+    """Counts the times a pin was low while something went over SPI."""
+
+    def __init__(self, name: str, frames: Callable[[], int], selected: Counter[str]) -> None:
+        self._name, self._frames, self._selected = name, frames, selected
+        self._at_fall = -1
+
+    def moved(self, number: int, level: bool) -> None:
         if not level:
-            sight.falls[pin] += 1
+            self._at_fall = self._frames()
+        elif 0 <= self._at_fall < self._frames():
+            self._selected[self._name] += 1
+
+
+def _watch(engine: EmbeddedEngine, sight: Sight) -> None:
+    spis = [block for block in map(engine.machine.find, _SPIS) if isinstance(block, Stm32F4Spi)]
+
+    def frames() -> int:
+        return sum(block.frames for block in spis)
 
     for letter in "abcdefghi":
         port = engine.machine.find(f"gpio{letter}")
         assert isinstance(port, GpioPort)
         for number in range(16):
-            port.line(number).connect(partial(fell, f"P{letter.upper()}{number}"), number)
+            port.line(number).connect(_Pin(f"P{letter.upper()}{number}", frames, sight.selected).moved, number)
     for name in _I2CS:
         tap = engine.machine.find(f"{name}tap")
         assert isinstance(tap, I2cTap)

@@ -637,7 +637,7 @@ class SdCardSpi(Peripheral):
         if not good_crc and (self._crc_on or index in (0, 8)):
             self.command_crc_errors += 1
             self._reply(R1_CRC_ERROR)
-        elif not frame[5] & 1 or self._out_of_place(index):
+        elif self._out_of_place(index):  # with CRC off nothing of the last byte counts, its end bit neither (7.2.2)
             self._illegal()
         else:
             self._carry_out(index, argument, application)
