@@ -15,9 +15,9 @@ from offchip.engines.embedded.peripherals.i2c import I2cBus, Stm32F4I2c
 from offchip.engines.embedded.peripherals.spi import Stm32F4Spi
 from offchip.engines.embedded.peripherals.timer import Timer
 
-#: the usual pins of the blocks (STM32F405 data sheet, table 7): (port, SCK, MISO, MOSI) and (port, SCL, SDA)
+#: the usual pins of the blocks (STM32F405 data sheet, table 7): (port, SCK, MISO, MOSI) and (block, port, SCL, SDA)
 SPI_PINS = {"spi1": ("gpioa", 5, 6, 7), "spi2": ("gpiob", 13, 14, 15), "spi3": ("gpioc", 10, 11, 12)}
-I2C_PINS = {"i2c1": ("gpiob", 6, 7), "i2c2": ("gpiob", 10, 11)}
+I2C_PINS = (("i2c1", "gpiob", 6, 7), ("i2c1", "gpiob", 8, 9), ("i2c2", "gpiob", 10, 11))
 
 
 #: (port, pin, alternate function) -> (timer, channel from 0), data sheet table 9
@@ -45,9 +45,9 @@ def connect_pins(peripherals: Mapping[str, Peripheral]) -> None:
         block, port = peripherals.get(name), peripherals.get(port_name)
         if isinstance(block, Stm32F4Spi) and isinstance(port, GpioPort) and block.has_slave:
             SoftSpi(block, port, sck, miso, mosi)
-    for name, (port_name, scl, sda) in I2C_PINS.items():
+    for name, port_name, scl, sda in I2C_PINS:
         block, port = peripherals.get(name), peripherals.get(port_name)
-        if isinstance(block, Stm32F4I2c) and isinstance(port, GpioPort) and block.bus.devices:
+        if isinstance(block, Stm32F4I2c) and isinstance(port, GpioPort) and (block.bus.devices or block.bus.probe):
             SoftI2c(block.bus, port, scl, sda)
     for (port_name, pin, function), (timer_name, channel) in CAPTURE_PINS.items():
         timer, port = peripherals.get(timer_name), peripherals.get(port_name)

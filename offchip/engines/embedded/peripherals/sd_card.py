@@ -466,6 +466,8 @@ class SdCardSpi(Peripheral):
         if mode is Mode.READ_STUCK or (mode is _AWAIT_TOKEN and self._token_heard(mosi)):
             return
         frame = self._frame
+        if self._released and not frame and mosi != 0xFF and self._resumed(mosi):
+            return
         if frame:
             frame.append(mosi)
             if len(frame) == 6:
@@ -498,8 +500,21 @@ class SdCardSpi(Peripheral):
         self.stray_bytes += 1
         return True
 
+    def _resumed(self, mosi: int) -> bool:
+        """CS was high between a write command, or a block of it, and this byte; True when it is the token of that
+        write. The specification wants CS to stay low (7.2); drivers that let it go are common, and cards wait.
+        """
+        self._released = False
+        if mosi not in ((START_BLOCK_MULTIPLE, STOP_TRANSMISSION) if self._write_multiple else (START_BLOCK,)):
+            return False
+        if not self._write_multiple:
+            self.aborted_writes -= 1
+        self._mode = Mode.AWAIT_TOKEN
+        return self._token_heard(mosi)
+
     def _deselect(self) -> None:
         """Rising CS ends a half command, a read, or a block being received; programming goes on."""
+        self._released = self._mode is _AWAIT_TOKEN
         self._selected = False
         self._frame.clear()
         self._clear_output()
@@ -518,7 +533,7 @@ class SdCardSpi(Peripheral):
         self._spi_mode = False
         self._wake_up_bytes = 0
         self._write_multiple = False
-        self._write_failed = False
+        self._write_failed = self._released = False
         self._write_lba = 0
         self._read_position = 0
         self._lock.power_up()
@@ -533,6 +548,7 @@ class SdCardSpi(Peripheral):
 
     def _to_idle(self) -> None:
         self._idle = True
+        self._released = False
         self._initialised = False
         self._crc_on = False
         self._application_command = False
