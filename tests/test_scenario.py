@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from offchip.scenario.bench import alive
-from offchip.scenario.model import ScenarioError, read_scenario
+from offchip.scenario.fire import _listed
+from offchip.scenario.model import ScenarioError, Secret, read_scenario
 from tests import forked_cli
 from tests.engines import build_probe
 from tests.test_third_party import ROOT, build
@@ -101,3 +102,10 @@ def test_a_console_of_the_debugger_and_a_card_of_high_capacity(tmp_path: Path) -
     with alive(read_scenario(tmp_path / "debugger.toml")) as life:
         life.start()
         assert life.works() and life.engine.machine.find("sdcard").high_capacity
+
+
+@pytest.mark.parametrize("form", ["{:02X} ", "0x{:02x}, ", "0x{:02X}\r\n", "{:02x}:"])
+def test_a_secret_listed_byte_by_byte_is_found(form: str) -> None:
+    secret = Secret("bytes 1", bytes(range(0x1A, 0x2A)))
+    assert _listed(secret).search("".join(map(form.format, range(256))).encode())
+    assert not _listed(secret).search("".join(map(form.format, reversed(range(256)))).encode())

@@ -241,6 +241,27 @@ def test_a_command_whose_checksum_is_wrong_is_not_carried_out(damage: int) -> No
     assert host.command(17, 7 * 512, damage) == R1_CRC_ERROR and host.token() == 0xFF
     host.deselect()
     assert host.simple(59, 0) == 0 and host.command(17, 7 * 512, damage) == 0  # 7.2.2: the host has a choice
+    host.deselect()
+    frame = bytes([0x40 | 17]) + (7 * 512).to_bytes(4, "big")
+    assert host.command(17, 7 * 512, host.crc(frame, 0x09, 7) << 1 | 1) == 0  # 00: its end bit is none, either
+
+
+def test_a_write_whose_host_lets_chip_select_go_before_the_token() -> None:
+    """Widespread drivers do; another command in its place ends the write."""
+    host = Host().start()
+    assert host.simple(24, 3 * 512) == 0
+    host.tap.on_gpio(0, False)
+    for value in b"\xFE" + NEW + host.crc(NEW, 0x1021, 16).to_bytes(2, "big"):
+        host.byte(value)
+    assert host.byte() & 0x1F == 5
+    host.deselect()
+    host.bytes(600)
+    assert host.read(3) == (NEW, True) and host.card.aborted_writes == 0
+    assert host.simple(24, 4 * 512) == 0 and host.read(3)[1]
+    host.tap.on_gpio(0, False)
+    host.byte(0xFE)
+    host.deselect()
+    assert host.card.aborted_writes == 1 and host.card.stray_bytes == 1
 
 
 def test_a_rule_that_changes_nothing_leaves_no_evidence() -> None:

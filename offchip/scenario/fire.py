@@ -3,12 +3,13 @@
 
 Two oracles judge, and both are tried before anything is fired. The success line must come from the untouched device,
 and must not come from one without its medium (else it says nothing about the medium). A secret counts as found where
-its bytes are, plain, as hexadecimal digits or in base64.
+its bytes are, plain, as hexadecimal digits (with something between the bytes, too) or in base64.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -108,6 +109,11 @@ class _Bench:
                     yield Evidence(attack, action, f"{place} + 0x{at:X}", now_ns, received=data[at:at + len(spelled)],
                                    detail=f"{secret.name}, {form}")
                     break
+            else:
+                listed = _listed(secret).search(data)
+                if listed is not None:
+                    yield Evidence(attack, action, f"{place} + 0x{listed.start():X}", now_ns, received=listed[0],
+                                   detail=f"{secret.name}, listed byte by byte")
 
     def judged_by_content(self, attack: str, target: str, found: list[Evidence], seen: bytes, now_ns: int) -> Row:
         """A row of an attack that looks for secrets."""
@@ -148,6 +154,12 @@ def _spellings(secret: Secret) -> Iterator[tuple[str, bytes]]:
     yield "as hexadecimal digits", content.hex().encode()
     yield "as hexadecimal digits", content.hex().upper().encode()
     yield "in base64", base64.b64encode(content).rstrip(b"=")[:-1]
+
+
+def _listed(secret: Secret) -> re.Pattern[bytes]:
+    """How programs print buffers: hexadecimal digits of single bytes, with something between."""
+    digits = (rb"(?:0[xX])?" + f"{byte:02x}".encode() for byte in secret.content)
+    return re.compile(rb"[\s,:;\-]{0,4}".join(digits), re.IGNORECASE)
 
 
 def _seen(attack: str, target: str, seen: bytes, now_ns: int) -> tuple[Evidence, ...]:

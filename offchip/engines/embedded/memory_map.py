@@ -29,6 +29,7 @@ BLOCKS: tuple[tuple[int, int, str], ...] = (
     (0x40024000, 0x40024FFF, "BKPSRAM"), (0x40026000, 0x400263FF, "DMA1"), (0x40026400, 0x400267FF, "DMA2"),
     (0x40028000, 0x400293FF, "ETH"), (0x40040000, 0x4007FFFF, "USB OTG HS"), (0x50000000, 0x5003FFFF, "USB OTG FS"),
     (0x50050000, 0x500503FF, "DCMI"), (0x50060800, 0x50060BFF, "RNG"),
+    (0xA0000000, 0xA0000FFF, "FSMC"),
     (0xE0000000, 0xE0000FFF, "ITM"), (0xE0001000, 0xE0001FFF, "DWT"), (0xE0002000, 0xE0002FFF, "FPB"),
     (0xE000E000, 0xE000EFFF, "SCS"), (0xE0040000, 0xE0040FFF, "TPIU"), (0xE0041000, 0xE0041FFF, "ETM"),
     (0xE0042000, 0xE00423FF, "DBGMCU"), (0xE00FF000, 0xE00FFFFF, "ROM table"),
@@ -36,7 +37,7 @@ BLOCKS: tuple[tuple[int, int, str], ...] = (
 
 #: windows of the bus served by Python: (start, size), page aligned
 WINDOWS: tuple[tuple[int, int], ...] = (
-    (0x1FFF0000, 0x10000), (0x40000000, 0x80000), (0x50000000, 0x61000), (0xE0000000, 0x100000),
+    (0x1FFF0000, 0x10000), (0x40000000, 0x80000), (0x50000000, 0x61000), (0xA0000000, 0x1000), (0xE0000000, 0x100000),
 )
 
 #: (alias start, target start, alias size) of the bit-band regions, PM0214 2.2.5
