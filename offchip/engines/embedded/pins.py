@@ -13,6 +13,7 @@ from offchip.engines.embedded.peripheral import Peripheral
 from offchip.engines.embedded.peripherals.gpio import GpioPort
 from offchip.engines.embedded.peripherals.i2c import I2cBus, Stm32F4I2c
 from offchip.engines.embedded.peripherals.spi import Stm32F4Spi
+from offchip.engines.embedded.peripherals.syscfg import Syscfg
 from offchip.engines.embedded.peripherals.timer import Timer
 
 #: the usual pins of the blocks (STM32F405 data sheet, table 7): (port, SCK, MISO, MOSI) and (block, port, SCL, SDA)
@@ -47,12 +48,19 @@ def connect_pins(peripherals: Mapping[str, Peripheral]) -> None:
             SoftSpi(block, port, sck, miso, mosi)
     for name, port_name, scl, sda in I2C_PINS:
         block, port = peripherals.get(name), peripherals.get(port_name)
-        if isinstance(block, Stm32F4I2c) and isinstance(port, GpioPort) and (block.bus.devices or block.bus.probe):
+        if isinstance(block, Stm32F4I2c) and isinstance(port, GpioPort) and (
+                block.bus.devices or block.bus.probe) and not _taken(port, scl, sda):
             SoftI2c(block.bus, port, scl, sda)
     for (port_name, pin, function), (timer_name, channel) in CAPTURE_PINS.items():
         timer, port = peripherals.get(timer_name), peripherals.get(port_name)
         if isinstance(timer, Timer) and isinstance(port, GpioPort):
             port.line(pin).connect(_Capture(timer, channel, port, function), pin)
+
+
+def _taken(port: GpioPort, *pins: int) -> bool:
+    """Whether the board leads one of these pins to a device."""
+    owners = (getattr(sink, "__self__", None) for pin in pins for sink, _ in port.line(pin).sinks)
+    return any(isinstance(each, Peripheral) and not isinstance(each, Syscfg) for each in owners)
 
 
 class _Capture:
