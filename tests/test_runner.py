@@ -332,8 +332,9 @@ def named_below(pid: int) -> list[psutil.Process]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_goes_on_when_the_run_is_ended_while_a_claim_hangs(tmp_path: Path, number: signal.Signals) -> None:
-    folder = suites(tmp_path / "suites", s="*** Test Cases ***\nHangs\n    Evaluate    subprocess.Popen(['sleep', "
-                    "'877'], start_new_session=True)\n    Evaluate    time.sleep(900)\n")
+    # what it starts is soon nobody's child
+    folder = suites(tmp_path / "suites", s="*** Test Cases ***\nHangs\n    Evaluate    subprocess.Popen(['sh', '-c', "
+                    "'sleep 877 &'], start_new_session=True)\n    Evaluate    time.sleep(900)\n")
     run = subprocess.Popen([sys.executable, "-m", "offchip", "run", "--suites", folder, "--results", tmp_path / "r"],
                            cwd=ROOT, text=True, stderr=subprocess.PIPE, start_new_session=True)
     started = time.monotonic()
