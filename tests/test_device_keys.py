@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -72,3 +75,23 @@ def test_a_device_with_an_rsa_key_publishes_and_its_key_lies_where_the_scheme_sa
     loot.search_numbers(engine.read_memory(chip_map.SRAM.start, chip_map.SRAM.size), "sram")
     assert [key.form for key in loot.keys] == ["prime"] and loot.identity is not None
     assert loot.identity.key.private_numbers() == KEY.private_numbers()
+
+
+@pytest.mark.parametrize(("scheme", "medium"), [(vault.PLAIN, vault.SD), (vault.scheme("fresh"), vault.EEPROM)],
+                         ids=lambda each: each.name)
+def test_a_device_in_an_open_network_with_a_root_it_does_not_know_publishes(
+        scene: Scene, scheme: vault.Scheme, medium: vault.MediumKind) -> None:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a root of another curve")])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    key = ec.generate_private_key(ec.SECP521R1())
+    stranger = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start.replace(year=2030)).sign(
+        key, hashes.SHA512()).public_bytes(Encoding.DER)
+    usual = scene.provisioning(THING, Defence(scheme, medium)).credentials
+    device = scene.build(THING, Defence(scheme, medium), elf=FIRMWARE, wifi_passphrase="",
+                         credentials=dataclasses.replace(usual, anchors=(stranger, *usual.anchors)))
+    device.board.power_on()
+    device.board.console.wait_for("^mqtt: published")
+    lines = [line.text for line in device.board.console.find("^credentials: ")]
+    assert lines == [f"credentials: skipped anchor={hashlib.sha256(stranger).hexdigest()[:8]}",
+                     f"credentials: ok source={medium.name} certificate={device.identity.certificate_id[:8]}"]
+    assert not [each for each in scene.secrets() if "passphrase" in each.name]

@@ -26,7 +26,7 @@ from offchip.board.factory import (
     Provisioning,
     configuration_page,
 )
-from offchip.errors import FactoryError, MediumError
+from offchip.errors import FactoryError, MediumError, VaultError
 from offchip.vault import fat, plain
 from offchip.vault.credentials import Credentials, pem
 from offchip.vault.records import EEPROM_MAGIC, Tag, decode_entries, decode_record, encode_entries
@@ -203,6 +203,13 @@ def test_damaged_records_are_named(at, message):
     ({"tls_versions": frozenset({"1.1"})}, "TLS versions"), ({"rdp_level": 3}, "RDP"), ({"sntp_host": ""}, "SNTP"),
     ({"medium": vault.SD}, "medium"), ({"scheme": vault.PLAIN}, "medium"), ({"wifi_ssid": "s" * 33}, "SSID"),
     ({"credentials": dataclasses.replace(CREDENTIALS, anchors=())}, "trust anchors"),
+    ({"credentials": dataclasses.replace(CREDENTIALS, anchors=(b"x",) * 9)}, "trust anchors: 9 of them; .* at most 8"),
+    ({"publish_topics": tuple("abcdefghi")}, "publish topics: 9 of them; .* at most 8"),
+    ({"subscribe_filters": tuple("abcdefghi")}, "subscribe filters: 9 of them; .* at most 8"),
+    ({"publish_interval_ms": 1 << 31}, "publish interval: 2147483648 .* 1 to 2147483647"),
+    ({"thing_name": "a\nb"}, r"thing name: 'a\\nb' holds the control character U\+000A"),
+    ({"wifi_passphrase": "a\x7Fb"}, "passphrase: .* U\\+007F"),
+    ({"publish_topics": ("a\0",)}, "publish topic: .* U\\+0000"),
     ({"credentials": dataclasses.replace(CREDENTIALS, anchors=(bytes(9000), bytes(9000)))}, "configuration page"),
     ({"credentials": dataclasses.replace(CREDENTIALS, anchors=(bytes(70000),))}, "70000 bytes"),
 ])
@@ -211,11 +218,38 @@ def test_factory_refuses_what_the_device_would(change, message):
         configuration_page(dataclasses.replace(PROVISIONING, **change))
 
 
+def root(curve: ec.EllipticCurve, *critical: x509.ExtensionType) -> bytes:
+    key = ec.generate_private_key(curve)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a root")])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start.replace(year=2030))
+    for each in critical:
+        builder = builder.add_extension(each, critical=True)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def test_files_and_records_too_large_for_the_device_are_named():
+    large = dataclasses.replace(CREDENTIALS, anchors=(bytes(13000),))
+    with pytest.raises(VaultError, match=r"/CREDS/ROOTCA.CRT: \d+ bytes; the device reads fewer than 16384"):
+        vault.PLAIN.image(vault.SD, 16 * MIB, large)
+    with pytest.raises(VaultError, match=r"OCE1 record: \d+ bytes do not fit its place of 16384"):
+        vault.PLAIN.image(vault.EEPROM, 32768, dataclasses.replace(CREDENTIALS, anchors=(bytes(9000), bytes(9000))))
+
+
+def test_an_open_network_has_no_passphrase():
+    page = configuration_page(dataclasses.replace(PROVISIONING, wifi_passphrase=""))
+    assert Tag.WIFI_PASSPHRASE not in dict(decode_record(page, b"OCF1"))
+
+
 def test_credential_files_are_checked_by_name(tmp_path):
     files = {"ca.pem": CA_PEM, "device.pem": DEVICE_PEM, "device.key": key_bytes(DEVICE_KEY, form="TraditionalOpenSSL"),
              "other.key": key_bytes(CA_KEY), "two.pem": CA_PEM + DEVICE_PEM, "text.pem": b"hello",
              "cut.pem": DEVICE_PEM[:200], "p521.key": key_bytes(ec.generate_private_key(ec.SECP521R1())),
-             "weak.key": key_bytes(rsa.generate_private_key(65537, 1024))}
+             "weak.key": key_bytes(rsa.generate_private_key(65537, 1024)),
+             "other.key2": key_bytes(ec.generate_private_key(ec.SECP256R1())),
+             "chain.pem": DEVICE_PEM + CA_PEM, "foreign.pem": root(ec.SECP521R1()),
+             "mixed.pem": root(ec.SECP521R1()) + CA_PEM,
+             "constrained.pem": root(ec.SECP256R1(), x509.NameConstraints([x509.DNSName("test")], None))}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
 
@@ -224,8 +258,13 @@ def test_credential_files_are_checked_by_name(tmp_path):
 
     assert load("ca.pem", "device.pem", "device.key") == CREDENTIALS
     assert len(load("two.pem", "device.pem", "device.key").anchors) == 2
+    assert load("ca.pem", "chain.pem", "device.key") == load("ca.pem", "two.pem", "device.key") == CREDENTIALS
+    assert len(load("mixed.pem", "device.pem", "device.key").anchors) == 2  # the device skips the first by name
     for names, culprit in ((("ca.pem", "device.pem", "other.key"), "other.key: does not belong"),
-                           (("ca.pem", "two.pem", "device.key"), "two.pem: holds 2"),
+                           (("ca.pem", "two.pem", "other.key2"), "other.key2: does not belong to any certificate in"),
+                           (("foreign.pem", "device.pem", "device.key"), "foreign.pem: the device can use none of"),
+                           (("constrained.pem", "device.pem", "device.key"),
+                            "constrained.pem: the certificate's extension 2.5.29.30 is critical"),
                            (("text.pem", "device.pem", "device.key"), "text.pem: holds no well-formed X.509"),
                            (("ca.pem", "cut.pem", "device.key"), "cut.pem: holds no well-formed X.509"),
                            (("ca.pem", "device.pem", "text.pem"), "text.pem: holds no well-formed, unencrypted"),

@@ -64,6 +64,25 @@ def library_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def sha1_root(folder: Path) -> bytes:
+    """A root of the kind older bundles hold, by OpenSSL: cryptography signs with SHA-1 no more."""
+    done = subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha1", "-subj", "/CN=old root",
+                           "-days", "9000", "-keyout", folder / "old.key"], capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def root_of(key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey, signed: hashes.HashAlgorithm | None) -> bytes:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "another root")])
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    root = x509.CertificateBuilder(name, name, key.public_key(), 1, start, start.replace(year=2030))
+    return root.add_extension(x509.BasicConstraints(True, None), True).sign(key, signed).public_bytes(Encoding.PEM)
+
+
+def fingerprint(pem: bytes) -> bytes:
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.decode())).digest()
+
+
 @pytest.fixture(scope="module")
 def owner() -> Authority:
     return Authority(1)
@@ -78,10 +97,10 @@ class Server:
     """OpenSSL at the other end of the modem's stream, in memory."""
 
     def __init__(self, identity: Identity, trusted: Authority, tmp_path: Path,
-                 version: ssl.TLSVersion | None = None) -> None:
+                 version: ssl.TLSVersion | None = None, behind: bytes = b"") -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         files = [tmp_path / "chain.pem", tmp_path / "key.pem"]
-        for path, content in zip(files, (identity.chain_pem, identity.key_pem), strict=True):
+        for path, content in zip(files, (identity.chain_pem + behind, identity.key_pem), strict=True):
             path.write_bytes(content)
         context.load_cert_chain(files[0], files[1])
         context.load_verify_locations(cadata=trusted.root.certificate_pem.decode())
@@ -145,7 +164,8 @@ class Device:
         self.library.tls_platform_init.restype = self.library.tls_platform_random_failed.restype = ctypes.c_bool
         self.library.wall_clock_set.restype = ctypes.c_bool
         self.library.tls_version_word.restype = self.library.tls_suite_word.restype = ctypes.c_char_p
-        self.library.host_fingerprint.restype = ctypes.c_void_p
+        self.library.host_fingerprint.restype = self.library.host_skipped.restype = ctypes.c_void_p
+        self.library.host_skipped_count.restype = ctypes.c_size_t
         self.server: Server | None = None
         self.asked: list[tuple[str, int]] = []
         self.closed = 0
@@ -177,6 +197,10 @@ class Device:
     def parse(self, anchors: bytes, certificate: bytes, key: bytes) -> int:
         return int(self.library.host_identity_parse(anchors, ctypes.c_size_t(len(anchors)), certificate,
                                                     ctypes.c_size_t(len(certificate)), key, ctypes.c_size_t(len(key))))
+
+    def skipped(self) -> list[bytes]:
+        return [ctypes.string_at(self.library.host_skipped(ctypes.c_size_t(number)), 32)
+                for number in range(self.library.host_skipped_count())]
 
     def take_identity(self, owner: Authority, identity: Identity) -> None:
         assert self.parse(owner.root.certificate_der, identity.certificate_der, identity.key_der) == IDENTITY_OK
@@ -267,6 +291,23 @@ class TestIdentity:
             life.library.host_identity_free()
             assert not any(form in life.memory() for form in (*scalar(device), *scalar(other)))
 
+    def test_anchors_of_kinds_we_do_not_have_are_skipped_by_name(
+            self, life: Device, owner: Authority, device: Identity, tmp_path: Path) -> None:
+        strangers = [sha1_root(tmp_path), root_of(ed25519.Ed25519PrivateKey.generate(), None),
+                     root_of(ec.generate_private_key(ec.SECP521R1()), hashes.SHA512())]
+        good = owner.root.certificate_pem
+        for order in ([*strangers, good], [good, *strangers], [strangers[0], good, *strangers[1:]]):
+            assert life.parse(b"# a bundle\n" + b"".join(order) + b"\0", device.certificate_der,
+                              device.key_der) == IDENTITY_OK
+            assert life.skipped() == [fingerprint(each) for each in strangers]
+            life.library.host_identity_free()
+        for alone in (b"".join(strangers) + b"\0", ssl.PEM_cert_to_DER_cert(strangers[0].decode())):
+            assert life.parse(alone, device.certificate_der, device.key_der) == ANCHOR_MALFORMED
+            assert life.skipped()[0] == fingerprint(strangers[0])
+            life.library.host_identity_free()
+        assert life.parse(good + b"\0", device.certificate_der, device.key_der) == IDENTITY_OK
+        assert life.skipped() == []
+
     @OTHER_KINDS
     def test_keys_of_other_kinds(self, life: Device, owner: Authority,
                                  key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> None:
@@ -307,6 +348,13 @@ class TestTls:
         assert life.receive() == (OK, b"down", "ok") and life.receive() == (OK, b"", "ok")
         life.library.tls_close()
         assert life.closed == 1
+
+    @pytest.mark.parametrize("versions", [TLS12, TLS13])
+    def test_a_root_of_sha1_behind_the_server_s_chain_is_nobody_s_business(
+            self, life: Device, owner: Authority, device: Identity, tmp_path: Path, versions: int) -> None:
+        life.take_identity(owner, device)
+        life.server = Server(owner.issue_server([HOST]), owner, tmp_path, behind=sha1_root(tmp_path))
+        assert life.connect(versions) == (OK, "ok")
 
     @pytest.mark.parametrize(("versions", "spoken"),
                              [(TLS13, ssl.TLSVersion.TLSv1_2), (TLS12, ssl.TLSVersion.TLSv1_3)])

@@ -7,6 +7,7 @@ Attackers and negative tests who want broken content write it themselves, throug
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from offchip import chip_map
@@ -19,6 +20,8 @@ CONFIGURATION_ADDRESS = chip_map.CONFIGURATION.start
 CONFIGURATION_SIZE = chip_map.CONFIGURATION.size
 #: the page's share of it: behind it are the device's own marks (SPEC.md section 2)
 PAGE_LIMIT = CONFIGURATION_SIZE - 256
+#: topics, filters, anchors (SPEC.md section 1)
+_REPEATED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Provisioning:
         _check_number("endpoint port", self.endpoint_port, 1, 65535)
         if not self.publish_topics:
             raise FactoryError("publish topics: give at least one")
+        _check_count("publish topics", self.publish_topics)
+        _check_count("subscribe filters", self.subscribe_filters)
         for topic in self.publish_topics:
             _check_text("publish topic", topic, 1, 256)
             if set(topic) & {"+", "#"}:
@@ -80,7 +85,7 @@ class Provisioning:
         for text in self.subscribe_filters:
             _check_text("subscribe filter", text, 1, 256)
         _check_text("SNTP host", self.sntp_host, 1, 253)
-        _check_number("publish interval", self.publish_interval_ms, 1, 0xFFFFFFFF)
+        _check_number("publish interval", self.publish_interval_ms, 1, 0x7FFFFFFF)
         _check_number("keep alive", self.keep_alive_s, 0, 0xFFFF)
         _check_text("Wi-Fi SSID", self.wifi_ssid, 1, 32)
         _check_text("Wi-Fi passphrase", self.wifi_passphrase, 0, 64)
@@ -100,10 +105,13 @@ class Provisioning:
         """Credentials, or what gets them."""
         if self.credentials != NO_CREDENTIALS and not self.credentials.anchors:
             raise FactoryError("trust anchors: give at least one certificate")
+        if not (self.medium.has_files and self.scheme.clear):  # a file of PEM holds as many as fit
+            _check_count("trust anchors", self.credentials.anchors)
         if self.claim is None and (self.enrol_lost or self.credentials == NO_CREDENTIALS):
             raise FactoryError("claim identity: a device that is to get its credentials by itself needs one")
-        if self.claim is not None and not 1 <= len(self.claim.anchors) <= 8:
-            raise FactoryError(f"claim identity: {len(self.claim.anchors)} trust anchors; allowed are 1 to 8")
+        if self.claim is not None and not 1 <= len(self.claim.anchors) <= _REPEATED:
+            raise FactoryError(f"claim identity: {len(self.claim.anchors)} trust anchors; allowed are 1 to "
+                               f"{_REPEATED}")
 
 
 def configuration_page(provisioning: Provisioning) -> bytes:
@@ -127,8 +135,9 @@ def configuration_page(provisioning: Provisioning) -> bytes:
         (Tag.KEEP_ALIVE, provisioning.keep_alive_s.to_bytes(2, "little")),
         (Tag.TLS_VERSIONS, bytes([tls_mask])),
         (Tag.WIFI_SSID, provisioning.wifi_ssid.encode()),
-        (Tag.WIFI_PASSPHRASE, provisioning.wifi_passphrase.encode()),
     ]
+    if provisioning.wifi_passphrase:  # an open network has none
+        entries.append((Tag.WIFI_PASSPHRASE, provisioning.wifi_passphrase.encode()))
     if provisioning.tamper:
         entries.append((Tag.TAMPER_RESPONSE, b"\1"))
     if provisioning.device_secret is not None:
@@ -199,9 +208,17 @@ def provision(engine: Engine, provisioning: Provisioning) -> None:
 
 def _check_text(what: str, text: str, shortest: int, longest: int) -> None:
     length = len(text.encode())
-    if not shortest <= length <= longest or "\0" in text:
-        raise FactoryError(f"{what}: '{text[:40]}' takes {length} bytes; allowed are {shortest} to {longest} "
-                           "without NUL")
+    if not shortest <= length <= longest:
+        raise FactoryError(f"{what}: '{text[:40]}' takes {length} bytes; allowed are {shortest} to {longest}")
+    for character in text:
+        if character < " " or character == "\x7F":  # it would forge console lines, JSON and AT commands
+            raise FactoryError(f"{what}: {text[:40]!r} holds the control character U+{ord(character):04X}; none is "
+                               "allowed")
+
+
+def _check_count(what: str, values: Collection[object]) -> None:
+    if len(values) > _REPEATED:
+        raise FactoryError(f"{what}: {len(values)} of them; the device takes at most {_REPEATED}")
 
 
 def _check_number(what: str, value: int, lowest: int, highest: int) -> None:

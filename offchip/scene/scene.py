@@ -196,8 +196,8 @@ class Scene:
             if device.provisioning.enrolment and (own := device.kept()) is not None:
                 found.append(Secret.of_key(f"the private key of {device.thing}", own))
             found += [Secret.of_bytes(f"the device secret of {device.thing}", each) for each in device.secrets()]
-            found.append(Secret.of_text(f"the Wi-Fi passphrase of {device.thing}",
-                                        device.provisioning.wifi_passphrase))
+            if passphrase := device.provisioning.wifi_passphrase:  # an open network has none
+                found.append(Secret.of_text(f"the Wi-Fi passphrase of {device.thing}", passphrase))
         return found
 
     def claim(self, thing: str = THING) -> Identity:

@@ -26,6 +26,8 @@ FILES = {
 }
 #: file -> where its updates go, in turns, and the size the factory gives these in advance (SPEC.md section 4)
 SPARE_SIZES = {"/CREDS/ROOTCA.CRT": 8192, "/CREDS/DEVICE.CRT": 4000, "/CREDS/DEVICE.KEY": 1920}
+#: file -> bytes from which on the device refuses it (SPEC.md section 4)
+TOO_LARGE = {"/CREDS/ROOTCA.CRT": 16384, "/CREDS/DEVICE.CRT": 4096, "/CREDS/DEVICE.KEY": 2048}
 #: the record's two places on an EEPROM
 RECORD_PLACES = (0, 16384)
 _PEM = re.compile(rb"-----BEGIN [A-Z ]+-----(.*?)-----END [A-Z ]+-----", re.DOTALL)
@@ -52,9 +54,13 @@ def spares(paths: Iterable[str]) -> dict[str, bytes]:
 def record(entries: Entries) -> bytes:
     """The record of SPEC.md section 3. Raises VaultError when a field is too long."""
     try:
-        return encode_record(EEPROM_MAGIC, entries)
+        encoded = encode_record(EEPROM_MAGIC, entries)
     except MediumError as error:
         raise VaultError(f"{EEPROM_MAGIC.decode('ascii')} record: {error}") from error
+    if len(encoded) > RECORD_PLACES[1]:
+        raise VaultError(f"{EEPROM_MAGIC.decode('ascii')} record: {len(encoded)} bytes do not fit its place of "
+                         f"{RECORD_PLACES[1]}")
+    return encoded
 
 
 class Plain(Scheme):
@@ -70,6 +76,9 @@ class Plain(Scheme):
         entries = [entry for entry in credentials.entries() if entry[0] in tags]
         if medium.has_files:
             held = files(entries) or {path: b"\n" for path, (tag, _) in FILES.items() if tag in tags}
+            for path, content in held.items():
+                if len(content) >= TOO_LARGE[path]:
+                    raise VaultError(f"{path}: {len(content)} bytes; the device reads fewer than {TOO_LARGE[path]}")
             return medium.image(size, {**held, **spares(held)}, b"")
         return medium.image(size, {}, record(entries) if entries else b"")
 

@@ -20,7 +20,8 @@ LINES = {
     "storage": rf"sd type=SD[SH]C blocks=\d+|eeprom bytes=\d+|error (?:{_STORAGE})",
     "vault": r"secret created|reset|(?:sealed|kept) chunk=[a-z-]+ version=\d+",
     "tamper": "told|erased",
-    "credentials": "ok source=(?:internal|sd|eeprom|claim|issued) certificate=[0-9a-f]{8}|error "
+    "credentials": "skipped anchor=[0-9a-f]{8}|"
+                   "ok source=(?:internal|sd|eeprom|claim|issued) certificate=[0-9a-f]{8}|error "
                    "(?:certificate-malformed|key-malformed|anchor-malformed|key-mismatch)",
     "modem": f"ready|error {_REASON}",
     "clock": f"{_TIME} source=(?:sntp|rtc)|refused {_TIME} source=(?:sntp|rtc) floor={_TIME}|error no-time",

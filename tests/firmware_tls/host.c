@@ -84,6 +84,8 @@ int host_identity_parse(const uint8_t *anchors, size_t anchors_length, const uin
 void host_identity_free(void) { identity_free(&identity); }
 void host_identity_erase_key(void) { identity_erase_key(&identity); }
 const uint8_t *host_fingerprint(void) { return identity.fingerprint; }
+size_t host_skipped_count(void) { return identity.skipped_count; }
+const uint8_t *host_skipped(size_t number) { return identity.skipped[number]; }
 
 int host_tls_open(const char *host, uint16_t port, uint8_t versions, char word[64], uint8_t *alert)
 {

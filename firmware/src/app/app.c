@@ -159,6 +159,10 @@ static stage_t load_identity(void)
     }
     watchdog_kick();
     enum identity_result result = identity_parse(&app.identity, &credentials);
+    for (size_t i = 0; i < app.identity.skipped_count && i < CONFIG_ANCHORS_MAX; i++) {
+        const uint8_t *hash = app.identity.skipped[i];
+        console_line("credentials", "skipped anchor=%02x%02x%02x%02x", hash[0], hash[1], hash[2], hash[3]);
+    }
     if (result == IDENTITY_OK) {
         const uint8_t *hash = app.identity.fingerprint;
         console_line("credentials", "ok source=%s certificate=%02x%02x%02x%02x", credentials.source, hash[0], hash[1],

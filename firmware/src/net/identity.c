@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/identity.h"
 #include <stdbool.h>
+#include <string.h>
+#include "mbedtls/error.h"
+#include "mbedtls/pem.h"
 #include "mbedtls/platform_util.h"
 #include "mbedtls/psa_util.h"
 #include "psa/crypto.h"
@@ -33,6 +36,62 @@ static bool supported(const mbedtls_pk_context *key)
     }
 }
 
+/* The certificate is well formed as far as it was read, and of a kind this build does not have. */
+static bool unsupported(int error)
+{
+    switch (-(-error & 0xFF80)) {
+    case MBEDTLS_ERR_X509_UNKNOWN_SIG_ALG:
+    case MBEDTLS_ERR_X509_FEATURE_UNAVAILABLE:
+    case MBEDTLS_ERR_PK_UNKNOWN_PK_ALG:
+    case MBEDTLS_ERR_PK_UNKNOWN_NAMED_CURVE:
+    case MBEDTLS_ERR_PK_FEATURE_UNAVAILABLE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* An authority of an unsupported kind could vouch for nobody: it does not take the others down. */
+static bool add_anchor(struct identity *identity, const uint8_t *der, size_t length)
+{
+    size_t hash_length;
+    int error = mbedtls_x509_crt_parse_der(&identity->anchors, der, length);
+    if (error == 0)
+        return true;
+    if (!unsupported(error))
+        return false;
+    if (identity->skipped_count < CONFIG_ANCHORS_MAX &&
+        psa_hash_compute(PSA_ALG_SHA_256, der, length, identity->skipped[identity->skipped_count], 32, &hash_length) !=
+            PSA_SUCCESS)
+        return false;
+    identity->skipped_count++;
+    return true;
+}
+
+/* One certificate in DER, or a NUL-terminated text with any number in PEM; no trust in half a file. */
+static bool add_anchors(struct identity *identity, const struct blob *blob)
+{
+    static const char begin[] = "-----BEGIN CERTIFICATE-----", end[] = "-----END CERTIFICATE-----";
+    const uint8_t *text = blob->data;
+    if (blob->length == 0 || text[blob->length - 1] != 0 || strstr((const char *)text, begin) == NULL)
+        return add_anchor(identity, blob->data, blob->length);
+    bool good = true;
+    while (good && strstr((const char *)text, begin) != NULL) {
+        mbedtls_pem_context pem;
+        size_t used;
+        mbedtls_pem_init(&pem);
+        good = mbedtls_pem_read_buffer(&pem, begin, end, text, NULL, 0, &used) == 0;
+        if (good) {
+            size_t length;
+            const unsigned char *der = mbedtls_pem_get_buffer(&pem, &length);
+            good = add_anchor(identity, der, length);
+            text += used;
+        }
+        mbedtls_pem_free(&pem);
+    }
+    return good;
+}
+
 enum identity_result identity_parse(struct identity *identity, const struct credentials *credentials)
 {
     size_t fingerprint_length;
@@ -40,13 +99,13 @@ enum identity_result identity_parse(struct identity *identity, const struct cred
     mbedtls_x509_crt_init(&identity->certificate);
     mbedtls_pk_init(&identity->key);
 
-    /* a positive result counts certificates of a PEM text that were skipped: no trust in half a file */
+    identity->skipped_count = 0;
     for (size_t i = 0; i < credentials->anchor_count; i++) {
-        if (mbedtls_x509_crt_parse(&identity->anchors, credentials->anchors[i].data, credentials->anchors[i].length)) {
+        if (!add_anchors(identity, &credentials->anchors[i])) {
             return IDENTITY_ANCHOR_MALFORMED;
         }
     }
-    if (credentials->anchor_count == 0) {
+    if (identity->anchors.version == 0) { /* none is left */
         return IDENTITY_ANCHOR_MALFORMED;
     }
     if (mbedtls_x509_crt_parse(&identity->certificate, credentials->certificate.data,

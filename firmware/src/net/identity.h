@@ -2,6 +2,7 @@
 /* The credentials as Mbed TLS objects, checked for fitting together. */
 #ifndef IDENTITY_H
 #define IDENTITY_H
+#include <stddef.h>
 #include <stdint.h>
 #include "mbedtls/pk.h"
 #include "mbedtls/x509_crt.h"
@@ -20,6 +21,8 @@ struct identity {
     mbedtls_x509_crt certificate;
     mbedtls_pk_context key;
     uint8_t fingerprint[32]; /* SHA-256 of the device certificate's DER */
+    size_t skipped_count;    /* anchors of a kind we do not have: signed with SHA-1, of another curve ... */
+    uint8_t skipped[CONFIG_ANCHORS_MAX][32]; /* SHA-256 of the first of them */
 };
 
 const char *identity_result_word(enum identity_result result);
