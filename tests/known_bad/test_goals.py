@@ -511,7 +511,7 @@ def test_a_secret_of_another_unit_s_that_is_the_device_s_own() -> None:
             own = other = b""
             for board in (bad.lab.board, bad.lab.others[0].board):
                 board.power_on()
-                board.run(3)
+                board.run(0.2)
             (own,), (other,) = (each.secrets() for each in (bad.lab.device, bad.lab.others[0]))
             begun = bad.lab.mark()
             bad.lab.begun = replace(begun, lines=0)

@@ -68,7 +68,7 @@ static void watchdog(void)
         REG(0x40023874) |= 1u << 24; MARK = 0x57415432;
         REG(0xE000E100) = 1; REG(0xE000EDFC) |= 1u << 24; REG(0xE0001000) |= 1;
         REG(0x40002C04) = 0x380 | 0x7F; REG(0x40002C00) = 0xFF; CYCLES = 0;
-        for (;;) REG(0x2001F008) = CYCLES;
+        for (;;) { REG(0x2001F008) = CYCLES; for (volatile int i = 0; i < 80; i++) { } }
     }
     MARK = 0;
     fact("late", (REG(0x40023874) >> 30 & 1) * 2); fact("warned", REG(0x2001F004));
