@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from offchip import vault
 from offchip.campaign import gate
@@ -17,7 +18,9 @@ from offchip.campaign.ledger import Ledger, record, table
 from offchip.campaign.nonvolatile import Base, State, capture, differing
 from offchip.campaign.operations import NEW, RESET, Provision, Reset, Turn
 from offchip.campaign.operations import Operation as Operation_
+from offchip.cli import app
 from offchip.engines.protocol import Operation, StorageEvent, Tear
+from offchip.errors import OffchipError
 from offchip.paths import FIRMWARE
 from offchip.scene.defence import Defence
 
@@ -167,3 +170,13 @@ def test_a_ledger_goes_on_where_it_was_and_believes_nothing_found_otherwise(tmp_
     rows = table({("fresh", "sd", "reset"): lost, ("fresh", "sd", "turn"): None}).splitlines()
     assert "| 1,200 | 0 | **lost 1, reset 1,199** |" in rows[2] and "| turn | not run |" in rows[3]
     assert len({row.count("|") for row in rows}) == 1
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["--scheme", "nosuch"], "no scheme 'nosuch'"), (["--medium", "tape"], "no medium 'tape'"),
+    (["--scheme", "internal", "--medium", "sd"], "does not go with medium 'sd'"),
+    (["--json", "x.json"], "--json is of one scheme and medium"), (["--elf", "none.elf"], "none.elf: cannot read")])
+def test_a_choice_of_nothing_is_told_from_nothing_left_to_do(tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["cuts", "--all", str(tmp_path / "all"), *arguments])
+    assert isinstance(done.exception, OffchipError) and said in str(done.exception)
+    assert not (tmp_path / "all").exists()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections import Counter
@@ -80,6 +79,7 @@ def cuts(
     from offchip import vault
     from offchip.campaign.ledger import record
     from offchip.campaign.operations import OPERATIONS
+    from offchip.engines.elf import read_elf
     from offchip.files import replace_file
     from offchip.scene import Defence
 
@@ -97,24 +97,27 @@ def cuts(
         _print(report)
         return report
 
+    # whatever is wrong with the choice is said before --all finds nothing to do
+    chosen = vault.scheme(scheme or "fresh"), vault.medium(medium or "sd")
+    if (scheme and medium or everything is None) and not chosen[0].goes_with(chosen[1]):
+        raise OffchipError(f"scheme '{chosen[0].name}' does not go with medium '{chosen[1].name}'; it needs "
+                           f"{' or '.join(each.name for each in chosen[0].media)}")
     if everything is not None:
-        settings = {"elf": hashlib.sha256(elf.read_bytes()).hexdigest(), "seed": seed, "second": second.value,
+        if json_file is not None:
+            raise OffchipError("--json is of one scheme and medium; --all keeps every result in its folder as JSON")
+        settings = {"elf": read_elf(elf).sha256, "seed": seed, "second": second.value,
                     "shapes": shape or [], "events": [str(each) for each in event or ()]}
         _all(everything, settings, lambda names: scheme in (None, names[0]) and medium in (None, names[1]) and
              names[2] in (operation or names), cut)
-    scheme, medium = scheme or "fresh", medium or "sd"
-    chosen = vault.scheme(scheme), vault.medium(medium)
-    if not chosen[0].goes_with(chosen[1]):
-        raise OffchipError(f"scheme '{scheme}' does not go with medium '{medium}'; it needs "
-                           f"{' or '.join(each.name for each in chosen[0].media)}")
     defence = Defence(*chosen)
     wanted = [name for name in operation or OPERATIONS if OPERATIONS[name].goes_with(defence)]
     if left_out := sorted({*(operation or OPERATIONS)} - {*wanted}):
-        console.print(f"[dim]scheme {scheme} on {medium} knows no {', '.join(left_out)}[/]")
+        console.print(f"[dim]scheme {chosen[0].name} on {chosen[1].name} knows no {', '.join(left_out)}[/]")
     with _tool_failures():
         reports = [cut(defence, name) for name in wanted]
     if json_file is not None:
-        content = {"scheme": scheme, "medium": medium, "seed": seed, "operations": [record(each) for each in reports]}
+        content = {"scheme": chosen[0].name, "medium": chosen[1].name, "seed": seed,
+                   "operations": [record(each) for each in reports]}
         replace_file(json_file, (json.dumps(content, indent=1) + "\n").encode())
     _end(sum(report.points for report in reports), all(report.good for report in reports))
 
