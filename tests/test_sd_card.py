@@ -117,12 +117,26 @@ class Host:
 
     def write(self, block: int, data: bytes) -> int:
         """Returns the data response; CS stays low and the card is busy."""
-        r1 = self.command(24, block * 512)
-        if r1:
-            return r1
+        return self.command(24, block * 512) or self.send(data)
+
+    def send(self, data: bytes) -> int:
+        """A data block with its token and CRC; the data response."""
         for value in b"\xFF\xFE" + data + self.crc(data, 0x1021, 16).to_bytes(2, "big"):
             self.byte(value)
         return self.byte() & 0x1F
+
+    def done_with(self, data: bytes) -> None:
+        """A data block that is accepted, until the card is no longer busy."""
+        assert self.send(data) == 0x05
+        assert any(self.byte() for _ in range(100))
+        self.deselect()
+
+    def status(self) -> int:
+        """The second byte of what CMD13 answers."""
+        assert self.command(13) == 0
+        status = self.byte()
+        self.deselect()
+        return int(status)
 
 
 def test_checksums_are_those_of_the_specification() -> None:
@@ -504,15 +518,9 @@ def lock(host: Host, mode: int, *passwords: bytes) -> tuple[bool, bool]:
     block = bytes((mode,)) if mode == ERASE else bytes((mode, len(given))) + given
     assert host.simple(16, len(block)) == 0
     assert host.command(42) == 0
-    for value in b"\xFF\xFE" + block + host.crc(block, 0x1021, 16).to_bytes(2, "big"):
-        host.byte(value)
-    assert host.byte() & 0x1F == 0x05
-    assert any(host.byte() for _ in range(100))  # busy, and done
-    host.deselect()
+    host.done_with(block)
     assert host.simple(16, 512) == 0
-    assert host.command(13) == 0
-    status = host.byte()
-    host.deselect()
+    status = host.status()
     return bool(status & 1), bool(status & 2)
 
 
@@ -589,15 +597,8 @@ def csd_of(host: Host) -> bytearray:
 def program(host: Host, csd: bytes) -> int:
     """CMD27 as a driver sends it; the second byte of the status behind it."""
     assert host.command(27) == 0
-    for value in b"\xFF\xFE" + csd + host.crc(csd, 0x1021, 16).to_bytes(2, "big"):
-        host.byte(value)
-    assert host.byte() & 0x1F == 0x05
-    assert any(host.byte() for _ in range(100))  # busy, and done
-    host.deselect()
-    assert host.command(13) == 0
-    status = host.byte()
-    host.deselect()
-    return int(status)
+    host.done_with(csd)
+    return host.status()
 
 
 def test_a_write_protected_card_takes_no_data_and_gives_it() -> None:
