@@ -175,7 +175,8 @@ def test_a_ledger_goes_on_where_it_was_and_believes_nothing_found_otherwise(tmp_
 @pytest.mark.parametrize(("arguments", "said"), [
     (["--scheme", "nosuch"], "no scheme 'nosuch'"), (["--medium", "tape"], "no medium 'tape'"),
     (["--scheme", "internal", "--medium", "sd"], "does not go with medium 'sd'"),
-    (["--json", "x.json"], "--json is of one scheme and medium"), (["--elf", "none.elf"], "none.elf: cannot read")])
+    (["--json", "x.json", "--elf", "none.elf"], "--json is of one scheme and medium"),
+    (["--elf", "none.elf"], "none.elf: cannot read")])
 def test_a_choice_of_nothing_is_told_from_nothing_left_to_do(tmp_path: Path, arguments: list[str], said: str) -> None:
     done = CliRunner().invoke(app, ["cuts", "--all", str(tmp_path / "all"), *arguments])
     assert isinstance(done.exception, OffchipError) and said in str(done.exception)
