@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The firmware's drivers on a whole board, through a probe program that prints what each of them says."""
 
+import itertools
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from offchip.engines.embedded.engine import EmbeddedEngine
 from offchip.engines.embedded.peripherals import sd_card
+from offchip.engines.embedded.peripherals.rng import SplitMix64, Stm32F4Rng
 from offchip.engines.embedded.peripherals.sd_card import SdCardSpi
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +23,42 @@ MILLISECOND = 1_000_000
 END = "state: fault reason=finished"
 LENGTHS = (1, 2, 3, 4, 63, 64, 65, 200)
 EEPROM_GOOD = [f"eeprom: length={n} write=ok read=ok same=1" for n in LENGTHS]
+
+
+def good_words(seed: int) -> Iterator[int]:
+    return iter(SplitMix64(seed).next_word, None)
+
+
+def _circle(length: int) -> Callable[[Iterator[int]], Iterator[int]]:
+    return lambda words: itertools.cycle(list(itertools.islice(words, length)))
+
+
+def _blocks_twice(words: Iterator[int]) -> Iterator[int]:
+    while True:
+        block = list(itertools.islice(words, 6))
+        yield from block + block
+
+
+#: sources without much entropy, made of good words
+QUIETLY_BAD: dict[str, Callable[[Iterator[int]], Iterator[int]]] = {
+    "circle of 3": _circle(3), "circle of 5": _circle(5), "circle of 64": _circle(64), "circle of 200": _circle(200),
+    "blocks of 6, each twice": _blocks_twice,
+    "of 12 words": lambda words: map(list(itertools.islice(words, 12)).__getitem__, (word % 12 for word in words)),
+    "one bit constant": lambda words: (word | 1 << 13 for word in words),
+    "upper half constant": lambda words: (word & 0xFFFF | 0x3C5A0000 for word in words),
+    "middle bytes constant": lambda words: (word & 0xFF0000FF | 0x3C5A00 for word in words),
+    "half of each byte constant": lambda words: (word & 0x0F0F0F0F | 0x30C05060 for word in words),
+    "a bit 1 in seven of eight": lambda words: (word | bool(next(words) % 4) << 20 for word in words),
+    "counter": lambda words: itertools.count(next(words) % 2**24),
+    "counter in large steps": lambda words: (n * 0x9E3779B9 % 2**32 for n in itertools.count(next(words))),
+    "few bits change": lambda words: itertools.accumulate(words, lambda last, word: last ^ 3 << word % 31),
+    "every other word inverted": lambda words: itertools.chain.from_iterable(
+        (word, word ^ 0xFFFFFFFF) for word in words),
+    "bytes equal": lambda words: (word % 256 * 0x01010101 for word in words),
+    "halves equal": lambda words: (word % 65536 * 0x00010001 for word in words),
+    "upper half inverted": lambda words: (word % 65536 * 0x00010001 ^ 0xFFFF0000 for word in words),
+    "bits in pairs": lambda words: (word & 0x55555555 | (word & 0x55555555) << 1 for word in words),
+}
 
 pytestmark = pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")
 
@@ -52,6 +90,12 @@ class Bench:
         self.console = bytearray()
         self.modem = bytearray()
         self.engine.power_on()
+
+    @property
+    def rng(self) -> Stm32F4Rng:
+        model = self.engine.machine.find("rng")
+        assert isinstance(model, Stm32F4Rng)
+        return model
 
     @property
     def lines(self) -> list[str]:
@@ -254,30 +298,44 @@ class TestRandom:
                                                  ("repeat", "repetition"), ("alternate", "repetition")])
     def test_bad_source(self, bench: Callable[..., Bench], fault: str, word: str) -> None:
         board = bench("random")
-        board.engine.machine.find("rng").fault = fault
+        board.rng.fault = fault
         assert board.finish(200) == [f"rng: {word}", *[f"rng: fill={word} {'00' * 7}"] * 3]
 
     def test_biased_source(self, bench: Callable[..., Bench]) -> None:
-        """No word comes again, yet a quarter of all bytes are one value."""
-        board = bench("random")
-        for n in range(1, 400):
-            board.engine.machine.find("rng").push((n * 2654435761 & 0xFFFFFF) << 8 | 0x5A)
+        """No word comes again, no bit is far from even, yet a quarter of all bytes are one value."""
+        board, words = bench("random"), good_words(1)
+        for n, word in zip(range(400), words, strict=False):
+            place = 8 * (n % 4)
+            board.rng.push(word & ~(0xFF << place) | 0x5A << place)
         assert board.finish(200) == ["rng: proportion", *[f"rng: fill=proportion {'00' * 7}"] * 3]
+
+    @pytest.mark.parametrize("good", [0, 200, 257, 514])
+    @pytest.mark.parametrize("source", QUIETLY_BAD)
+    def test_quietly_bad_source(self, bench: Callable[..., Bench], source: str, good: int) -> None:
+        """What no flag tells: bad from the start, within the start-up test (257 words), from a fill's first word on (a
+        fill is two words and the window behind it)."""
+        board, words = bench("random"), itertools.islice(good_words(1), good)
+        for word in [*words, *itertools.islice(QUIETLY_BAD[source](good_words(2)), 1100)]:
+            board.rng.push(word)
+        lines = board.finish(200)
+        assert good or lines[0] in ("rng: repetition", "rng: proportion")
+        assert lines[1].startswith("rng: fill=ok ") == (good == 514)
+        assert all(line.endswith(f" {'00' * 7}") for line in lines[2 if good == 514 else 1:])
 
     def test_source_that_swings_between_two_good_words(self, bench: Callable[..., Bench]) -> None:
         """Eight different bytes, each 64 times in a window of 512: below the proportion's cutoff."""
         board = bench("random")
-        board.engine.machine.find("rng").fault_word = 0x1234567A
-        board.engine.machine.find("rng").fault = "alternate"
+        board.rng.fault_word = 0x1234567A
+        board.rng.fault = "alternate"
         assert board.finish(200) == ["rng: repetition", *[f"rng: fill=repetition {'00' * 7}"] * 3]
 
     def test_source_that_fails_later(self, bench: Callable[..., Bench]) -> None:
         """A failure is final until the next rng_init, even if the source recovers."""
         board = bench("random")
         board.run(100, lambda: b"fill=ok" in board.console)
-        board.engine.machine.find("rng").fault = "seed"
+        board.rng.fault = "seed"
         board.run(100, lambda: b"fill=seed" in board.console)
-        board.engine.machine.find("rng").fault = "none"
+        board.rng.fault = "none"
         assert [line.split()[1] for line in board.finish(200)[1:]] == ["fill=ok", "fill=seed", "fill=seed"]
 
 

@@ -5,9 +5,13 @@
  * conditioned output should have: a margin for a bad part without false alarms. With alpha = 2^-30:
  *   4.4.1 repetition count:     C = 1 + ceil(30 / H) = 9 equal samples in a row
  *   4.4.2 adaptive proportion:  W = 512 (non-binary); C = 1 + critbinom(512, 2^-4, 1 - 2^-30) = 71 of the window
- * Equal 32-bit words in succession also fail (FIPS 140-2 4.9.2, demanded by RM0090 24.3.1): chance 2^-32 per word. So
- * does a word that is equal to the one before the last: a source that swings between two words of eight different bytes
- * would stay below the proportion's cutoff (64 of 512). */
+ * Equal 32-bit words in succession also fail (FIPS 140-2 4.9.2, demanded by RM0090 24.3.1): chance 2^-32 per word.
+ *
+ * Those two see a byte that comes too often, not a source that goes in a circle or has constant bits. So the start-up and
+ * each fill end with a block of words that serve nothing else, and what was filled is handed out only if in this block
+ *   - at most one word comes again: of 256 two would, of a good source, with 2^-35 (circles of up to 254 words);
+ *   - each bit, whether it changed, and whether it differs from that 1, 2, 4, 8 and 16 places further, is 1 in 73 to 183 of
+ *     256 words: binomial(256, 1/2), alpha = 2^-39 for each of 224 counts (constant, uneven and copied bits, counters). */
 #include "drivers/rng.h"
 #include <string.h>
 #include "board/stm32f405.h"
@@ -16,7 +20,11 @@ enum {
     REPETITION_CUTOFF = 9,
     WINDOW = 512,
     PROPORTION_CUTOFF = 71,
-    STARTUP_SAMPLES = 1024,
+    BLOCK = 256,
+    REPEATS_CUTOFF = 2,
+    FEWEST = 73,
+    STATISTICS = 7,
+    PLANES = 9,
     RECOVERIES_MAX = 3,
     /* a word takes 40 periods of 48 MHz = 140 core cycles; seed error detection and restart stay far below this */
     POLLS_MAX = 20000
@@ -24,8 +32,8 @@ enum {
 
 static struct {
     enum rng_result state; /* not RNG_OK: not started, or a test failed */
-    unsigned known;        /* words in `previous`, 0..2 */
-    uint32_t previous[2];
+    bool comparable;       /* `previous` is known */
+    uint32_t previous;
     uint8_t last; /* 4.4.1 */
     unsigned repeats;
     uint8_t reference; /* 4.4.2 */
@@ -57,7 +65,7 @@ static void restart(void)
     RNG->CR = 0;
     RNG->SR = 0; /* SEIS and CEIS are cleared by writing 0; the other bits are read-only */
     RNG->CR = RNG_CR_RNGEN;
-    rng.known = 0;
+    rng.comparable = false;
 }
 
 /* One word straight from the peripheral, with the recovery RM0090 24.3.2 prescribes, a bounded number of times. */
@@ -95,13 +103,11 @@ static enum rng_result next_word(uint32_t *word)
         enum rng_result result = read_word(word);
         if (result != RNG_OK)
             return result;
-        bool comparable = rng.known > 0;
-        for (unsigned i = 0; i < rng.known; i++)
-            if (*word == rng.previous[i])
-                return RNG_ERROR_REPETITION;
-        rng.previous[1] = rng.previous[0];
-        rng.previous[0] = *word;
-        rng.known += rng.known < 2;
+        bool comparable = rng.comparable;
+        if (comparable && *word == rng.previous)
+            return RNG_ERROR_REPETITION;
+        rng.previous = *word;
+        rng.comparable = true;
         for (unsigned i = 0; i < 4; i++)
             if ((result = test_byte((uint8_t)(*word >> (8 * i)))) != RNG_OK)
                 return result;
@@ -111,15 +117,67 @@ static enum rng_result next_word(uint32_t *word)
     return RNG_ERROR_SEED;
 }
 
+static uint32_t rotated(uint32_t word, unsigned places)
+{
+    return word >> places | word << (32 - places);
+}
+
+/* 32 counters, one for each bit; plane n holds their bits n. */
+static void count_ones(uint32_t planes[PLANES], uint32_t word)
+{
+    for (unsigned i = 0; i < PLANES && word; i++) {
+        uint32_t carry = planes[i] & word;
+        planes[i] ^= word;
+        word = carry;
+    }
+}
+
+static bool even(const uint32_t planes[PLANES])
+{
+    for (unsigned bit = 0; bit < 32; bit++) {
+        unsigned ones = 0;
+        for (unsigned i = 0; i < PLANES; i++)
+            ones |= (planes[i] >> bit & 1u) << i;
+        if (ones < FEWEST || ones > BLOCK - FEWEST)
+            return false;
+    }
+    return true;
+}
+
+/* The tests over a block of words, see above. */
+static enum rng_result test_block(void)
+{
+    static uint32_t words[BLOCK], planes[STATISTICS][PLANES];
+    unsigned repeats = 0;
+    memset(planes, 0, sizeof planes);
+    for (unsigned n = 0; n < BLOCK; n++) {
+        uint32_t before = rng.previous, word;
+        enum rng_result result = next_word(&word);
+        if (result != RNG_OK)
+            return result;
+        for (unsigned i = 0; i < n; i++)
+            repeats += words[i] == word;
+        if (repeats >= REPEATS_CUTOFF)
+            return RNG_ERROR_REPETITION;
+        words[n] = word;
+        count_ones(planes[0], word);
+        count_ones(planes[1], word ^ before);
+        for (unsigned i = 2; i < STATISTICS; i++)
+            count_ones(planes[i], word ^ rotated(word, 1u << (i - 2)));
+    }
+    for (unsigned i = 0; i < STATISTICS; i++)
+        if (!even(planes[i]))
+            return RNG_ERROR_PROPORTION;
+    return RNG_OK;
+}
+
 enum rng_result rng_init(void)
 {
     RCC->AHB2ENR |= RCC_AHB2ENR_RNGEN;
     (void)RCC->AHB2ENR;
     memset(&rng, 0, sizeof rng);
     restart();
-    uint32_t word;
-    for (unsigned i = 0; i < STARTUP_SAMPLES / 4 && rng.state == RNG_OK; i++)
-        rng.state = next_word(&word);
+    rng.state = test_block();
     return rng.state;
 }
 
@@ -133,6 +191,8 @@ enum rng_result rng_fill(void *to, size_t length)
             result = next_word(&word);
         bytes[i] = (uint8_t)(word >> (8 * (i % 4)));
     }
+    if (result == RNG_OK)
+        result = test_block();
     if (result != RNG_OK) {
         rng.state = result;
         memset(to, 0, length);
