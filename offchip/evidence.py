@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from offchip.engines.protocol import Fired
+from offchip.memo import once_per_object
 
 #: so many bytes of each content stand in a record; the SHA-256 is over all of it
 HEAD_BYTES = 32
@@ -73,4 +74,9 @@ class Evidence:
 
 
 def _shortened(content: bytes) -> dict[str, Any]:
-    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest(), "head": content[:HEAD_BYTES].hex()}
+    return {"size": len(content), "sha256": _sha256(content), "head": content[:HEAD_BYTES].hex()}
+
+
+@once_per_object
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -245,9 +245,19 @@ def test_supply_and_reset():
     board.reset()
     board.run(0.001)
     assert (board.engine.calls, board.resets, board.now_ns) == (["on", "off", "on", "reset"], 1, 12_000_000)
+    with pytest.raises(BoardError, match="let it run"):
+        board.lie(1.0)
     board.power_off()
     with pytest.raises(BoardError, match="off already"):
         board.power_off()
+
+
+def test_a_board_without_a_supply_lies_about_in_one_piece():
+    board = Board(FakeEngine())
+    told: list[int] = []
+    board.on_slice.append(told.append)
+    board.lie(0.25)
+    assert board.engine.slices == [250_000_000] and board.now_ns == 250_000_000 and not told
 
 
 def test_a_line_that_the_supply_cuts_is_cut_where_it_is_lost():

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from offchip.attacks.blanks import said
+from offchip.memo import once_per_object
 from offchip.pki.device_key import DeviceKey
 
 #: order of the group of P-256 (SEC 2, 2.4.2)
@@ -88,15 +89,21 @@ class FoundCertificate:
 def carve(data: bytes, where: str) -> tuple[list[FoundKey], list[FoundCertificate]]:
     """All keys and all certificates in ``data``; each once, where it was first found."""
     keys: dict[bytes, FoundKey] = {}
-    for offset, form, key in _key_candidates(data):
+    found_keys, found_certificates = _candidates(data)
+    for offset, form, key in found_keys:
         if isinstance(key, DeviceKey):
             keys.setdefault(_public(key), FoundKey(where, offset, form, key))
     certificates: dict[bytes, FoundCertificate] = {}
-    for offset, form, certificate in _certificate_candidates(data):
+    for offset, form, certificate in found_certificates:
         if certificate is not None:
             der = certificate.public_bytes(serialization.Encoding.DER)
             certificates.setdefault(der, FoundCertificate(where, offset, form, certificate))
     return list(keys.values()), list(certificates.values())
+
+
+@once_per_object
+def _candidates(data: bytes) -> tuple[list[tuple[int, str, object]], list[tuple[int, str, x509.Certificate | None]]]:
+    return list(_key_candidates(data)), list(_certificate_candidates(data))
 
 
 def _key_candidates(data: bytes) -> Iterator[tuple[int, str, object]]:

@@ -199,6 +199,15 @@ class Board:
         while self.now_ns < end_ns:
             self._run_slices(end_ns)
 
+    def lie(self, seconds: float) -> None:
+        """Let ``seconds`` pass for a board without a supply, in one piece: nobody on it could notice.
+
+        Raises BoardError when it has one.
+        """
+        if self.powered:
+            raise BoardError("the board is powered; let it run()")
+        self.engine.run(_ns(seconds))
+
     def run_until(self, condition: Callable[[], bool], timeout_s: float, what: str = "the condition") -> None:
         """Run until ``condition()`` holds, looked at between slices, except those the device sleeps through.
 

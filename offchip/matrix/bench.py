@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from offchip.attacks.carving import carve
 from offchip.attacks.reach import AttackFailed
 from offchip.broker.profile import DEFAULT_PROFILE, Profile
 from offchip.broker.world import NARROW
@@ -78,14 +79,15 @@ class Bench:
                 and earlier in self._warm else self._build(cell)
         return self._warm[key]
 
-    @staticmethod
-    def _renewing(lab: Lab) -> Lab:
+    @classmethod
+    def _renewing(cls, lab: Lab) -> Lab:
         """The owner asks for another key; the device comes to the point at which it has one and keeps the old one."""
         with lab.recorder.secrets() if lab.recorder else nullcontext():
             try:
                 lab.scene.rotate(lab.device)
                 lab.board.console.wait_for(_ISSUED, 60.0)
                 lab.board.console.wait_for(r"^tls: connected", 60.0)
+                cls._look_at(lab)
             except BaseException:
                 lab.close()
                 raise
@@ -109,14 +111,24 @@ class Bench:
                 for each in (device, other):
                     lab.recorder.watch(scene, each)
             lab.reach  # noqa: B018  (the attacker's authority, made once for all copies)
-            find(scene.secrets(), b"")  # how they are spelled, likewise
             if cell.goal.start is not Start.FACTORY:
                 device.board.power_on()
                 device.board.console.wait_for(_PUBLISHED, 60.0)
+            self._look_at(lab)
         except BaseException:
             scene.close()
             raise
         return self._renewing(lab) if cell.goal.start is Start.RENEWING else lab
+
+    @staticmethod
+    def _look_at(lab: Lab) -> None:
+        """What the copies would each find out again of what is the same for all: media, spellings, the firmware."""
+        lab.measure()
+        secrets = lab.scene.secrets()
+        for device in lab.scene.devices:
+            for medium in (device.board.sd, device.board.eeprom):
+                carve(medium.image, medium.name)
+                find(secrets, medium.image)
 
     def close(self) -> None:
         """Let go of every device."""

@@ -305,8 +305,10 @@ class Scene:
 
     def _catch_up(self, board: Board) -> None:
         behind_ns = self._now_ns - board.now_ns
-        if behind_ns > 0:
+        if behind_ns > 0 and board.powered:
             board.run(behind_ns / 1e9)
+        elif behind_ns > 0:
+            board.lie(behind_ns / 1e9)
 
     # the host's network --------------------------------------------------------------------------------------------
     def listen(self, port: int = 0) -> Listener:

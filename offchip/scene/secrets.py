@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from offchip.memo import once_per_object
 from offchip.pki import Identity
 from offchip.scene import spellings
 
@@ -78,6 +79,9 @@ class _Said:
     @cached_property
     def binary(self) -> bytes:
         return spellings.binary_digits(self._text)
+
+
+_said = once_per_object(_Said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,14 +235,27 @@ def _any_window(needles: Iterable[bytes], places: _Places, way: str) -> bool:
 
 
 def squeezed(data: bytes) -> bytes:
-    """``data`` with most of each block left out that is one byte over and over: media are all but empty.
+    """``data`` with most of what is one byte over and over, block after block, left out: media are all but empty.
 
-    What stays of such a block is longer than any window that is looked for, so none appears or goes.
+    What stays of such blocks is as long as the longest window that is looked for, so none appears or goes.
     """
     if len(data) < 2 * _BLOCK:
         return data
-    blocks = (data[at:at + _BLOCK] for at in range(0, len(data), _BLOCK))
-    return b"".join(block[:_KEPT] if block == block[:1] * len(block) else block for block in blocks)
+    kept, run = [], -1  # of which byte the blocks just left out are
+    for at in range(0, len(data), _BLOCK):
+        first = data[at]
+        if not data.startswith(_blank(first), at):
+            run = -1
+            kept.append(data[at:at + _BLOCK])
+        elif first != run:
+            run = first
+            kept.append(data[at:at + _KEPT])
+    return b"".join(kept)
+
+
+@lru_cache(maxsize=256)
+def _blank(byte: int) -> bytes:
+    return bytes([byte]) * _BLOCK
 
 
 def find(secrets: list[Secret], data: bytes) -> list[str]:
@@ -247,7 +264,7 @@ def find(secrets: list[Secret], data: bytes) -> list[str]:
 
 
 def _forms(secrets: list[Secret], data: bytes) -> dict[Secret, str]:
-    said = _Said(data)
+    said = _said(data)
     suspects = _suspects(tuple(secrets), said)
     return {secret: form for secret in secrets
             if secret in suspects and (form := secret.form_near(suspects[secret]))}

@@ -220,7 +220,9 @@ def members(peripheral: Peripheral) -> list[str]:
 
 
 def _usable(peripheral: Peripheral, name: str) -> bool:
-    static = inspect.getattr_static(peripheral, name)
+    static = inspect.getattr_static(peripheral, name, _NOTHING)
+    if static is _NOTHING:
+        return False
     if isinstance(static, property) or callable(static) or isinstance(static, staticmethod | classmethod):
         return not isinstance(static, type)
     return not isinstance(static, Line | Peripheral | Clock)
@@ -234,10 +236,9 @@ def bind(peripheral: Peripheral, name: str, arguments: Sequence[Any]) -> Callabl
             refusals.
     """
     python_name = snake_case(name)
-    known = members(peripheral)
-    if python_name.startswith("_") or python_name not in {snake_case(k) for k in known}:
+    if python_name.startswith("_") or python_name in _INTERNAL or not _usable(peripheral, python_name):
         raise Refused(f"{peripheral.path or peripheral.name} ({peripheral.model_name}) has no {name}"
-                      f"{suggestion(name, known)}")
+                      f"{suggestion(name, members(peripheral))}")
     static = inspect.getattr_static(peripheral, python_name)
     if isinstance(static, property) or not callable(getattr(peripheral, python_name)):
         action = _bind_property(peripheral, name, python_name, static, arguments)
