@@ -123,6 +123,14 @@ def test_a_cell_is_one_click_from_its_story(page: Page) -> None:
     assert not page.locator("dialog").is_visible()
 
 
+def test_each_verdict_has_its_consequence_in_words(page: Page) -> None:
+    for cell in ("A09/wipe/fresh/sd", "A07/whole/fresh/sd", "A07/whole/plain/sd"):
+        page.evaluate("cell => { location.hash = cell; }", cell)
+        page.wait_for_function("cell => document.querySelector('.story .copy').textContent.includes(cell)", arg=cell)
+        told = page.locator(".story h3:text-is('What it means') + p")
+        assert len(told.inner_text()) > 20, cell
+
+
 def test_variants_are_inside_their_chip_and_a_link_opens_one(page: Page, folder: Path) -> None:
     page.goto((folder / "index.html").as_uri() + "#A13/dump/fresh/sd/rdp2")
     page.reload()
@@ -133,6 +141,22 @@ def test_variants_are_inside_their_chip_and_a_link_opens_one(page: Page, folder:
     assert page.locator(".story .tag").first.inner_text().endswith("broken")
 
 
+def torn(page: Page) -> list[str]:
+    """Words in tables for which their column is too narrow, so that a part of them stands on the next line."""
+    found: list[str] = page.evaluate("""() => {
+        const pen = document.createElement('canvas').getContext('2d');
+        return [...document.querySelectorAll('table th, table td')].filter(e => e.checkVisibility() &&
+            !(e.closest('thead') && getComputedStyle(e.closest('thead')).position === 'absolute')).flatMap(e => {
+            const style = getComputedStyle(e);
+            pen.font = style.fontWeight + ' ' + style.fontSize + ' ' + style.fontFamily;
+            const room = e.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+            const own = [...e.childNodes].filter(node => node.nodeType === Node.TEXT_NODE).map(node => node.data);
+            return own.join(' ').split(/[\\s-]+/).filter(word => word && pen.measureText(word).width > room + 2);
+        });
+    }""")
+    return found
+
+
 @pytest.mark.parametrize("page", [PHONE], indirect=True)
 def test_a_phone_shows_everything_without_scrolling_sideways(page: Page) -> None:
     width = "document.documentElement.scrollWidth"
@@ -141,7 +165,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(page: Page) -> None
         .filter(e => e.checkVisibility() && !e.closest('thead') && !e.closest('.costs'))
         .filter(e => e.getBoundingClientRect().width && (e.getBoundingClientRect().right > 391 ||
                      e.getBoundingClientRect().left < 0)).map(e => e.textContent)""")
-    assert cut == []
+    assert cut == [] and torn(page) == []
     page.locator(f"button.chip[data-open='{ODD}']").click()
     assert page.evaluate("document.querySelector('dialog').scrollWidth") <= PHONE["width"]
     assert page.evaluate(width) == PHONE["width"]
@@ -160,6 +184,9 @@ def test_paper_has_answer_and_matrix_and_no_controls(page: Page) -> None:
     page.emulate_media(media="print")
     assert not page.locator("#filters").is_visible() and page.locator(".matrix").is_visible()
     assert chips(page) == len({(cell.split("/")[0], *cell.split("/")[2:4]) for cell, _ in cells()})
+    assert torn(page) == []
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 upright, less its margins
+    assert torn(page) == [] and page.evaluate("document.querySelector('.costs').scrollWidth") <= 718
     pdf = page.pdf(format="A4", landscape=True)
     assert pdf.startswith(b"%PDF") and len(pdf) > 10_000
 

@@ -2,7 +2,8 @@
 """What is said of each attack, one file each in ``offchip/attacks/dossiers``: told, argued, and where it gets through.
 
 ``[words]``: for somebody who decides, not for somebody who builds; ``effect`` what the attacker does, ``lost`` what it
-means when the defence is broken, ``kept`` when it held, ``remedy`` what stops it.
+means when the defence is broken, ``kept`` when it held, ``degraded`` when the device lost something other than what was
+sought (only where that may come out), ``remedy`` what stops it.
 
 ``[[rows.<variant>]]``: who wins each cell and by what, argued by hand before anything is run. The first rule that fits
 decides; conditions: schemes, media, rdp, policies, guards (``""``: none); none of them: every cell of the row that

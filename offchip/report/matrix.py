@@ -163,7 +163,7 @@ def _attack(key: str) -> Document:
     return {"id": key, "title": threat.get("title", key), "family": threat.get("family", "other"),
             "needs": threat.get("needs", []), "psa": threat.get("psa", "-"), "emb3d": threat.get("emb3d", "~"),
             "cwe": threat.get("cwe", []), "cases": threat.get("incidents", []), "undecided": undecided(key),
-            **{name: story.get(name, "") for name in ("effect", "lost", "kept", "remedy")}}
+            **{name: story.get(name, "") for name in ("effect", "lost", "kept", "degraded", "remedy")}}
 
 
 def _counts(cells: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -119,15 +119,22 @@
   const timeline = (cell) => {
     const told = moments(cell);
     if (!told.length) return [];
-    const table = make("table", "timeline");
-    const rows = table.createTBody();
-    for (const moment of told) {
-      const row = rows.insertRow();
-      row.insertCell().textContent = seconds(moment.ns);
-      row.insertCell().append(make("span", "lane " + moment.lane, moment.lane));
-      row.insertCell().textContent = moment.text;
-    }
-    return [strip(told), table];
+    const table_of = (some) => {
+      const table = make("table", "timeline");
+      const rows = table.createTBody();
+      for (const moment of some) {
+        const row = rows.insertRow();
+        row.insertCell().textContent = seconds(moment.ns);
+        row.insertCell().append(make("span", "lane " + moment.lane, moment.lane));
+        row.insertCell().textContent = moment.text;
+      }
+      return table;
+    };
+    const fired = Math.max(0, told.findIndex((moment) => moment.lane === "attack"));
+    if (fired < 8) return [strip(told), table_of(told)];
+    const before = make("details", "small");
+    before.append(make("summary", "", "Before the attack: " + fired + " moments of the device's ordinary life"), table_of(told.slice(0, fired)));
+    return [strip(told), before, table_of(told.slice(fired))];
   };
   const bytes = (each) => ["before", "after", "sent", "received"].filter((part) => each[part]).map((part) => part + " " + each[part].size + " bytes " + each[part].head.slice(0, 16) + (each[part].size > 8 ? "\u2026" : "")).join(", ");
   const stops = (cell) => {
@@ -176,7 +183,7 @@
     body.append(setting);
     if (cell.surprise) body.append(make("p", "banner bad", "This came out otherwise than predicted" + (cell.message ? ": " + cell.message : ".")));
     section("What the attacker does", make("p", "", attack.effect), make("p", "soft small", attack.needs.length ? "He needs: " + attack.needs.join("; ") + "." : ""));
-    section("What it means", make("p", "", cell.verdict === "broken" ? attack.lost : cell.verdict === "held" ? attack.kept : ""));
+    section("What it means", make("p", "", { broken: attack.lost, held: attack.kept, degraded: attack.degraded }[cell.verdict] || ""));
     const held = stops(cell);
     section("What stops it", make("p", "", attack.remedy), make("p", "small", held.length ? "Measured here: held under " + held.join(", ") + "." : "Measured here: no scheme held."));
     section("What happened, on one virtual clock", ...timeline(cell));
