@@ -147,12 +147,17 @@ def test_every_byte_of_a_tag_counts_and_of_a_bound_head(program: Path, tmp_path:
     chip = Chip(program, tmp_path, provisioned(scheme, None if scheme.fleet_secret else bytes(range(32))))
     factory, start = chip.image(), Chunk.BROKER_CA.offset
     length, = struct.unpack_from("<I", factory[1], start + 8)
-    places = [*range(32 if scheme.format.labelled else 0), *range(32 + length, 32 + length + 16)]
-    for number, at in enumerate(places):
+    end = start + 32 + length
+    tag = factory[1][end:end + 16]
+    # one bit after the other; then what a comparison by sums does not see, and what might be taken for "no tag"
+    changes = [(at, bytes([factory[1][at] ^ 1 << at % 8]))
+               for at in (*range(start, start + (32 if scheme.format.labelled else 0)), *range(end, end + 16))]
+    changes += [(end, each) for each in (bytes([tag[0] ^ 1, tag[1] ^ 1]), tag[::-1], bytes(16), b"\xFF" * 16)]
+    for at, content in changes:
         area = bytearray(factory[1])
-        area[start + at] ^= 1 << number % 8
+        area[at:at + len(content)] = content
         chip.restore((factory[0], bytes(area)))
-        assert chip.boot() and not chip.loaded, (at, chip.lines)
+        assert chip.boot() and not chip.loaded, (at - start, content, chip.lines)
 
 
 @pytest.mark.parametrize("scheme", [each for each in SCHEMES if each.format.authenticated], ids=lambda each: each.name)

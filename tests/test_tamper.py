@@ -157,6 +157,22 @@ def test_it_acts_whatever_the_device_is_doing(scene: Scene, busy: str) -> None:
     assert b"OCS1" not in flash[:0x10000] and b"OCP1" not in flash[:0x10000] and records(device) == 0
 
 
+@pytest.mark.parametrize("busy", ["^rng: ok", "^vault: secret created", "^credentials: ok", "^clock: "])
+def test_a_millisecond_later_nothing_stops_it_any_more(scene: Scene, busy: str) -> None:
+    """The supply is cut and the lid closed in the middle of sealing, parsing, a handshake: the next start ends it."""
+    device = build(scene)
+    board = device.board
+    board.power_on()
+    board.console.wait_for(busy, 20)
+    board.hall.open_case()
+    board.run(0.001)
+    board.power_off()
+    board.hall.close_case()
+    board.power_on()
+    board.console.wait_for("^state: fault reason=tamper", 10)
+    assert remains(device, forms_of_key(device)) == set() and records(device) == 0
+
+
 @pytest.mark.parametrize("event", [StorageEvent.FLASH_WORD, StorageEvent.FLASH_ERASE, StorageEvent.EEPROM_PAGE])
 def test_it_acts_in_the_middle_of_a_write(scene: Scene, event: StorageEvent) -> None:
     """The first boot programs and erases flash and seals on the EEPROM; the lid opens while one is under way."""

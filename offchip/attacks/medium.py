@@ -92,7 +92,8 @@ class ChangeRecord(Attack):
     | flip | bit 0 of a byte in the middle of the private key is inverted |
     | flip-anchor | bit 0 of a byte in the signature of the CA certificate, which no device looks at, is inverted |
     | truncate | the device certificate is cut to its first half |
-    | each | one bit in one field of the device certificate's record after the other; the device is started each time |
+    | each | one field of the device certificate's record after the other, by a bit; the tag also as a whole (zeros, FF,
+    backwards, a bit in two bytes); the device is started each time |
 
     Where it is encrypted, the same is done to the byte that stands for it. ``repair_crc``: also put a checksum right,
     as anybody would.
@@ -130,12 +131,13 @@ class ChangeRecord(Attack):
                           f"in the {chunk.value}, {len(before[piece])} bytes became {len(after[piece])}",
                           before=before[piece], after=after[piece]) for piece in there]
 
-    def _one_field(self, scene: Reach, pieces: Pieces, piece: Piece, field: tuple[str, int, int]) -> Evidence:
+    def _one_field(self, scene: Reach, pieces: Pieces, piece: Piece, field: tuple[str, int, bytes]) -> Evidence:
         """Change one field, let the device look at it, put the medium back as it was."""
         name, at, mask = field
         medium = scene.medium(self.medium)
         image, before = medium.image, pieces.read(piece)
-        after = before[:at] + bytes([before[at] ^ mask]) + before[at + 1:]
+        changed = bytes(byte ^ bits for byte, bits in zip(before[at:], mask, strict=False))
+        after = before[:at] + changed + before[at + len(changed):]
         pieces.put({piece: after})
         told = start_and_listen(scene)
         switch_off(scene)

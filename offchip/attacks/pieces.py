@@ -79,11 +79,11 @@ class Pieces:
         """
         raise NotImplementedError
 
-    def fields(self, piece: Piece) -> list[tuple[str, int, int]]:
+    def fields(self, piece: Piece) -> list[tuple[str, int, bytes]]:
         """Everything in the piece that says something of its own: (name, where in the piece, a mask to change it)."""
         size = self.value_size(piece, 0)
         parts = (("begin", _INSIDE_BEGIN), ("middle", size // 2), ("end", size - _INSIDE_END))
-        return [(name, self.spot(piece, at), 1) for name, at in parts]
+        return [(name, self.spot(piece, at), b"\x01") for name, at in parts]
 
     def forged(self, piece: Piece, value: bytes) -> bytes:
         """What somebody without a key can put there to say ``value`` (DER): right in everything but its tag."""
@@ -250,14 +250,20 @@ class Slots(Pieces):
     def spot(self, piece: Piece, at: int) -> int:
         return HEAD + 2 + at
 
-    def fields(self, piece: Piece) -> list[tuple[str, int, int]]:
+    def fields(self, piece: Piece) -> list[tuple[str, int, bytes]]:
         held = self.read(piece)
         if not held.startswith(MAGIC):  # no head can be seen, and no tag: all over it
-            return [(f"part {part + 1} of {_PARTS}", len(held) * part // _PARTS + 1, 1) for part in range(_PARTS)]
+            return [(f"part {part + 1} of {_PARTS}", len(held) * part // _PARTS + 1, b"\x01") for part in range(_PARTS)]
         end = HEAD + length_of(held)
+        tag = held[end:end + TAG]
         # bit 1: the version 1 becomes 3, which is newer
-        return [*((each.name.lower(), each, 2) for each in At), ("begin of the content", HEAD + 2, 2),
-                ("end of the content", end - 1, 2), ("begin of the tag", end, 2), ("end of the tag", end + TAG - 1, 2)]
+        bit = b"\x02"
+        return [*((each.name.lower(), int(each), bit) for each in At), ("begin of the content", HEAD + 2, bit),
+                ("end of the content", end - 1, bit),
+                ("begin of the tag", end, bit), ("end of the tag", end + TAG - 1, bit),
+                # what a comparison by sums does not see, and what might be taken for "no tag"
+                ("one bit in two bytes of the tag", end, bit * 2), ("tag backwards", end, _difference(tag, tag[::-1])),
+                ("tag of zeros", end, tag), ("tag of FF", end, _difference(tag, b"\xFF" * TAG))]
 
     def forged(self, piece: Piece, value: bytes) -> bytes:
         held = self.read(piece)
@@ -268,6 +274,10 @@ class Slots(Pieces):
         number = self.chunk(piece).number
         head = (b"OCX1" + bytes([1, 3, number, 0]) + length + (1).to_bytes(4, "little")).ljust(HEAD, b"\0")
         return head + content + bytes(-len(head + content) % _XTS_SECTOR)
+
+
+def _difference(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))
 
 
 def taken_apart(medium: SdCard | Eeprom) -> Pieces:

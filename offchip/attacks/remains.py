@@ -9,7 +9,7 @@ from offchip.attacks.base import Applies, Attack, Need
 from offchip.attacks.blanks import said
 from offchip.attacks.medium import contents, holds_credentials
 from offchip.attacks.reach import Reach
-from offchip.attacks.record_head import HEAD
+from offchip.attacks.record_head import HEAD, records_in
 from offchip.attacks.unsealing import counters_of, open_all
 from offchip.evidence import Evidence
 from offchip.scene.defence import Defence
@@ -46,9 +46,9 @@ class SearchRemains(Attack):
         evidence.append(self.note(scene, "compare", medium.name,
                                   f"{kept(before, after)} blocks of what was there are still somewhere",
                                   before=before, after=after))
-        return [*evidence, *self._with_the_secret(scene, after)] if self.open_chip else evidence
+        return [*evidence, *self._with_the_secret(scene, before, after)] if self.open_chip else evidence
 
-    def _with_the_secret(self, scene: Reach, image: bytes) -> list[Evidence]:
+    def _with_the_secret(self, scene: Reach, before: bytes, after: bytes) -> list[Evidence]:
         chip = scene.open_chip()
         counters = counters_of(chip)
         evidence = [self.note(scene, "open the chip", "flash, the data sectors",
@@ -56,12 +56,20 @@ class SearchRemains(Attack):
         if counters is None:
             return evidence
         place = scene.medium(self.medium).name
-        for each in open_all(image, counters.secret):
-            evidence.append(self.note(scene, "open with the secret", f"{place}:{each.place}", f"{each.chunk.value}; "
-                                      f"{scene.loot.search(each.content, place)}", sent=counters.secret,
-                                      before=image[each.place:each.place + HEAD + len(each.content)],
-                                      received=each.content))
+        for image in dict.fromkeys((after, headed(before, after))):
+            evidence += [self.note(scene, "open with the secret", f"{place}:{each.place}", f"{each.chunk.value}; "
+                                   f"{scene.loot.search(each.content, place)}", sent=counters.secret,
+                                   before=image[each.place:each.place + HEAD + len(each.content)],
+                                   received=each.content) for each in open_all(image, counters.secret)]
         return evidence
+
+
+def headed(before: bytes, after: bytes) -> bytes:
+    """The newer image with the heads of records put back that the older one had."""
+    image = bytearray(after)
+    for at, head in records_in(before):
+        image[at:at + HEAD] = head
+    return bytes(image)
 
 
 def kept(before: bytes, after: bytes, size: int = 64) -> str:

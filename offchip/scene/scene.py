@@ -36,7 +36,7 @@ from offchip.pki.own import OwnCredentials
 from offchip.scene.defence import Defence
 from offchip.scene.kept import kept
 from offchip.scene.secrets import Secret
-from offchip.scene.seeds import chip_identity, derive
+from offchip.scene.seeds import chip_identity, chip_noise, derive
 from offchip.scene.witness import DebugWitness
 from offchip.vault import NO_CREDENTIALS, Credentials
 from offchip.vault.counters import SIZE as VAULT_SIZE
@@ -262,7 +262,7 @@ class Scene:
         provisioning = self.provisioning(thing, defence, identity, newcomer, **changes)
         given = identity or (self.claim(thing) if newcomer else self.world.devices[thing])
         number = len(self.devices)
-        board = create_board(engine, elf=elf, seed=derive(self.seed, f"chip {number}"), internet=self.internet,
+        board = create_board(engine, elf=elf, seed=chip_noise(self.seed, number), internet=self.internet,
                              clock=self.clock)
         device = Device(thing, given, defence, provisioning, board,
                         DebugWitness(lambda: board.debug_port, lambda: board.now_ns))

@@ -12,6 +12,11 @@ def derive(seed: int, purpose: str) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
+def chip_noise(seed: int, number: int) -> int:
+    """What the random generator of the scene's board ``number`` begins with."""
+    return derive(seed, f"chip {number}")
+
+
 def chip_identity(seed: int, number: int) -> bytes:
     """The unique device id of the scene's board ``number``: as on silicon 12 bytes that no two chips share.
 

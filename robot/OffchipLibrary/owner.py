@@ -97,6 +97,11 @@ class OwnerKeywords:
         self.lab.board.hall.open_case()
 
     @keyword(tags=("owner",))
+    def close_the_case(self) -> None:
+        """The magnet is back at the hall sensor."""
+        self.lab.board.hall.close_case()
+
+    @keyword(tags=("owner",))
     def deactivate_the_device_certificate(self) -> None:
         """UpdateCertificate INACTIVE at the server, as a fleet owner does when a device is stolen."""
         self.lab.deactivate()

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from robot.api.deco import keyword
 from robot.libraries.BuiltIn import BuiltIn, RobotNotRunningError
 
@@ -15,6 +16,7 @@ from offchip import chip_map
 from offchip.attacks.wire import rebuild
 from offchip.broker.events import Event
 from offchip.scene.secrets import Secret, find
+from offchip.scene.seeds import chip_noise
 from offchip.vault import EEPROM, SD
 from OffchipLibrary.device_oracle import DeviceOracleKeywords
 from OffchipLibrary.lab import Lab
@@ -23,8 +25,21 @@ _MEMORY = {"SRAM": chip_map.SRAM, "CCM": chip_map.CCM}
 _CHIP = {"flash": chip_map.DATA, **_MEMORY, "backup SRAM": chip_map.BACKUP_SRAM}
 #: a wait during which there is time to look
 _LONG_ENOUGH_MS, _WAITS, _WAIT_S = 50, 8, 120
+#: words of a random generator in which what a device made of them is looked for
+_NOISE_WORDS = 40_000
 #: a quoted text of ESP-AT has a backslash before these
 _QUOTED, _ESCAPED = re.compile(r'([",\\])'), r"\\\1"
+
+
+def _noise(seed: int, words: int) -> bytes:
+    """What the models of the generator say (splitmix64, the upper halves), as the device reads it."""
+    found = bytearray()
+    for n in range(1, words + 1):
+        z = (seed + n * 0x9E3779B97F4A7C15) % 2**64
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        found += ((z ^ z >> 31) >> 32).to_bytes(4, "little")
+    return bytes(found)
 
 
 class SecretOracleKeywords:
@@ -126,6 +141,24 @@ class SecretOracleKeywords:
             raise AssertionError("nothing was noted that could be given up")
         self._find_keys_anywhere(own)
         self.lab.saw("nothing that was given up is left on the chip or a medium")
+
+    @keyword(tags=("oracle",))
+    def what_the_device_made_should_be_noise(self) -> None:
+        """Device secret and private key, where the factory gave none, are 256 bits in a row of what the chip's random
+        generator says: neither shared nor guessed, and not fewer bits than they seem."""
+        device = self.lab.device
+        injected = device.provisioning.chip(b"")
+        made = [("device secret", each) for each in device.secrets() if injected is None or each != injected.secret]
+        own = device.kept()
+        if own is not None and own.key_pem != device.identity.key_pem:
+            assert isinstance(own.key, EllipticCurvePrivateKey)
+            made.append(("private key", own.key.private_numbers().private_value.to_bytes(32, "big")))
+        if not made:
+            raise AssertionError("the device has made neither a secret nor a key")
+        noise = _noise(chip_noise(self.lab.scene.seed, self.lab.scene.devices.index(device)), _NOISE_WORDS)
+        if other := [name for name, value in made if value not in noise]:
+            raise AssertionError(f"of what the random generator said the {' and the '.join(other)} is no part")
+        self.lab.saw(f"the random generator's own words: {', '.join(name for name, _ in made)}")
 
     @keyword(tags=("oracle",))
     def no_key_should_be_left_anywhere(self) -> None:

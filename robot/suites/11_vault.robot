@@ -65,6 +65,21 @@ Lid Opened While The Vault Is At Work Leaves No Key
     [Template]    Opened Lid Leaves Nothing
     eeprom    ^vault: secret created
 
+Power Cut Right Behind The Opening Of The Lid Leaves No Key
+    [Tags]    functional
+    Given A Device    scheme=fresh    medium=eeprom    tamper=True    enrol_lost=True
+    Power On
+    # sealing from here on, for a long while
+    Console Should Show    ^vault: secret created
+    Note What Is Secret
+    Open The Case
+    Let Time Pass    0.001
+    Power Off
+    Close The Case
+    Power On
+    Console Should Show    ^state: fault reason=tamper
+    No Key Should Be Left Anywhere
+
 SD Card Pulled While It Is Read Is Waited For
     [Tags]    A09
     [Template]    Medium Goes And Comes Back

@@ -7,7 +7,8 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from itertools import product
+from contextlib import nullcontext
+from itertools import islice, product
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from offchip.attacks.reach import ADDRESS
 from offchip.attacks.rogue import Visit
 from offchip.broker import events
 from offchip.broker.processor import Telemetry
+from offchip.engines.embedded.peripherals.rng import SplitMix64
 from offchip.engines.protocol import Diagnostic, Transfer
 from offchip.errors import BoardError
 from offchip.evidence import Evidence
@@ -31,6 +33,7 @@ from offchip.report.record import Verdict
 from offchip.scene import Device, Scene
 from offchip.scene.cost import Cost
 from offchip.scene.secrets import Secret
+from offchip.scene.seeds import chip_noise
 from offchip.scene.witness import DebugRequest
 from offchip.vault import EEPROM, PLAIN, SD, Chip, Chunk, scheme
 from offchip.vault.counters import Counters
@@ -398,6 +401,20 @@ def test_a_key_that_is_left_behind(world: Make, monkeypatch: pytest.MonkeyPatch,
         board.engine.program(region.start + 256, key)
     with pytest.raises(AssertionError, match=f"(in {where}|on the {where} medium) lies the private key of thing-1"):
         bad.secret.no_key_should_be_left_anywhere()
+
+
+@fails("What The Device Made Should Be Noise")
+def test_a_secret_of_fewer_bits_than_it_seems(world: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = world(scheme=scheme("fresh"), medium=EEPROM)
+    noise = b"".join(word.to_bytes(4, "little") for word in islice(iter(SplitMix64(chip_noise(
+        bad.lab.scene.seed, 0)).next_word, None), 3000))
+    monkeypatch.setattr(Device, "kept", lambda device: device.identity)
+    with pytest.raises(AssertionError, match="has made neither"):
+        bad.secret.what_the_device_made_should_be_noise()
+    for secret, good in ((noise[9000:9032], True), (noise[9000:9016] * 2, False), (bytes(range(32)), False)):
+        monkeypatch.setattr(Device, "secrets", lambda device, secret=secret: {secret})
+        with nullcontext() if good else pytest.raises(AssertionError, match="the device secret is no part"):
+            bad.secret.what_the_device_made_should_be_noise()
 
 
 @fails("Nothing That Was Given Up Should Be Left")
