@@ -254,7 +254,7 @@ class CortexM(Peripheral):
             End.HINT: lambda: None,
             End.WAIT_FOR_EVENT: self._wait_for_event,
             End.SEND_EVENT: self._send_event,
-            End.UNALIGNED: lambda: self._trap(self.core.pc, UNALIGNED, "unaligned exclusive access"),
+            End.UNALIGNED: lambda: self._trap(self.core.pc, UNALIGNED, "unaligned access"),
             End.SVC: lambda: self._synchronous(SVCALL),
             End.EXCEPTION_RETURN: lambda: self._exception_return(self.core.pc),
             End.BUS_ERROR: lambda: self.bus_fault(self.core.fault_address, self.core.pc),

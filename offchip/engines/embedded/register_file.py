@@ -10,7 +10,7 @@ from collections.abc import MutableSequence
 from functools import cache
 from typing import Protocol
 
-from unicorn import UC_ARCH_ARM, UC_MODE_MCLASS, UC_MODE_THUMB
+from unicorn import UC_ARCH_ARM, UC_HOOK_INTR, UC_MODE_MCLASS, UC_MODE_THUMB
 from unicorn import arm_const as arm
 from unicorn.unicorn_py3.unicorn import Uc
 
@@ -20,6 +20,9 @@ _WORDS = 8192  # of the core from R0 on, in which more of it is looked for
 #: ID_ISAR0 to 4 of the core Unicorn takes for every M profile (Cortex-M33 TRM, table of the identification registers)
 _ISAR = (0x01101110, 0x02212000, 0x20232232, 0x01111131, 0x01310132)
 DIVIDE_INSTRS = 0xF << 24  # of ID_ISAR0 (ARMv7-M ARM B4.1.14)
+#: in the upper half of the features Unicorn's core says it has: the Main Extension of ARMv8-M
+MAIN_EXTENSION = 1 << 6
+_V7, _M_PROFILE = 1 << 5, 1 << 9  # in the lower half
 _IDS = (*(getattr(arm, f"UC_ARM_REG_R{n}") for n in range(13)), arm.UC_ARM_REG_SP, arm.UC_ARM_REG_LR,
         arm.UC_ARM_REG_PC)
 
@@ -117,6 +120,46 @@ def divide_feature_of(uc: Uc) -> ctypes.c_uint32 | None:
 def control_of(uc: Uc) -> ctypes.c_uint32 | None:
     """CONTROL; None: not to be found."""
     return _word(uc, place_of(arm.UC_ARM_REG_CONTROL, 1))
+
+
+def main_extension_of(uc: Uc) -> ctypes.c_uint32 | None:
+    """The word with :data:`MAIN_EXTENSION`, without which code is translated with each access checked for alignment;
+    None: not to be found.
+    """
+    return _word(uc, _features_place())
+
+
+@cache
+def _features_place() -> int | None:
+    """Which word of the core has that bit: the one that makes an unaligned load fault; None: not to be found."""
+    uc = bare_core()
+    uc.reg_write(arm.UC_ARM_REG_PC, 1)
+    words = core_words(uc)
+    wanted = _V7 | _M_PROFILE
+    found = [number + 1 for number, (low, high) in enumerate(zip(words, words[1:], strict=False))
+             if low & wanted == wanted and high & MAIN_EXTENSION and high < 2 * MAIN_EXTENSION]
+    return found[0] if len(found) == 1 and _faults_without(found[0]) else None
+
+
+def _faults_without(number: int) -> bool:
+    uc = bare_core()
+    uc.mem_map(0, 0x1000)
+    uc.mem_write(0, b"\x08\x68" * 2)  # ldr r0, [r1]
+    uc.reg_write(arm.UC_ARM_REG_R1, 0x101)
+    faults: list[int] = []
+
+    def interrupted(core: Uc, number: int, data: object) -> None:
+        faults.append(number)
+        core.emu_stop()
+
+    uc.hook_add(UC_HOOK_INTR, interrupted)
+    if (word := _word(uc, number)) is None:
+        return False
+    for value in (word.value, word.value & ~MAIN_EXTENSION):
+        word.value = value
+        uc.ctl_flush_tb()
+        uc.emu_start(1, 0x1000, count=1)
+    return len(faults) == 1
 
 
 @cache

@@ -50,6 +50,7 @@ from unicorn.unicorn_py3.unicorn import (
     uclib,
 )
 
+from offchip.engines.embedded.alignment import Alignment, may_be_unaligned
 from offchip.engines.embedded.fp_context import FpContext
 from offchip.engines.embedded.register_file import (
     DIVIDE_INSTRS,
@@ -110,7 +111,8 @@ class End(Enum):
     SVC = auto()
     EXCEPTION_RETURN = auto()
     BREAKPOINT = auto()
-    UNALIGNED = auto()  # an exclusive access at an address that is none of its size
+    UNALIGNED = auto()  # at PC: an access that is not aligned and must be
+    UNCHECKED = auto()  # before a block that is to be translated once more, with its accesses checked
     UNDEFINED = auto()
     NO_COPROCESSOR = auto()
     INVALID_STATE = auto()
@@ -161,6 +163,7 @@ class UnicornCore:
         self._isar0 = divide_feature_of(self.uc)
         self._isar0_value = self._isar0.value if self._isar0 is not None else 0
         self.fp = FpContext(self.uc)
+        self.alignment = Alignment(self.uc, self._peek)
         self.running = False
         self.executed = 0
         self.fault_address = 0
@@ -349,6 +352,7 @@ class UnicornCore:
         """Watch what must be seen of a page that is about to be executed for the first time."""
         self._watch_unmasking(page)
         self._watch_events(page)
+        self.alignment.look_at(page)
         if self._trap_division and self._isar0 is None and self._divisions_in(page, PAGE_SIZE) != {
                 each for each in self._divisions if page <= each < page + PAGE_SIZE}:
             # a change costs as much as all exits there are: the neighbourhood comes along, unless it changes by itself
@@ -483,7 +487,10 @@ class UnicornCore:
 
     def trap(self, division: bool, unaligned: bool) -> None:
         """CCR.DIV_0_TRP and UNALIGN_TRP, between slices. Watching every access is slow, so only while asked for."""
-        if bool(self._trap_hooks) != unaligned:
+        if self.alignment.available:
+            if self.alignment.strict != unaligned:
+                self.alignment.be_strict(unaligned)
+        elif bool(self._trap_hooks) != unaligned:
             for hook in self._trap_hooks:
                 self.uc.hook_del(hook)
             self._trap_hooks.clear()
@@ -574,23 +581,43 @@ class UnicornCore:
         while True:
             end, executed = self._run(limit)
             self.executed = self._base + executed
-            if end is not End.DIVISION:
+            if end is End.UNALIGNED:
+                return self._run_alone(executed)
+            if end is End.UNCHECKED:
+                self.alignment.check_block(self._registers[15] & ~1, executed < self._limit.value)
+            elif end is not End.DIVISION or not self._division_done():
                 return end
-            if self._isar0 is None:  # it stopped before the division, which nobody has seen
-                if self._traced is not None:
-                    self._traced(self.pc)
-                executed += 1
-            if not self.divide():
-                self.executed = self._base + executed - 1
-                return end
-            if not self._trap_division and self._isar0 is not None:
-                self._untrapped += 1
-                if self._untrapped == _UNTRAPPED:
-                    self._divide_by_hand(self._isar0, False)
-            self._base = self.executed = self._base + executed
-            limit = self._limit.value - executed
+            limit = self._limit.value - (self.executed - self._base)
+            self._base = self.executed
             if limit <= 0:
                 return End.LIMIT
+
+    def _division_done(self) -> bool:
+        """Whether the division at PC could be carried out; it is counted then."""
+        if self._isar0 is None:  # it stopped before the division, which nobody has seen
+            if self._traced is not None:
+                self._traced(self.pc)
+            self.executed += 1
+        if not self.divide():
+            self.executed -= 1
+            return False
+        if not self._trap_division and self._isar0 is not None:
+            self._untrapped += 1
+            if self._untrapped == _UNTRAPPED:
+                self._divide_by_hand(self._isar0, False)
+        return True
+
+    def _run_alone(self, executed: int) -> End:
+        """The access at PC is not aligned: carry it out, if it may be so; it is counted already."""
+        pc = self._registers[15] & ~1
+        if self.alignment.strict or not may_be_unaligned(self._peek(pc, 4)):
+            return End.UNALIGNED
+        self._base += executed - 1
+        self.alignment.begin_alone(pc)
+        end, executed = self._run(1)
+        self.alignment.end_alone(pc)
+        self.executed = self._base + executed
+        return end
 
     def _run(self, limit: int) -> tuple[End, int]:
         """One call of Unicorn: why it ended, and how many instructions it executed."""
@@ -602,8 +629,10 @@ class UnicornCore:
         if self.fp.denied:
             self.fp.deny()
         start = self._registers[15]
+        self.alignment.slice_begins(start)
         status = uclib.uc_emu_start(self._handle, start | 1, _NEVER, 0, limit)
         self.running = False
+        self.alignment.slice_ended(self._counter.value)
         if self.uc._hook_exception is not None:
             failure, self.uc._hook_exception = self.uc._hook_exception, None
             raise failure
@@ -619,6 +648,8 @@ class UnicornCore:
         if self._stopped_by is not None:
             end, self._stopped_by = self._stopped_by, None
             return end, counter if end is End.SKIP else counter - 1  # to be skipped takes its time
+        if self.alignment.stopped:
+            return End.UNCHECKED, counter
         if counter > self._limit.value:
             return End.LIMIT, counter - 1
         if self._divisions or self._events or self._end_address is not None:

@@ -90,6 +90,8 @@ class VirtualTlb:
         if self._it.value:
             self._it.value = 0
         perms = self._data.get(page, UC_PROT_ALL)
+        if page not in self._code:
+            perms &= ~UC_PROT_EXEC  # its first fetch is to be seen, though it was read before
         if self.guard is not None:
             perms &= self.guard(page)
             if not perms & (UC_PROT_WRITE if access == UC_MEM_WRITE else UC_PROT_READ):
