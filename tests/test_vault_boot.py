@@ -223,11 +223,12 @@ def test_an_older_record_does_not_become_fresh_between_two_reads(scene: Scene) -
     assert not loaded(lines) and f"storage: error record-stale {chosen.kept[0].value}" in lines
 
 
-def test_a_version_counts_only_when_the_medium_holds_it(scene: Scene) -> None:
+@pytest.mark.parametrize("byte", [12, 60])
+def test_a_version_counts_only_when_the_medium_holds_it(scene: Scene, byte: int) -> None:
     """One byte of each page is changed on its way: a first boot keeps nothing, and begins again when the bus is right.
     """
     device = scene.build(THING, Defence(vault.scheme("fresh"), vault.EEPROM), elf=FIRMWARE)
-    device.board.i2c_tap.replace(12, 0x55, on_read=False)
+    device.board.i2c_tap.replace(byte, 0x55, on_read=False)
     lines = boot(device)
     assert device.board.i2c_tap.fired() and "storage: error card-error" in lines
     assert not loaded(lines) and not any(line.startswith("vault: sealed") for line in lines)

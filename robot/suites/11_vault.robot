@@ -31,6 +31,17 @@ No Nonce Serves Twice In The EEPROM
     [Template]    Nonces Never Come Again
     fresh    eeprom
 
+No Nonce Serves Twice Under One Key For All Chunks
+    [Tags]    functional
+    Given A Device    scheme=sealed    medium=eeprom    rotation=True
+    Power On
+    Device Should Publish    offchip/feed
+    Ask For Another Key
+    Console Should Show    ^rotation: issued
+    Power Cycle
+    Device Should Have Another Certificate
+    No Nonce Should Have Served Twice    at_least=5
+
 No Nonce Serves Twice Under A Secret That Outlives A Reset
     [Tags]    functional
     [Template]    Nonces Never Come Again
