@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import random
+import struct
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +49,22 @@ def certificate(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, name: str =
 CERT, RSA_CERT = certificate(P256), certificate(RSA)
 _PRIMES = RSA.private_numbers()
 _SCALAR = P256.private_numbers().private_value.to_bytes(32, "big")
+_PKCS8 = P256.private_bytes(DER, PKCS8, PLAIN)
+_JWK = '{"kty":"EC","crv":"P-256","d":"' + base64.urlsafe_b64encode(_SCALAR).rstrip(b"=").decode() + '"}'
+
+
+def _lines(start: str, kind: str) -> bytes:
+    """Intel HEX, or S-records where ``kind`` is empty, without a last line."""
+    lines = []
+    for at in range(0, len(_PKCS8), 16):
+        piece = _PKCS8[at:at + 16]
+        count = len(piece) if kind else len(piece) + 3
+        record = bytes((count,)) + at.to_bytes(2, "big") + bytes.fromhex(kind) + piece
+        total = -sum(record) if kind else ~sum(record)
+        lines.append(f"{start}{record.hex().upper()}{total & 0xFF:02X}")
+    return "\n".join(lines).encode() + b"\n"
+
+
 #: spelling -> (bytes, the certificate has to be there for it to be recognised)
 SPELLINGS: dict[str, tuple[bytes, x509.Certificate | None]] = {
     "PKCS#8 PEM": (P256.private_bytes(PEM, PKCS8, PLAIN), None),
@@ -63,6 +81,20 @@ SPELLINGS: dict[str, tuple[bytes, x509.Certificate | None]] = {
     "RSA PKCS#1 PEM": (RSA.private_bytes(PEM, TRADITIONAL, PLAIN), None),
     "RSA PKCS#1 DER": (RSA.private_bytes(DER, TRADITIONAL, PLAIN), None),
     "RSA PKCS#8 DER": (RSA.private_bytes(DER, PKCS8, PLAIN), None),
+    "OpenSSH": (P256.private_bytes(PEM, serialization.PrivateFormat.OpenSSH, PLAIN), None),
+    "JWK": (_JWK.encode(), None),
+    "base64 without armour": (b"key=" + base64.b64encode(_PKCS8) + b"\n", None),
+    "base64url in lines": (b"\n".join(base64.urlsafe_b64encode(_PKCS8)[at:at + 60] for at in range(0, 240, 60)), None),
+    "hexadecimal DER": (b"KEY " + _PKCS8.hex(" ").upper().encode() + b"\n", None),
+    "C array": (b"{\n" + b",\n".join(b", ".join(b"0x%02x" % each for each in _PKCS8[at:at + 12])
+                                     for at in range(0, len(_PKCS8), 12)) + b"\n};", None),
+    "C array, decimal": (b"{" + b",".join(b"%d" % each for each in _PKCS8) + b"}", None),
+    "C string": (b'"' + b"".join(b"\\x%02x" % each for each in _PKCS8) + b'"', None),
+    "UTF-16": (P256.private_bytes(PEM, PKCS8, PLAIN).decode().encode("utf-16-le"), None),
+    "Intel HEX": (b"\n" + _lines(":", "00"), None),
+    "S-records": (b"\n" + _lines("S1", ""), None),
+    "xxd": (b"\n" + b"\n".join(b"%08x: %s  %s" % (at, _PKCS8[at:at + 16].hex(" ", 2).encode(), b"." * 16)
+                               for at in range(0, len(_PKCS8), 16)) + b"\n", None),
     "RSA prime": (_PRIMES.p.to_bytes(128, "big"), RSA_CERT),
     "RSA prime, little endian": (_PRIMES.q.to_bytes(128, "little"), RSA_CERT),
 }
@@ -168,3 +200,22 @@ def test_what_is_no_image_gets_one_sentence(tmp_path: Path, name: str, words: st
     (tmp_path / "empty").write_bytes(b"")
     done = offchip("judge", tmp_path / name)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and words in done.stderr
+
+
+def test_files_of_a_disk_with_a_gpt_have_names(tmp_path: Path) -> None:
+    """UEFI 5.3: a protective MBR, a header, a table of 128 entries, and a volume behind it."""
+    volume = fat.make_volume(9 << 20, {"/CERTS/KEY.PEM": P256.private_bytes(PEM, PKCS8, PLAIN)})
+    entry = b"\xa2" * 16 + b"\x01" * 16 + struct.pack("<QQQ", 64, 64 + len(volume) // 512 - 1, 0)
+    header = b"EFI PART" + bytes(64) + struct.pack("<QII", 2, 128, 128)
+    sectors = bytes(510) + b"\x55\xaa" + header.ljust(512, b"\0") + entry.ljust(128 * 128, b"\0")
+    image = tmp_path / "disk.img"
+    image.write_bytes(sectors.ljust(64 * 512, b"\0") + volume + bytes(33 * 512))
+    assert [each.place for each in judge_image(image).found.keys] == ["/CERTS/KEY.PEM"]
+
+
+def test_an_openssh_key_with_a_passphrase_is_locked() -> None:
+    content = b"openssh-key-v1\0\0\0\0\x0aaes256-ctr\0\0\0\x06bcrypt" + NOISE[:200]
+    block = b"-----%s-----\n".join((b"", base64.encodebytes(content), b"")) % (
+        b"BEGIN OPENSSH PRIVATE KEY", b"END OPENSSH PRIVATE KEY")
+    found = search([Part("", block)])
+    assert not found.keys and len(found.locked) == 1 and "encrypted" in found.locked[0]

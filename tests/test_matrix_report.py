@@ -109,6 +109,12 @@ def test_every_scheme_has_its_line_in_the_firmware() -> None:
     assert {scheme for scheme in SCHEMES if missing_check("A01", scheme) is None} == set()
 
 
+def test_a_whole_run_without_a_cited_cell_fails(tmp_path: Path) -> None:
+    """A row that was renamed leaves its sentences without a proof."""
+    assert report(tmp_path / "part", only="/plain/sd", scope=("plain sd",))["answer_wrong"] == 0
+    assert report(tmp_path / "whole", only="/plain/sd")["answer_wrong"] > 0
+
+
 def test_a_partial_run_says_so_and_proves_only_what_it_ran(tmp_path: Path) -> None:
     summary = report(tmp_path, only="/plain/sd", scope=("plain sd",))
     found = document(tmp_path)

@@ -123,6 +123,22 @@ def test_a_cell_is_one_click_from_its_story(page: Page) -> None:
     assert not page.locator("dialog").is_visible()
 
 
+def test_each_chip_is_of_its_own_row_and_column(page: Page) -> None:
+    """Where a reader sees it by the words of row and head, not by what the page says of itself."""
+    found = page.evaluate("""() => {
+        const heads = [...document.querySelectorAll('.matrix thead [data-of]')]
+            .map(e => [e.dataset.of, {SD: 'sd', EE: 'eeprom', chip: 'none'}[e.textContent.trim()]].join('/'));
+        return [...document.querySelectorAll('.matrix tbody tr')].flatMap(row => [...row.querySelectorAll('td')]
+            .map((cell, at) => [row.querySelector('th').textContent.trim().slice(0, 3), heads[at],
+                                (cell.querySelector('[data-open]') || {dataset: {open: ''}}).dataset.open]));
+    }""")
+    shown = {cell: (attack, column) for attack, column, opened in found for cell in opened.split()}
+    assert len(shown) == len(dict(cells()))
+    for cell, where in shown.items():
+        attack, _, scheme, medium = cell.split("/")[:4]
+        assert where == (attack, f"{scheme}/{medium}"), cell
+
+
 def test_each_verdict_has_its_consequence_in_words(page: Page) -> None:
     for cell in ("A09/wipe/fresh/sd", "A07/whole/fresh/sd", "A07/whole/plain/sd"):
         page.evaluate("cell => { location.hash = cell; }", cell)

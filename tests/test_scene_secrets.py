@@ -30,10 +30,12 @@ def test_blank_parts_hide_nothing(form: str, offset: int, blank: int) -> None:
 def test_a_part_at_the_edge_of_a_blank_block_is_found() -> None:
     """The eight bytes that give it away lie half in a block that is left out: zeros of the secret among zeros."""
     part = bytes([101, 7]) + bytes(6)
-    medium = bytearray(_SIZE)
-    medium[4096 - 2:4096] = part[:2]
-    medium[2 * 4096:] = b"\x55\xAA" * ((_SIZE - 2 * 4096) // 2)
-    assert find([Secret("it", (part,))], bytes(medium))
+    for before in (0, 3):  # blank blocks of the same kind
+        start = 4096 * (before + 1)
+        medium = bytearray(_SIZE)
+        medium[start - 2:start] = part[:2]
+        medium[start + 4096:] = b"\x55\xAA" * ((_SIZE - start - 4096) // 2)
+        assert find([Secret("it", (part,))], bytes(medium)), before
 
 
 def test_nothing_is_found_where_nothing_is() -> None:

@@ -41,6 +41,9 @@ _DER_ENCRYPTED = re.compile(_SEQUENCE + rb"\x30[\x0b-\x7f]\x06\x09\x2a\x86\x48\x
 _DER_CERTIFICATE = re.compile(rb"\x30(?:\x81.|\x82..)\x30(?:\x81.|\x82..)(?:\xa0\x03\x02\x01\x02)?\x02", re.DOTALL)
 _SEC1_HEAD = re.compile(rb"\x02\x01\x01\x04([\x20\x30\x42])", re.DOTALL)
 _CURVES: dict[int, ec.EllipticCurve] = {32: ec.SECP256R1(), 48: ec.SECP384R1(), 66: ec.SECP521R1()}
+#: PROTOCOL.key of OpenSSH; RFC 7517 and 7518, 6.2.2
+_OPENSSH = re.compile(rb"-----BEGIN OPENSSH PRIVATE KEY-----.{16,16384}?-----END OPENSSH PRIVATE KEY-----", re.DOTALL)
+_JWK = re.compile(rb"[\"']d[\"']\s*:\s*[\"']([A-Za-z0-9_-]{43})[\"']")
 _HEX = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])")
 
 _ENDPOINT = re.compile(rb"[a-z0-9][a-z0-9-]{5,40}\.(?:credentials\.)?iot\.[a-z]{2}(?:-[a-z]+){1,3}-\d"
@@ -160,6 +163,7 @@ def search(parts: Iterable[Part]) -> Findings:
     """Look through ``parts``, files of a volume before the dump they lie in."""
     found = Findings()
     parts = [piece for part in parts for piece in part.pieces()]
+    parts += [spelled for part in parts for spelled in part.spelled()]
     for part in parts:
         _add_certificates(found, part)
         _add_keys(found, part)
@@ -186,7 +190,7 @@ def _add_certificates(found: Findings, part: Part) -> None:
         certificate = _certificate(der)
         if certificate is not None and der not in known:
             known.add(der)
-            found.certificates.append(FoundCertificate(part.where, part.base + offset, form, certificate))
+            found.certificates.append(FoundCertificate(part.where, part.at(offset), part.form(form), certificate))
 
 
 def _certificate_candidates(data: bytes) -> Iterator[tuple[int, str, bytes]]:
@@ -215,7 +219,7 @@ def _add_keys(found: Findings, part: Part) -> None:
     for offset, form, key in _key_candidates(part.data):
         if isinstance(key, PrivateKey) and (public := public_bytes(key.public_key())) not in known:
             known.add(public)
-            found.keys.append(FoundKey(part.where, part.base + offset, form, key))
+            found.keys.append(FoundKey(part.where, part.at(offset), part.form(form), key))
 
 
 def _key_candidates(data: bytes) -> Iterator[tuple[int, str, object]]:
@@ -224,6 +228,10 @@ def _key_candidates(data: bytes) -> Iterator[tuple[int, str, object]]:
             yield match.start(), f"PEM ({match[1].decode()})", _key(der)
     for offset, der in _structures(_DER_KEY, data):
         yield offset, "DER", _key(der)
+    for match in _OPENSSH.finditer(data):
+        yield match.start(), "OpenSSH", _from_openssh(match[0])
+    for match in _JWK.finditer(data):
+        yield match.start(), "JWK", _scalar(base64.urlsafe_b64decode(match[1] + b"="), _CURVES[32])
     for match in _SEC1_HEAD.finditer(data):  # also where the structure around it is cut off
         size = match[1][0]
         yield match.start(), "DER (in part)", _scalar(data[match.end():match.end() + size], _CURVES[size])
@@ -270,7 +278,7 @@ def _add_scalars(found: Findings, part: Part, wanted: set[bytes]) -> None:
         tried.add(value)
         key = _scalar(value, ec.SECP256R1())
         if isinstance(key, ec.EllipticCurvePrivateKey) and public_bytes(key.public_key()) in wanted:
-            found.keys.append(FoundKey(part.where, part.base + offset, form, key))
+            found.keys.append(FoundKey(part.where, part.at(offset), part.form(form), key))
 
 
 def _scalar_candidates(data: bytes) -> Iterator[tuple[int, str, bytes]]:
@@ -293,7 +301,7 @@ def _add_prime(found: Findings, part: Part, key: rsa.RSAPublicKey) -> None:
                                 "tried)")
             return
         if 1 < prime < numbers.n and numbers.n % prime == 0:
-            found.keys.append(FoundKey(part.where, part.base + offset, form, _rsa(numbers, prime)))
+            found.keys.append(FoundKey(part.where, part.at(offset), part.form(form), _rsa(numbers, prime)))
             return
 
 
@@ -344,7 +352,7 @@ def _text_candidates(part: Part) -> Iterator[FoundText]:
 
     def text(offset: int, form: str, what: str, value: bytes, secret: bool) -> FoundText:
         spelled = value.decode("utf-8", "backslashreplace").strip()
-        return FoundText(part.where, part.base + offset, form, what, spelled, secret)
+        return FoundText(part.where, part.at(offset), part.form(form), what, spelled, secret)
 
     for match in _ENDPOINT.finditer(data):
         yield text(match.start(), "text", "AWS IoT endpoint", match[0], False)
@@ -366,8 +374,11 @@ def _add_locked(found: Findings, part: Part) -> None:
     if part.where:
         return
     encrypted = [match.start() for match in _PEM.finditer(part.data) if match[1].startswith(b"ENCRYPTED")]
+    encrypted += [match.start() for match in _OPENSSH.finditer(part.data) if _is_encrypted(match[0])]
     encrypted += [offset for offset, _ in _structures(_DER_ENCRYPTED, part.data)]
-    found.locked += [f"an encrypted private key at 0x{part.base + offset:X}: as strong as its passphrase, which can be "
+    if part.spelling and (found.locked or found.keys):
+        return  # the inside of what was seen in its armour
+    found.locked += [f"an encrypted private key at 0x{part.at(offset):X}: as strong as its passphrase, which can be "
                      "guessed at leisure" for offset in sorted(set(encrypted))]
     whole = {match.start() for match in _PEM.finditer(part.data)}
     found.locked += [f"the beginning of a private key in PEM at 0x{part.base + match.start():X}; the rest is torn or "
@@ -379,12 +390,31 @@ def _add_locked(found: Findings, part: Part) -> None:
 # helpers -------------------------------------------------------------------------------------------------------------
 def _from_pem(body: bytes) -> bytes:
     """The DER in a PEM block; line ends, also spelled ones, and headers (RFC 1421) do not matter."""
-    text = body.replace(b"\\r", b"").replace(b"\\n", b"\n").replace(b'"', b"")
-    lines = [line.strip() for line in text.splitlines() if b":" not in line]
+    lines = [line.strip() for line in _spelled_ends(body).splitlines() if b":" not in line]
     try:
         return base64.b64decode(b"".join(lines), validate=True)
     except (binascii.Error, ValueError):
         return b""
+
+
+def _from_openssh(block: bytes) -> object:
+    """The key; None where it is encrypted, or no key."""
+    text = _spelled_ends(block)
+    try:
+        return serialization.load_ssh_private_key(b"\n".join(line.strip() for line in text.splitlines()) + b"\n", None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+
+
+def _is_encrypted(openssh: bytes) -> bool:
+    """The name of its cipher is not ``none``."""
+    head, _, rest = _from_pem(openssh.split(b"-----")[2]).partition(b"\0")
+    return head == b"openssh-key-v1" and rest[4:8] != b"none"
+
+
+def _spelled_ends(text: bytes) -> bytes:
+    """With line ends that are spelled as in a C string or in JSON made some."""
+    return text.replace(b"\\r", b"").replace(b"\\n", b"\n").replace(b'"', b"")
 
 
 def _structures(pattern: re.Pattern[bytes], data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -4,28 +4,50 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from offchip.errors import MediumError
+from offchip.judge.spelled import spelled_out
 from offchip.vault import fat
 
 #: the largest dump that is read whole
 LARGEST = 4 << 30
 _GZIP = b"\x1f\x8b"
 _PIECE = 4096
+_MOST_PARTITIONS = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Something to search. ``where``: a file of the volume, or '' for the dump itself; ``base``: where ``data`` begins
-    in it."""
+    """Something to search.
+
+    Attributes:
+        where: a file of the volume, or '' for the dump itself.
+        base: where ``data`` begins in it.
+        spelling: how it is spelled there, in text; '': as it is.
+    """
 
     where: str
     data: bytes
     base: int = 0
+    spelling: str = ""
+
+    def at(self, offset: int) -> int:
+        """Where in the file or dump a byte of ``data`` lies; what is spelled out counts where it begins."""
+        return self.base + (0 if self.spelling else offset)
+
+    def form(self, form: str) -> str:
+        """What something is that was found in it."""
+        return f"{form} in {self.spelling}" if self.spelling else form
+
+    def spelled(self) -> Iterator[Part]:
+        """What its text spells out, as bytes."""
+        for offset, spelling, data in spelled_out(self.data):
+            yield Part(self.where, data, self.base + offset, spelling)
 
     def pieces(self) -> Iterator[Part]:
         """Without the stretches where nothing but one byte is, of which a dump is full."""
@@ -76,10 +98,29 @@ def _unpacked(path: Path, data: bytes) -> bytes:
 
 
 def files_of(data: bytes) -> list[Part]:
-    """The files of the FAT volume on it, which may lie in pieces there; none where there is no volume."""
+    """The files of the FAT volumes on it, which may lie in pieces there; none where there is no volume."""
     if len(data) < fat.SECTOR * 2 or data[510:512] != b"\x55\xaa":
         return []
-    volume = fat.Image(data)
+    return [part for volume in _volumes(data) for part in _files_in(volume)]
+
+
+def _volumes(data: bytes) -> Iterator[fat.Image]:
+    """The dump as one volume or with a table of partitions of old; with a GPT (UEFI 5.3) each of its partitions."""
+    if data[fat.SECTOR:fat.SECTOR + 8] != b"EFI PART":
+        yield fat.Image(data)
+        return
+    table, count, size = struct.unpack_from("<QII", data, fat.SECTOR + 72)
+    for number in range(min(count, _MOST_PARTITIONS)):
+        at = table * fat.SECTOR + number * size
+        if at + 48 > len(data):
+            return
+        first, last = struct.unpack_from("<QQ", data, at + 32)
+        volume = data[first * fat.SECTOR:(last + 1) * fat.SECTOR] if 0 < first <= last else b""
+        if len(volume) >= fat.SECTOR * 2 and volume[510:512] == b"\x55\xaa":
+            yield fat.Image(volume)
+
+
+def _files_in(volume: fat.Image) -> list[Part]:
     try:
         names = fat.list_files(volume)
     except Exception:  # noqa: BLE001 - a damaged file system is no reason to give up on the dump

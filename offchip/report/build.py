@@ -75,7 +75,8 @@ def build_report(results: Path, facts: RunFacts, claims: Sequence[Judged], host:
         other: the report of another run, of another engine for instance, to compare cell by cell.
 
     Returns:
-        The summary that is also in ``results.json``, and ``answer_wrong``: sentences of the answer that no longer hold.
+        The summary that is also in ``results.json``, and ``answer_wrong``: sentences of the answer that no
+        longer hold, or of a whole run that stand on cells it does not have.
 
     Raises:
         OSError: a file cannot be written.
@@ -171,7 +172,9 @@ def _matrix(results: Path, summary: dict[str, Any], run: RunFacts, other: Path |
     replace_file(results / "matrix.json", json.dumps(document, indent=1) + "\n")
     replace_file(results / "ANSWER.md", answer.markdown(document))
     replace_file(results / "offchip.sarif", json.dumps(sarif(document), indent=1) + "\n")
-    summary["answer_wrong"] = document["answer"]["counts"][answer.WRONG]
+    counts = document["answer"]["counts"]
+    # a whole run has every cell: what a sentence stands on and is not there is gone
+    summary["answer_wrong"] = counts[answer.WRONG] + (0 if run.scope else counts[answer.UNPROVEN])
     return document
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import shlex
 import subprocess
@@ -26,7 +27,7 @@ class Host:
     """Who ran what, when and where.
 
     Attributes:
-        commit: of the checkout, with ``+changes`` where files differ from it; empty outside a checkout.
+        commit: of the checkout, with ``+changes-`` and a digest where files differ from it; empty outside one.
         seconds: host seconds of each claim.
         cpu: seconds of CPU of each.
         pace: how fast it went and where its time went, in words.
@@ -60,15 +61,17 @@ def describe(elf: Path, jobs: int) -> Host:
 
 def _commit() -> str:
     head = _git("rev-parse", "HEAD")
-    return head + ("+changes" if head and _git("status", "--porcelain", "--untracked-files=no") else "")
+    changes = _git("diff", "--no-ext-diff", "--binary", "HEAD") if head else ""
+    # which changes: what was judged by others is not gone on with
+    return head + (f"+changes-{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else "")
 
 
 def _git(*arguments: str) -> str:
     if not (ROOT / ".git").exists():
         return ""
     try:
-        done = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True, timeout=30,
-                              stdin=subprocess.DEVNULL)
+        done = subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True, errors="replace",
+                              timeout=30, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

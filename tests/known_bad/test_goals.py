@@ -215,18 +215,21 @@ def test_a_disguise_nobody_wore(called: str, word: str, verdict: Verdict | None)
         bad.lab.close()
 
 
-@pytest.mark.parametrize(("crossed", "newest", "verdict"), [
-    (True, True, Verdict.HELD), (False, True, None), (True, False, None)])
+@pytest.mark.parametrize(("crossed", "newest", "block", "verdict"), [
+    (True, True, 1, Verdict.HELD), (False, True, 1, None), (True, False, 1, None), (True, True, 2, None)])
 def test_an_older_record_that_crossed_no_bus(world: Make, monkeypatch: pytest.MonkeyPatch, crossed: bool, newest: bool,
-                                             verdict: Verdict | None) -> None:
-    """What is refused or taken need not have come over the bus: who writes it to the medium does another thing."""
+                                             block: int, verdict: Verdict | None) -> None:
+    """What is refused or taken need not have come over the bus: who writes it to the medium does another thing, and so
+    does who says that it happened a block away.
+    """
     bad, goal = world("A10"), OlderOnTheBus()
     lab = bad.lab
     monkeypatch.setattr(goal, "_trusted", lab.scene.authority.root.certificate_der if newest else b"another")
     monkeypatch.setattr(type(lab.board.spi_tap), "fired", lambda self: [
         Fired("spi1", "replace_on_read", 0, "block 1", b"a", b"b")] if crossed else [], raising=False)
     rogue(bad, Visit(b"hello", (48, "unknown_ca")))
-    did(bad, "replace_on_read", "spi1 block 1", before=b"a", after=b"b")
+    lab.board.sd.write(512, b"a")
+    did(bad, "replace_on_read", f"spi1 block {block} offset 0 read 1", before=b"a", after=b"b")
     bad.say(ANY, "storage: error record-stale broker-ca", "state: waiting reason=storage retry_ms=1")
     try:
         found = goal.measure(lab, Oracles(lab)).verdict

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from offchip.attacks.base import Attack
 from offchip.attacks.bus import Handed, ReplaceOnTheBus
 from offchip.attacks.medium import COMPLAINTS, ReplaceTrustAnchor, contents
@@ -16,6 +18,10 @@ from offchip.vault.credentials import pem
 from OffchipLibrary.goals.base import Goal, Oracles, Outcome, either, settle
 from OffchipLibrary.lab import Lab
 
+_BLOCK = 512
+#: where a tap says that it has changed something
+_ON_SPI = re.compile(r"spi1 block (\d+) offset (\d+)")
+_ON_I2C = re.compile(r"i2c1 address 0x[0-9A-F]+ memory byte (\d+) to (\d+)")
 #: what the device says of what is stored
 _STORED = (*COMPLAINTS, "credentials: ok")
 
@@ -87,6 +93,29 @@ def false_anchor_lies_there(lab: Lab) -> None:
     lab.saw(f"{found[0]}: the attacker's CA certificate lies there")
 
 
+def changed_on_its_way(lab: Lab) -> None:
+    """An oracle: where the evidence says that the bus showed something else, the medium itself holds what was there."""
+    image = lab.medium(lab.device.defence.medium if lab.device.defence.off_chip else SD).image
+    places = 0
+    for each in lab.evidence():
+        on_spi, on_i2c = _ON_SPI.match(each.place), _ON_I2C.match(each.place)
+        if on_spi:
+            first = int(on_spi[1]) * _BLOCK + int(on_spi[2])
+            last = first + len(each.before) - 1
+        elif on_i2c:  # those that differ, from the first to the last
+            first, last = int(on_i2c[1]), int(on_i2c[2])
+        else:
+            continue
+        lies = image[first:last + 1]
+        if not lies or (lies[0], lies[-1]) != (each.before[0], each.before[-1]) or \
+                (len(lies) == len(each.before) and lies != each.before):
+            raise AssertionError(f"{each.place}: the medium holds other bytes than are said to have been changed there")
+        places += 1
+    if not places:
+        raise AssertionError("no evidence says where on the medium the bus showed something else")
+    lab.saw(f"the medium holds in {places} places what it held; there the bus showed something else")
+
+
 class ReplaceTheAnchor(Impostor):
     """The CA certificate on the medium is replaced by the attacker's."""
 
@@ -132,6 +161,10 @@ class ReplaceTheAnchorOnTheBus(Impostor):
     def attacks(self, defence: Defence) -> tuple[Attack, ...]:
         return (ReplaceOnTheBus(from_read=self.from_read, medium=defence.medium if defence.off_chip else SD),)
 
+    def measure(self, lab: Lab, see: Oracles) -> Outcome:
+        changed_on_its_way(lab)
+        return super().measure(lab, see)
+
 
 class ReplaceTheAnchorAtTheSecondRead(ReplaceTheAnchorOnTheBus):
     """What is read first is genuine and may be checked; what is read again is not."""
@@ -157,6 +190,7 @@ class OlderOnTheBus(Impostor):
 
     def measure(self, lab: Lab, see: Oracles) -> Outcome:
         self._newest_lies_there(lab)
+        changed_on_its_way(lab)
         return super().measure(lab, see)
 
     def _newest_lies_there(self, lab: Lab) -> None:
