@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 import tomllib
 from contextlib import nullcontext
 from pathlib import Path
@@ -29,6 +31,16 @@ def test_every_cell_has_an_id_of_its_own_and_a_prediction() -> None:
     assert len(set(ids)) == len(ids) > 200
     for each in cells():
         assert predict(each).why
+
+
+def test_robot_itself_runs_cells_and_claims_by_tag(tmp_path: Path) -> None:
+    ran = subprocess.run([Path(sys.executable).with_name("robot"), "--argumentfile", "robot/offchip.args", "--dryrun",
+                          "--include", "A07", "--outputdir", tmp_path, "--xunit", "x.xml", "robot/suites"], cwd=ROOT,
+                         capture_output=True, text=True, check=False)
+    wanted = [each.id for each in cells() if "A07" in each.tags]
+    assert ran.returncode == 0 and not ran.stderr.replace("[ WARN ]", ""), ran.stdout + ran.stderr
+    told = (tmp_path / "x.xml").read_text(encoding="utf-8")
+    assert wanted and all(f'name="{each}"' in told for each in wanted)
 
 
 def test_where_there_is_no_cell_a_reason_stands() -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Robot's parser for ``*.cells``: a file that chooses cells becomes suites, one per column, with a test per cell.
 
-``robot --parser offchip.matrix.parser.CellsParser --include A07 robot/suites`` therefore works as with any suite.
+``robot --argumentfile robot/offchip.args --include A07 robot/suites`` therefore works as with any suite; so does pabot.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from robot.api import TestSuite
+from robot.api import SuiteVisitor, TestSuite
 from robot.errors import DataError
 
 from offchip.matrix.cells import Cell, cells
@@ -42,6 +42,19 @@ class CellsParser:
             test = suite.tests.create(name=cell.id, doc=f"{cell.attack.title}: {cell.goal.after}", tags=cell.tags)
             test.body.create_keyword(name=KEYWORD, args=(cell.id,))
         return top
+
+
+class WithCells(SuiteVisitor):  # type: ignore[misc]
+    """The same as a pre-run modifier, for what knows no parsers: pabot, when it looks for suites."""
+
+    def start_suite(self, suite: TestSuite) -> None:
+        """Raises DataError: a file of the folder is malformed."""
+        if suite.source is None or not Path(suite.source).is_dir():
+            return
+        parsed = {each.source for each in suite.suites}
+        for path in sorted(Path(suite.source).glob(f"*{CellsParser.extension}")):
+            if path not in parsed:
+                suite.suites.append(CellsParser().parse(path, None))
 
 
 def _name(cell: Cell) -> str:
