@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -50,6 +51,13 @@ def test_every_cell_is_in_the_document_as_its_record_has_it(tmp_path: Path) -> N
     assert fresh["more_than_plain_percent"] == 1.9 and fresh["code_bytes"] == 2048 + 70 + 513 + 9000
     assert 'title="nothing crosses a bus"' in (tmp_path / "index.html").read_text()
     assert "2026" not in (tmp_path / "matrix.json").read_text(), "nothing of the host"
+
+
+def test_the_schema_knows_the_names_of_all_cells_there_are() -> None:
+    from offchip.matrix.cells import cells as survey
+
+    pattern = SCHEMA["properties"]["cells"]["items"]["properties"]["id"]["pattern"]
+    assert [each.id for each in survey() if not re.match(pattern, each.id)] == []
 
 
 def test_a_cited_cell_that_changes_its_verdict_fails_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
