@@ -56,7 +56,7 @@ def test_every_cell_is_in_the_document_as_its_record_has_it(tmp_path: Path) -> N
 def test_the_schema_knows_the_names_of_all_cells_there_are() -> None:
     from offchip.matrix.cells import cells as survey
 
-    pattern = SCHEMA["properties"]["cells"]["items"]["properties"]["id"]["pattern"]
+    pattern = SCHEMA["$defs"]["cell"]["properties"]["id"]["pattern"]
     assert [each.id for each in survey() if not re.match(pattern, each.id)] == []
 
 
