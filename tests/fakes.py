@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from offchip.engines.embedded.ahead import Ahead
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.dma_requests import DmaRequests
 from offchip.engines.embedded.peripheral import Peripheral
@@ -25,6 +26,7 @@ class FakeMachine:
     seed: int = 1
     mapped: int = 0
     dma: DmaRequests = field(default_factory=DmaRequests)
+    ahead: Ahead = field(default_factory=Ahead)
 
     def report(self, kind: str, where: str, message: str, address: int = 0) -> None:
         self.reports.append((kind, where, message))

@@ -72,7 +72,7 @@ class CortexM(Peripheral):
         self.nvic = nvic
         self.performance_in_mips = performance_in_mips
         machine.clock.frequency = performance_in_mips * 1_000_000
-        self.core = UnicornCore()
+        self.core = UnicornCore(machine.ahead)
         self.core.on_enable = self._could_preempt
         self.core.on_unmask = self._special_register_written
         nvic.masks = self._masks

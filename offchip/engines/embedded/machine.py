@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from offchip import chip_map
+from offchip.engines.embedded.ahead import Ahead
 from offchip.engines.embedded.builder import ElfLoad, Platform, Registration, build
 from offchip.engines.embedded.busy_wait import BusyWait
 from offchip.engines.embedded.clock import Clock
@@ -82,6 +83,7 @@ class EmbeddedMachine:
         description = platform if isinstance(platform, PlatformDescription) else read_platform(Path(platform))
         self.clock = Clock(168_000_000)
         self.dma = DmaRequests()
+        self.ahead = Ahead()
         self.seed = seed
         self.uart: list[UartByte] = []
         self.diagnostics: list[Diagnostic] = []

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from offchip.engines.embedded.ahead import Ahead
 from offchip.engines.embedded.clock import Clock
 from offchip.engines.embedded.dma_requests import DmaRequests
 from offchip.engines.protocol import Operation, StorageEvent, Tear
@@ -45,6 +46,7 @@ class Machine(Protocol):
 
     clock: Clock
     dma: DmaRequests
+    ahead: Ahead
     seed: int  # decides what volatile memory holds at power-on
 
     def report(self, kind: str, where: str, message: str, address: int = 0) -> None:

@@ -209,8 +209,9 @@ def expected(hint: Any) -> str:
 
 # members -----------------------------------------------------------------------------------------------------------
 #: what the machine calls; not for files and prompts
-_INTERNAL = {"attach", "base", "line", "lines", "on_gpio", "machine", "model_name", "name", "path", "read", "write",
-             "receiver", "start_clock", "steady", "stop_clock", "unmodelled", "violation", "size"}
+_INTERNAL = {"ahead", "attach", "base", "line", "lines", "on_ahead", "on_gpio", "machine", "model_name", "name",
+             "passed", "path", "read", "receiver", "room", "start_clock", "steady", "stop_clock", "take", "unmodelled",
+             "violation", "size", "write"}
 
 
 def members(peripheral: Peripheral) -> list[str]:

@@ -22,14 +22,16 @@ from typing import Any
 
 from unicorn.unicorn_py3.unicorn import uclib
 
+from offchip.engines.embedded.ahead import Ahead
+from offchip.engines.embedded.busy_wait import BusyWait
 from offchip.engines.embedded.machine import EmbeddedMachine
 from offchip.engines.embedded.peripheral import Line
 from offchip.engines.embedded.unicorn_core import UnicornCore
 from offchip.engines.embedded.virtual_tlb import VirtualTlb
 
 _PLAIN = (int, float, str, bytes, bool, type(None), range, Enum, Path, type, ModuleType, BuiltinFunctionType, frozenset)
-#: Unicorn's side is saved by Unicorn; mapped memory as bytes
-ELSEWHERE = (UnicornCore, VirtualTlb, mmap.mmap)
+#: Unicorn's side is saved by Unicorn; mapped memory as bytes; the others change how fast it goes and nothing else
+ELSEWHERE = (UnicornCore, VirtualTlb, mmap.mmap, Ahead, BusyWait)
 #: parts of the machine that never change after it was built, and would be large
 FIXED = frozenset({"_io", "_memories", "_flash_alias", "_at_zero", "platform", "core", "_system"})
 _CPU = ("is_halted", "locked_up", "sleeping", "_attention", "_event", "_waits_for_event", "_deep", "_traps",
@@ -194,6 +196,7 @@ class Replay:
     def restore(self) -> None:
         """Go back."""
         core = self._core
+        self._cpu.busy_wait.forget()
         uclib.uc_context_restore(core.uc._uch, self._context.context)
         for memory in self._ram:
             memory.restore()

@@ -43,13 +43,12 @@ from unicorn.unicorn_const import (
 from unicorn.unicorn_py3.unicorn import (
     HOOK_CODE_CFUNC,
     HOOK_INTR_CFUNC,
-    MMIO_READ_CFUNC,
-    MMIO_WRITE_CFUNC,
     Uc,
     UcError,
     uclib,
 )
 
+from offchip.engines.embedded.ahead import Ahead
 from offchip.engines.embedded.alignment import Alignment, may_be_unaligned
 from offchip.engines.embedded.fp_context import FpContext
 from offchip.engines.embedded.register_file import (
@@ -151,8 +150,11 @@ class _Batch:
 class UnicornCore:
     """Registers, memory and slices of one core. Knows nothing of exceptions, interrupts or peripherals."""
 
-    def __init__(self) -> None:
+    def __init__(self, ahead: Ahead) -> None:
         self.uc = bare_core()
+        self.ahead = ahead
+        ahead.on_failure = self._fail
+        self._told = ahead.state
         self._handle = self.uc._uch
         self._batches: dict[tuple[str, ...], _Batch] = {}
         self._counter, self._limit = self._find_counter()
@@ -190,8 +192,6 @@ class UnicornCore:
         self._stopped_by: End | None = None  # the slice ended before a watched instruction
         #: asked before each execution of a watched instruction: SKIP, ARRIVED or (None) go on?
         self.before_watched: Callable[[int], End | None] = lambda address: None
-        #: grows with everything that may have changed more than registers and memory
-        self.activity = 0
         #: from so much activity on each look at a register is kept here and ends the slice behind it
         self.patience = 1 << 62
         self.looks: list[int] = []
@@ -284,11 +284,11 @@ class UnicornCore:
         Args:
             quick: number of a word -> (address of its block, read, write by offset in it): asked first.
         """
+        told = self._told
 
         def on_read(handle: int, offset: int, width: int, data: int) -> int:
-            self.activity += 1
             try:
-                if self.activity >= self.patience:
+                if told.activity >= told.patience:
                     self._impatient(start + offset)
                 entry = quick.get((start + offset) >> 2)
                 if entry is not None:
@@ -299,7 +299,6 @@ class UnicornCore:
                 return 0
 
         def on_write(handle: int, offset: int, width: int, value: int, data: int) -> None:
-            self.activity += 1
             try:
                 entry = quick.get((start + offset) >> 2)
                 if entry is not None:
@@ -309,11 +308,29 @@ class UnicornCore:
             except BaseException as error:
                 self._fail(error)
 
-        reader, writer = MMIO_READ_CFUNC(on_read), MMIO_WRITE_CFUNC(on_write)
+        reader, writer, argument = self.ahead.callbacks(start, on_read, on_write)
         self._keep += [reader, writer]
-        status = uclib.uc_mmio_map(self.uc._uch, start, size, reader, 0, writer, 0)
+        status = uclib.uc_mmio_map(self.uc._uch, start, size, reader, argument, writer, argument)
         if status != UC_ERR_OK:
             raise UcError(status)
+
+    @property
+    def activity(self) -> int:
+        """Grows with everything that may have changed more than registers and memory."""
+        return int(self._told.activity)
+
+    @activity.setter
+    def activity(self, value: int) -> None:
+        self._told.activity = value
+
+    @property
+    def patience(self) -> int:
+        """From so much activity on each look at a register is kept in ``looks`` and ends the slice behind it."""
+        return int(self._told.patience)
+
+    @patience.setter
+    def patience(self, value: int) -> None:
+        self._told.patience = value
 
     def _impatient(self, address: int) -> None:
         self.looks.append(address)
@@ -413,6 +430,7 @@ class UnicornCore:
     def _reached(self, uc: Uc, address: int, size: int, data: object) -> None:
         # behind the limit the counter's own hook has stopped before this instruction already
         if self.running and self._counter.value <= self._limit.value:
+            self.ahead.settle()
             self._stopped_by = self.before_watched(address)
             if self._stopped_by is not None:
                 uc.emu_stop()
@@ -623,7 +641,7 @@ class UnicornCore:
         """One call of Unicorn: why it ended, and how many instructions it executed."""
         self._end = None
         self.tlb.refused = self.tlb.forbidden = None
-        self.running = True
+        self.running, self.ahead.on = True, self.ahead.native
         if self._done_hooks or self._hooks_added:
             self._forget_done_hooks()
         if self.fp.denied:
@@ -631,8 +649,10 @@ class UnicornCore:
         start = self._registers[15]
         self.alignment.slice_begins(start)
         status = uclib.uc_emu_start(self._handle, start | 1, _NEVER, 0, limit)
-        self.running = False
+        self.running = self.ahead.on = False
         self.alignment.slice_ended(self._counter.value)
+        if self._told.port or self._told.look_address:
+            self.ahead.settle()
         if self.uc._hook_exception is not None:
             failure, self.uc._hook_exception = self.uc._hook_exception, None
             raise failure
@@ -747,7 +767,8 @@ class UnicornCore:
         return False
 
     def _write_protected(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> bool:
-        self.activity += 1
+        self._told.activity += 1
+        self.ahead.settle()
         if self.on_flash_store is not None:
             self.on_flash_store(address, size, value & ((1 << 8 * size) - 1))
         self.stop_soon()

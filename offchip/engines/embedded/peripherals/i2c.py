@@ -328,6 +328,9 @@ class Stm32F4I2c(Peripheral):
             if value & (SR1_SB | SR1_ADDR):
                 self._start_seen |= bool(value & SR1_SB)
                 self._address_seen |= bool(value & SR1_ADDR)
+            if self._step is not None and self.machine.ahead.on:
+                left = self.polls_per_step - self._polls - 1 if self.polls_per_step > 0 else FOREVER
+                self.machine.ahead.looks(self.base + SR1, width, value, left, self._looked)
             return value
         if width == 2 and offset & 2:
             return 0  # upper half of a register, reserved
@@ -523,6 +526,9 @@ class Stm32F4I2c(Peripheral):
             self._polls += 1
             if self._polls >= self.polls_per_step:
                 self._end()
+
+    def _looked(self, count: int) -> None:
+        self._polls += count
 
     def _end(self) -> None:
         self._cancel_timer()

@@ -425,6 +425,28 @@ class SdCardSpi(Peripheral):
             self._listen(mosi)
         return miso
 
+    def ahead(self, count: int) -> bytes:
+        """What the next ``count`` bytes on MISO will be, at most, if only 0xFF is sent."""
+        if not self._selected or self._busy_left or self._frame or self._mode is _RECEIVE_DATA:
+            return b""
+        return self._output[self._output_at:self._output_at + count]
+
+    def passed(self, count: int) -> bytes:
+        """So many of them were clocked; returns them."""
+        at, self._output_at = self._output_at, self._output_at + count
+        return self._output[at:at + count]
+
+    @property
+    def room(self) -> int:
+        """How many bytes of a data block it takes before the last one, answering none of them."""
+        if not self._selected or self._busy_left or self._mode is not _RECEIVE_DATA:
+            return 0
+        return 0 if self._output_at < self._output_length else self._inbound_length + 1 - len(self._inbound)
+
+    def take(self, mosi: bytes) -> None:
+        """These bytes of a data block were clocked."""
+        self._inbound += mosi
+
     def peek(self) -> int:
         """What :meth:`transmit` returns next: for a master that clocks single bits."""
         if not self._selected:

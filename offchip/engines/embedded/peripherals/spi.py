@@ -8,6 +8,7 @@ Slave mode, CPOL, CPHA and the bit rate make no difference.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 from offchip.engines.embedded.peripheral import FOREVER, Machine, Peripheral, model
@@ -40,6 +41,19 @@ class SpiSlave(Protocol):
         """Clock one byte through; returns the byte on MISO."""
 
 
+@runtime_checkable
+class Foreseeable(Protocol):
+    """A slave that tells ``on_ahead``, inside :meth:`~SpiSlave.transmit`, what it will answer behind that byte.
+
+    It is given the bytes on MISO, and whether it wants to hear what is sent meanwhile (else only 0xFF may be).
+    """
+
+    on_ahead: Callable[[bytes, bool], None]
+
+    def passed(self, count: int, mosi: bytes) -> None:
+        """So many of them were clocked through; ``mosi``: what was sent, if it wanted to hear that."""
+
+
 def peek(slave: object, floating: int = 0xFF) -> int:
     """What MISO carries in the next byte; ``floating``: of nobody, and of a slave that cannot tell."""
     look = getattr(slave, "peek", None)
@@ -59,6 +73,8 @@ class Stm32F4Spi(Peripheral):
         self.lost_frames = 0
         self._slave: Peripheral | None = None
         self._transmit = self._floating
+        self._passed: Callable[[int, bytes], None] = lambda count, mosi: None
+        self._ahead: tuple[bytes, bool] | None = None  # told by the slave in the present frame
         self._asked_dma = False
         self.reset()
 
@@ -69,6 +85,8 @@ class Stm32F4Spi(Peripheral):
             raise ValueError(f"{child.model_name} is not an SPI slave")
         self._slave = child
         self._transmit = child.transmit
+        if isinstance(child, Foreseeable):
+            child.on_ahead, self._passed = self._tell_ahead, child.passed
 
     @property
     def has_slave(self) -> bool:
@@ -150,6 +168,19 @@ class Stm32F4Spi(Peripheral):
             self._sr |= SR_RXNE
         if self._cr2 & _ANY_REQUEST:
             self._update_irq()
+        elif self._ahead is not None and self._sr < SR_MODF:
+            self.machine.ahead.frames(self.base, self._sr, self._receive, *self._ahead, self._frames_passed)
+        self._ahead = None
+
+    def _tell_ahead(self, miso: bytes, heard: bool) -> None:
+        if self.machine.ahead.on:
+            self._ahead = miso, heard
+
+    def _frames_passed(self, count: int, mosi: bytes, status: int, receive: int) -> None:
+        self.frames += count
+        self._sr, self._receive = status, receive
+        if count:
+            self._passed(count, mosi)
 
     # registers -------------------------------------------------------------------------------------------------
     def _read_error_status(self) -> int:

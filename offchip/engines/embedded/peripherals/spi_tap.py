@@ -8,6 +8,7 @@ the wire. Every rule that changes something leaves a :class:`~offchip.engines.pr
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,6 +136,8 @@ class SpiTap(Peripheral):
         self.block_addressing = False
         #: bound of the recording; later bytes are only counted in ``dropped``
         self.max_bytes = 1 << 20
+        #: wired by the controller
+        self.on_ahead: Callable[[bytes, bool], None] = lambda miso, heard: None
         self._slave: Peripheral | None = None
         self._card: SdCardSpi | None = None
         self._removed = False
@@ -297,12 +300,43 @@ class SpiTap(Peripheral):
             self._at = at = at + 1
             if at == self._read_end:
                 self._end_of_read()
+            else:
+                self._tell_ahead()
         elif phase == _READ_TOKEN:
             if miso == START_BLOCK:
                 self._begin_read()
         elif phase == _WRITE_RESPONSE:
             self._follow_response(miso)
         return miso
+
+    def _tell_ahead(self) -> None:
+        """The rest of a data packet passes as it is, if nobody writes it down or does something to it."""
+        card = self._card
+        if card is None or self._alteration is not None or self._stuck is not None or self._cut is not None \
+                or self._removed:
+            return
+        if self._phase == _READ_DATA:
+            told = card.ahead(self._read_end - self._at)
+        else:  # the byte that is being passed on reaches the card behind this
+            told = b"\xFF" * min(card.room - 1, BLOCK_SIZE + _CRC_SIZE - 1 - self._at)
+        if told:
+            self.on_ahead(told, self._phase == _WRITE_DATA)
+
+    def passed(self, count: int, mosi: bytes) -> None:
+        """Bytes of a data packet went through that were told ahead."""
+        assert self._card is not None
+        self.count += count
+        self._at += count
+        if self._phase == _WRITE_DATA:
+            self._card.take(mosi)
+            miso = b"\xFF" * count
+        else:
+            mosi = b"\xFF" * count
+            miso = self._card.passed(count)
+            if self._at == self._read_end:
+                self._end_of_read()
+        if self._recording:
+            self._remember_all(mosi, miso)
 
     def peek(self) -> int:
         """What :meth:`transmit` returns next: for a master that clocks single bits."""
@@ -373,6 +407,7 @@ class SpiTap(Peripheral):
             if self._alteration is not None:
                 mosi = self._alteration.change(self._at, mosi)
             self._at += 1
+            self._tell_ahead()
             cut = self._cut
             if cut is not None and self._at == cut.packet_bytes and self.write_starts == cut.write:
                 self._cut_now = True
@@ -478,3 +513,11 @@ class SpiTap(Peripheral):
             recorder.miso.append(miso)
         else:
             self.dropped += 1
+
+    def _remember_all(self, mosi: bytes, miso: bytes) -> None:
+        recorder = self._recorder
+        fit = max(0, min(len(mosi), self.max_bytes - recorder.held))
+        recorder.held += fit
+        recorder.mosi += mosi[:fit]
+        recorder.miso += miso[:fit]
+        self.dropped += len(mosi) - fit
