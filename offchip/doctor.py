@@ -45,7 +45,7 @@ class Check:
 
 def doctor() -> list[Check]:
     """All checks, in the order in which to fix things. Takes seconds; with Renode some ten more."""
-    return [_python(), _repeatability(), _unicorn(), _toolchain(), _mbedtls(), _firmware(), *_renode()]
+    return [_python(), _repeatability(), _unicorn(), _compiler(), _toolchain(), _mbedtls(), _firmware(), *_renode()]
 
 
 def _python() -> Check:
@@ -62,6 +62,15 @@ def _repeatability() -> Check:
     return Check("same seed, same bytes", not fault, fault or ssl.OPENSSL_VERSION,
                  "use a Python whose ssl module is linked to a shared OpenSSL 1.1.1 to 3.5" if fault else "",
                  optional=True)
+
+
+def _compiler() -> Check:
+    """Whether what is known ahead of registers is answered without Python."""
+    from offchip.engines.embedded.native import library
+
+    built = library() is not None
+    return Check("C compiler", built, "the quick path of the engine is built" if built else "none that works: slower",
+                 "" if built else "install gcc and libc6-dev", optional=True)
 
 
 def _unicorn() -> Check:
