@@ -126,6 +126,26 @@ EEPROM Whose Data Line Is Held Low While It Is Written Is Waited For
     [Template]    Medium Goes And Comes Back
     eeprom    ^boot:    eeprom-(absent|timeout)    writing    stuck
 
+SD Card Pulled While It Is Written Is Waited For Under Encrypted
+    [Tags]    A09    elsewhere
+    [Template]    Medium Goes And Comes Back
+    sd    ^boot:    (no-card|timeout|card-error|read-crc)    writing    scheme=encrypted
+
+SD Card Pulled While It Is Read Is Waited For Under Sealed
+    [Tags]    A09    elsewhere
+    [Template]    Medium Goes And Comes Back
+    sd    ^boot:    (no-card|timeout|card-error|read-crc)    scheme=sealed
+
+EEPROM Whose Data Line Is Held Low While It Is Written Is Waited For Under Labelled
+    [Tags]    A09    elsewhere
+    [Template]    Medium Goes And Comes Back
+    eeprom    ^boot:    eeprom-(absent|timeout)    writing    stuck    scheme=labelled
+
+EEPROM Whose Data Line Is Held Low While It Is Read Is Waited For Under Split
+    [Tags]    A09    elsewhere
+    [Template]    Medium Goes And Comes Back
+    eeprom    ^boot:    eeprom-(absent|timeout)    reading    stuck    scheme=split
+
 *** Keywords ***
 Nonces Never Come Again
     [Documentation]    First boot, a rotation that is cut and done again, a medium that is put back, a reset and the
@@ -164,9 +184,9 @@ Opened Lid Leaves Nothing
 
 Medium Goes And Comes Back
     [Documentation]    One line says what is wrong, the device lives on, and works when the medium does.
-    [Arguments]    ${medium}    ${moment}    ${reason}    ${doing}=reading    ${damage}=pull
+    [Arguments]    ${medium}    ${moment}    ${reason}    ${doing}=reading    ${damage}=pull    ${scheme}=fresh
     VAR    &{stored}    sd=${12000}    eeprom=${600}
-    Given A Device    scheme=fresh    medium=${medium}
+    Given A Device    scheme=${scheme}    medium=${medium}
     Power On
     Console Should Show    ${moment}
     IF    '${doing}' == 'writing'
