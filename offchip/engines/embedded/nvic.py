@@ -138,7 +138,7 @@ class SysTick:
         if offset == SYST_RVR:
             return self.reload
         if offset == SYST_CALIB:
-            return 0x40000000 | 18749  # SKEW, 1 ms at HCLK/8 of 150 MHz (PM0214 4.5.4)
+            return 0x40000000 | 18750  # SKEW; 1 ms at HCLK/8 of 150 MHz (RM0090 12.1.1)
         self._follow()
         if offset == SYST_CVR:
             return self._value

@@ -374,6 +374,7 @@ class Rtc(WordRegisters):
         if self._counting and self._cr & (CR_ALRAE | CR_ALRBE):
             within = self._now()[2]
             self._tick = self._after_ticks(self._second_ticks - within, self._second_began)
+            self._look_at_alarms(began=False)
 
     def _after_ticks(self, ticks: int, callback: Callable[[], None]) -> Event:
         """Call back so many edges of ck_apre from now."""
@@ -383,10 +384,18 @@ class Rtc(WordRegisters):
     def _second_began(self) -> None:
         self._tick = self._after_ticks(self._second_ticks, self._second_began)
         self._matches = []
-        date, second, _ = self._now()
+        self._look_at_alarms(began=True)
+
+    def _look_at_alarms(self, began: bool) -> None:
+        """What this second holds; without a look at subseconds an alarm comes when its second begins (26.6.18)."""
+        date, second, within = self._now()
         for register, subsecond, enable, flag in ALARMS:
-            if self._cr & enable and self._matches_alarm(self._stored[register], date, second):
-                self._match_subsecond(self._stored[subsecond], flag)
+            if not self._cr & enable or not self._matches_alarm(self._stored[register], date, second):
+                continue
+            if self._stored[subsecond] >> 24 & 0xF:
+                self._match_subsecond(self._stored[subsecond], flag, within)
+            elif began:
+                self._alarm(flag)
 
     def _matches_alarm(self, alarm: int, date: Date, second: int) -> bool:
         time = self._time_register(second)
@@ -399,21 +408,25 @@ class Rtc(WordRegisters):
                 and bool(alarm & ALRM_MSK3 or alarm >> 16 & 0x7F == time >> 16 & 0x7F)
                 and bool(alarm & ALRM_MSK4 or same_day))
 
-    def _match_subsecond(self, register: int, flag: int) -> None:
-        """SSR counts down; its MASKSS lowest bits must equal SS (26.6.18)."""
-        bits = register >> 24 & 0xF
-        if not bits:
-            self._alarm(flag)
-            return
-        span = 1 << bits
+    def _match_subsecond(self, register: int, flag: int, within: int) -> None:
+        """SSR counts down; whenever its MASKSS lowest bits equal those of SS the alarm comes (26.6.18)."""
+        span = 1 << (register >> 24 & 0xF)
         top = self._second_ticks - 1
-        wait = (top - (register & 0x7FFF)) % span
-        if wait > top:
-            return
-        if wait == 0:
+        wait = (top - (register & 0x7FFF) - within) % span
+        if within + wait <= top:
+            self._await_subsecond(flag, wait, span, top - within - wait)
+
+    def _await_subsecond(self, flag: int, wait: int, span: int, left: int) -> None:
+        """Alarm in ``wait`` ticks, and each ``span`` from there while the second has ticks ``left``."""
+        def matched() -> None:
             self._alarm(flag)
+            if left >= span:
+                self._await_subsecond(flag, span, span, left - span)
+
+        if wait:
+            self._matches.append(self._after_ticks(wait, matched))
         else:
-            self._matches.append(self._after_ticks(wait, lambda: self._alarm(flag)))
+            matched()
 
     def _alarm(self, flag: int) -> None:
         self._flags |= flag
