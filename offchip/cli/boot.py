@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -14,6 +14,9 @@ from rich.markup import escape
 from offchip.cli.terminal import console
 from offchip.engines.protocol import Diagnostic, UartByte
 from offchip.errors import OffchipError
+
+if TYPE_CHECKING:
+    from offchip.engines.elf import Firmware
 from offchip.interrupt import Interrupt
 from offchip.monitor.terminal import LinePrinter
 from offchip.paths import BOARD
@@ -46,6 +49,19 @@ def table_address(text: str) -> int:
         return int(text, 0)
     except ValueError:
         raise OffchipError(f"--vectors {text} is not an address; write it like 0x08008000.") from None
+
+
+def _table(text: str, firmware: list[Firmware], engine: str) -> int:
+    """What ``--vectors`` means for these images. Raises OffchipError."""
+    from offchip.engines.image import application_table
+
+    if text != "auto":
+        return table_address(text)
+    table = application_table(firmware) if engine == "embedded" else 0
+    if table:
+        console.print(f"nothing lies at 0x08000000: started at the vector table at 0x{table:08X}, as a bootloader does "
+                      "(--vectors 0: as the chip does)")
+    return table
 
 
 def _later(wanted: list[str]) -> list[tuple[int, Path]]:
@@ -86,7 +102,7 @@ def boot(
                                                  "written to")] = None,
     eeprom: Annotated[Path | None, typer.Option(help="image for the EEPROM, exactly its size")] = None,
     vectors: Annotated[str, typer.Option(help="start at the vector table at this address (0x08008000), as behind a "
-                                              "bootloader")] = "0",
+                                              "bootloader; auto: there, if the chip finds none itself")] = "auto",
     uart: Annotated[str | None, typer.Option(help="only this UART, byte for byte (usart1)")] = None,
     load: Annotated[list[str] | None, typer.Option(
         help="program more while it runs, as a debugger does, and reset: SECONDS:FIRMWARE", metavar="S:FILE")] = None,
@@ -102,13 +118,15 @@ def boot(
     if not 0 < seconds <= 3600:
         raise OffchipError(f"--seconds {seconds:g} is not between 0 and 3600.")
     later = _later(load or [])
-    check_apart(read_image(each) for each in images)
+    firmware = [read_image(each) for each in images]
+    check_apart(firmware)
+    table = _table(vectors, firmware, engine)
     with Interrupt() as stop, create_board(engine, platform, images[0], with_modem=False) as board:
         load_images(board, sd, eeprom)
         device = board.engine
         for each in images[1:]:
             device.load_elf(each)
-        device.start_at(table_address(vectors))
+        device.start_at(table)
         if debugger:
             device.attach_debugger()
         if uart is not None and uart not in ("swo", "semihosting"):

@@ -19,17 +19,21 @@ def init(
     images: Annotated[list[Path], typer.Argument(help="the firmware: ELF, Intel HEX or file.bin@0x08000000")],
     out: Annotated[Path | None, typer.Option(help="the file to write [default: the firmware's name with .toml]",
                                              show_default=False)] = None,
-    vectors: Annotated[str, typer.Option(help="address of the vector table, as behind a bootloader")] = "0",
+    vectors: Annotated[str, typer.Option(help="address of the vector table, as behind a bootloader; auto: where the "
+                                              "image begins, when nothing lies where the chip starts")] = "auto",
     seconds: Annotated[float, typer.Option(help="virtual time that is looked at")] = 1.0,
 ) -> None:
     """Look at firmware and its first second, and write a scenario file with a comment on every line."""
-    from offchip.engines.image import split_name
+    from offchip.engines.image import application_table, read_image, split_name
     from offchip.scenario.propose import propose
     from offchip.scenario.sight import look
 
     if not 0 < seconds <= 3600:
         raise OffchipError(f"--seconds {seconds:g} is not between 0 and 3600.")
-    table = table_address(vectors)
+    if vectors == "auto":
+        table = application_table(read_image(each) for each in images)
+    else:
+        table = table_address(vectors)
     path = out or Path(split_name(images[0])[0].with_suffix(".toml").name)
     if path.exists():
         raise OffchipError(f"{path}: it exists; name another with --out, or take it away.")

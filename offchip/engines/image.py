@@ -62,6 +62,21 @@ def check_apart(images: Iterable[Firmware]) -> None:
             raise FirmwareError(f"{second}: it overlaps {first} at 0x{start:08X}; give images that lie side by side.")
 
 
+def application_table(images: Iterable[Firmware]) -> int:
+    """Where the vectors of an application lie that is made for a bootloader: nothing is at the start of flash, and what
+    lies lowest begins with a stack in RAM and a reset vector into itself; 0: the chip finds its vectors by itself.
+    """
+    pieces = sorted((start, data) for image in images for start, data in image.segments
+                    if chip_map.FLASH.start <= start < chip_map.FLASH.end and len(data) >= 8)
+    if not pieces or pieces[0][0] == chip_map.FLASH.start or pieces[0][0] % 0x200:
+        return 0
+    start, data = pieces[0]
+    stack, entry = (int.from_bytes(data[at:at + 4], "little") for at in (0, 4))
+    in_ram = any(memory.start < stack <= memory.end for memory in (chip_map.SRAM, chip_map.CCM))
+    leads_in = entry & 1 and any(at <= entry < at + len(piece) for at, piece in pieces)
+    return start if in_ram and leads_in else 0
+
+
 def _plain(path: Path, raw: bytes, address: int) -> Firmware:
     if not raw:
         raise FirmwareError(f"{path}: it is empty; give the built firmware.")

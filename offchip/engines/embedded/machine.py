@@ -117,6 +117,7 @@ class EmbeddedMachine:
         self.cpu.busy_wait = BusyWait(self.core, self.clock, lambda: [
             buffer for start, buffer in self._memories if start >= ALIAS_END and not (
                 self.flash is not None and self.flash.owns(start))], self._steady, self._seen)
+        self.core.idle_write = self._idle_write
         self.pwr = next((p for p in self.platform.peripherals.values() if isinstance(p, Pwr)), None)
         self.cpu.on_deep_sleep = self._deep_sleep
         self.cpu.on_deep_wake = self._deep_wake
@@ -276,6 +277,11 @@ class EmbeddedMachine:
             return FOREVER if block_at(address) is not None else None
         block = getattr(entry[1], "__self__", None)
         return block.steady(address - entry[0]) if isinstance(block, Peripheral) else None
+
+    def _idle_write(self, address: int, width: int, value: int) -> bool:
+        entry = self._io.get(address // GRANULE)
+        block = getattr(entry[1], "__self__", None) if entry is not None else None
+        return isinstance(block, Peripheral) and block.idle_write(address - block.base, width, value)
 
     def _nobody(self, address: int, width: int, value: int | None) -> None:
         block = block_at(address)

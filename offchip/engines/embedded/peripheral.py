@@ -167,6 +167,10 @@ class Peripheral:
         last time and changes nothing (:data:`FOREVER`: always); None: it counts, or it is not known."""
         return None
 
+    def idle_write(self, offset: int, width: int, value: int) -> bool:
+        """Whether this store would change nothing, now and until somebody else does something."""
+        return False
+
     def read(self, offset: int, width: int) -> int:
         """Read ``width`` bytes (1, 2 or 4) at ``offset``."""
         return self.unmodelled(offset, width)

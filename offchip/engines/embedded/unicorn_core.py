@@ -195,6 +195,8 @@ class UnicornCore:
         #: from so much activity on each look at a register is kept here and ends the slice behind it
         self.patience = 1 << 62
         self.looks: list[int] = []
+        #: whether a store to a register would change nothing at all, which is as good as a look at it
+        self.idle_write: Callable[[int, int, int], bool] = lambda address, width, value: False
         self.impatient = False
         self.on_flash_store: Callable[[int, int, int], None] | None = None
         #: told behind CPSIE, and behind an MSR that may do the same; true: an exception may come now
@@ -300,6 +302,8 @@ class UnicornCore:
 
         def on_write(handle: int, offset: int, width: int, value: int, data: int) -> None:
             try:
+                if self.activity >= self.patience and self.idle_write(start + offset, width, value):
+                    self._impatient(start + offset)
                 entry = quick.get((start + offset) >> 2)
                 if entry is not None:
                     entry[2](start + offset - entry[0], width, value)

@@ -41,6 +41,7 @@ class GpioPort(WordRegisters):
         self._external = 0  # pins somebody outside drives
         self._external_levels = 0
         self._levels = 0
+        self._once_output = self._told = 0
         self.reset()
 
     # wires -----------------------------------------------------------------------------------------------------
@@ -92,6 +93,8 @@ class GpioPort(WordRegisters):
 
     def read_word(self, offset: int) -> int:
         if offset == IDR:
+            if self._floating & ~self._external & ~self._told:
+                self._tell_floating()
             return self._levels & ~self._analog
         if offset == ODR:
             return self._odr
@@ -103,13 +106,31 @@ class GpioPort(WordRegisters):
             return self._read_lock()
         return self.unmodelled(offset, 4)
 
+    def _tell_floating(self) -> None:
+        """Wires that software drove and let go of, which a real board would hold: what is read there means nothing."""
+        silent = self._floating & ~self._external & ~self._told & ~(self._open_drain & ~self._odr)
+        self._told |= silent
+        for pin in range(PINS):
+            if silent >> pin & 1:
+                self.machine.report("stand-in", self.path, f"pin {pin} was let go of, and nothing on this board drives "
+                                    "or pulls it: it reads 0 (to a bus by software an answer)")
+
     def peek_word(self, offset: int) -> int:
         return 0 if offset == LCKR else self.read_word(offset)
 
+    def idle_write(self, offset: int, width: int, value: int) -> bool:
+        """A level that is there already, as in a loop that switches one LED on for ever."""
+        shift, mask, word = 8 * (offset & 3), (1 << 8 * width) - 1, offset & ~3
+        if word == ODR:
+            return value & mask == self._odr >> shift & mask
+        return word == BSRR and self._set_reset((value & mask) << shift) == self._odr
+
+    def _set_reset(self, value: int) -> int:
+        return self._odr & ~(value >> 16) | value & 0xFFFF  # set wins over reset, 8.4.7
+
     def write_word(self, offset: int, value: int) -> None:
         if offset == BSRR:
-            # set wins over reset, 8.4.7
-            self._odr = self._odr & ~(value >> 16) | value & 0xFFFF
+            self._odr = self._set_reset(value)
             self._update_levels()
         elif offset == ODR:
             self._odr = value & 0xFFFF
@@ -161,6 +182,9 @@ class GpioPort(WordRegisters):
         self._push_pull = output & ~self._stored[OTYPER]
         self._open_drain = output & self._stored[OTYPER]
         self._pull_up = _fields_equal(self._stored[PUPDR], PULL_UP)
+        self._once_output |= output
+        self._floating = (self._once_output & (self._open_drain | _fields_equal(self._stored[MODER], 0))
+                          & _fields_equal(self._stored[PUPDR], 0))
         self._update_levels()
 
     def _update_levels(self) -> None:
