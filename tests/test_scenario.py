@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from offchip.engines.elf import Firmware
+from offchip.engines.image import application_table
 from offchip.scenario.bench import alive
 from offchip.scenario.fire import _listed
 from offchip.scenario.model import ScenarioError, Secret, read_scenario
@@ -109,3 +112,12 @@ def test_a_secret_listed_byte_by_byte_is_found(form: str) -> None:
     secret = Secret("bytes 1", bytes(range(0x1A, 0x2A)))
     assert _listed(secret).search("".join(map(form.format, range(256))).encode())
     assert not _listed(secret).search("".join(map(form.format, reversed(range(256)))).encode())
+
+
+@pytest.mark.parametrize(("start", "stack", "entry", "table"), [
+    (0x08010000, 0x20020000, 0x08010041, 0x08010000), (0x08010000, 0x20020004, 0x08010041, 0),
+    (0x08010000, 0x20020000, 0x08010040, 0), (0x08010000, 0x20020000, 0x08000041, 0),
+    (0x08000000, 0x20020000, 0x08000041, 0), (0x08010100, 0x20020000, 0x08010141, 0)])
+def test_application_for_a_bootloader_is_known_by_its_vectors(start: int, stack: int, entry: int, table: int) -> None:
+    data = struct.pack("<II", stack, entry).ljust(0x80, b"\0")
+    assert application_table([Firmware(Path("app.bin"), ((start, data),), "")]) == table

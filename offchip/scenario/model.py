@@ -14,6 +14,8 @@ from offchip.errors import OffchipError
 _UART = re.compile(r"usart[1236]|uart[45]|semihosting|swo")
 #: consoles that are heard through a debugger
 BY_DEBUGGER = ("semihosting", "swo")
+#: bytes of a card: each attack holds what was on it before and behind
+_MOST_CARD = 1 << 30
 _PIN = re.compile(r"P([A-I])(\d|1[0-5])")
 _LONGEST_S = 600.0
 #: shorter than this, and a credential occurs by chance
@@ -223,6 +225,9 @@ def _card(path: Path, table: _Table | None) -> Card | None:
     table.get("size", int, size)
     if size < 1 << 20 or size % (512 << 10):
         raise table.error("size", f"{size} bytes is no card; give a multiple of 524288, at least 1048576")
+    if size > _MOST_CARD:
+        raise table.error("image" if image else "size", f"{size} bytes are more than a scenario compares as a whole; "
+                          f"give at most {_MOST_CARD >> 20} MB with the same files (`offchip boot --sd` takes any)")
     high_capacity = table.get("high_capacity", bool, False)
     table.finish()
     return Card(image, bus, (select[1].lower(), int(select[2])), size, high_capacity)
