@@ -210,8 +210,8 @@ def expected(hint: Any) -> str:
 # members -----------------------------------------------------------------------------------------------------------
 #: what the machine calls; not for files and prompts
 _INTERNAL = {"ahead", "attach", "base", "idle_write", "line", "lines", "on_ahead", "on_gpio", "machine", "model_name",
-             "name", "passed", "path", "read", "receiver", "room", "start_clock", "steady", "stop_clock", "take", "unmodelled",
-             "violation", "size", "write"}
+             "name", "passed", "path", "read", "receiver", "room", "start_clock", "steady", "stop_clock", "take",
+             "unmodelled", "violation", "size", "write"}
 
 
 def members(peripheral: Peripheral) -> list[str]:

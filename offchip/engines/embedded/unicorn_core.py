@@ -302,7 +302,7 @@ class UnicornCore:
 
         def on_write(handle: int, offset: int, width: int, value: int, data: int) -> None:
             try:
-                if self.activity >= self.patience and self.idle_write(start + offset, width, value):
+                if told.activity >= told.patience and self.idle_write(start + offset, width, value):
                     self._impatient(start + offset)
                 entry = quick.get((start + offset) >> 2)
                 if entry is not None:
