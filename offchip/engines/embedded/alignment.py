@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 
@@ -31,6 +32,7 @@ _BASE = b"[" + b"".join(b"\\x%02x" % low for low in range(256) if low & 15 not i
 _SINGLE = b"[" + b"".join(b"\\x%02x" % (high << 4 | 10) for high in range(16)) + b"]"
 _SEVERAL = re.compile(b"(?=.[\\xc0-\\xcf]|" + _BASE + b"[\\xe8\\xe9]|" + _BASE + b"[\\xec\\xed]." + _SINGLE + b")",
                       re.DOTALL)
+_NOWHERE: list[int] = []
 _TABLE_BRANCH = re.compile(rb"[\xd0-\xdf]\xe8[\x00-\x1f]\xf0", re.DOTALL)
 
 
@@ -57,6 +59,8 @@ class Alignment:
         #: page -> up to where each block that was ever translated is in `_known`, by its start
         self._told: dict[int, int] = {}
         self._known: set[int] = set()
+        #: where a slice may begin without :meth:`slice_begins`
+        self.settled: set[int] = set()
         self._borne: Counter[int] = Counter()  # place -> accesses carried out by themselves
         self._checking = self._alone = False
         #: CCR.UNALIGN_TRP: every access must be aligned
@@ -80,6 +84,7 @@ class Alignment:
         for each in [each for each in self._borne if page <= each < page + PAGE_SIZE]:
             del self._borne[each]
         self._places[page] = places
+        self.settled = {each for each in self.settled if each & -PAGE_SIZE != page}
         self._told.setdefault(page, places[-1] if places else -1)
         if places and self._hooked.get(page, -1) < places[-1]:
             first = max(self._hooked.get(page, -1) + 1, page)
@@ -98,8 +103,9 @@ class Alignment:
         """A block that begins where the last slice ended is new more often than not: translate it with its check at
         once, because to do it once more takes away the blocks around it, too.
         """
-        if pc <= self._told.get(pc & -PAGE_SIZE, -1) and pc not in self._known and not (
-                self._alone or self.strict or self._gave_up(pc, PAGE_SIZE)):
+        if pc in self._known or pc > self._told.get(pc & -PAGE_SIZE, -1):
+            self.settled.add(pc)
+        elif not (self._alone or self.strict or self._gave_up(pc, PAGE_SIZE)):
             self._check_next()
 
     def check_block(self, pc: int, next_one: bool) -> None:
@@ -145,10 +151,12 @@ class Alignment:
 
     def _generated(self, handle: int, block: ctypes._Pointer[uc_tb], before: object, data: object) -> None:
         if not self.strict:
-            first = block[0].pc
+            translated = block.contents
+            first, length = translated.pc, translated.size
             self._known.add(first)
-            self._translated(any(first <= each < first + block[0].size
-                                 for each in self._places.get(first & -PAGE_SIZE, ())), first, block[0].size)
+            places = self._places.get(first & -PAGE_SIZE, _NOWHERE)
+            nearest = bisect_left(places, first)
+            self._translated(nearest < len(places) and places[nearest] < first + length, first, length)
 
     def _any_generated(self, handle: int, block: ctypes._Pointer[uc_tb], before: object, data: object) -> None:
         if self.strict:

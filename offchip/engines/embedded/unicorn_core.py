@@ -651,7 +651,8 @@ class UnicornCore:
         if self.fp.denied:
             self.fp.deny()
         start = self._registers[15]
-        self.alignment.slice_begins(start)
+        if start not in self.alignment.settled:
+            self.alignment.slice_begins(start)
         status = uclib.uc_emu_start(self._handle, start | 1, _NEVER, 0, limit)
         self.running = self.ahead.on = False
         self.alignment.slice_ended(self._counter.value)
