@@ -50,6 +50,7 @@ from unicorn.unicorn_py3.unicorn import (
 
 from offchip.engines.embedded.ahead import Ahead
 from offchip.engines.embedded.alignment import Alignment, may_be_unaligned
+from offchip.engines.embedded.division import QuickDivision
 from offchip.engines.embedded.fp_context import FpContext
 from offchip.engines.embedded.register_file import (
     DIVIDE_INSTRS,
@@ -182,6 +183,7 @@ class UnicornCore:
         self._hooks_added = self._sees_reads = False
         self._done_hooks: list[int] = []  # to be taken away when the core stands: one of them may be running
         self._trap_division = False
+        self._quick_division = QuickDivision(self.uc, self._counter, self._limit)
         self._by_hand = False  # divisions are undefined instructions to the core, and end a slice
         self._untrapped = 0  # of them since their trap was switched off
         self._end_address: int | None = None
@@ -535,6 +537,7 @@ class UnicornCore:
             self._divide_by_hand(isar0, True)
         else:  # a context that was put back may have brought another value along
             isar0.value = self._isar0_value & ~DIVIDE_INSTRS if self._by_hand else self._isar0_value
+        self._quick_division.turn(division and self._by_hand)
 
     def _divide_by_hand(self, isar0: ctypes.c_uint32, wanted: bool) -> None:
         """Whether divisions come to :meth:`divide`; everything is translated anew."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from offchip.paths import CACHE
 
-SOURCE = Path(__file__).with_name("ahead.c")
+SOURCES = tuple(sorted(Path(__file__).parent.glob("*.c")))
 _COMMAND = ("-O2", "-shared", "-fPIC", "-std=c11")
 
 
@@ -27,8 +27,10 @@ def library() -> ctypes.CDLL | None:
     if os.environ.get("OFFCHIP_NATIVE") == "0":
         return None
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    name = hashlib.sha256(SOURCE.read_bytes() + repr((_COMMAND, os.uname().machine)).encode()).hexdigest()[:16]
-    place = CACHE / "native" / f"ahead-{name}.so"
+    digest = hashlib.sha256(repr((_COMMAND, os.uname().machine)).encode())
+    for each in SOURCES:
+        digest.update(each.read_bytes())
+    place = CACHE / "native" / f"engine-{digest.hexdigest()[:16]}.so"
     try:
         if not place.exists() and (compiler is None or not _build(compiler, place)):
             return None
@@ -42,7 +44,7 @@ def _build(compiler: str, place: Path) -> bool:
     handle, half = tempfile.mkstemp(dir=place.parent, suffix=".so")
     os.close(handle)
     try:
-        done = subprocess.run([compiler, *_COMMAND, "-o", half, str(SOURCE)], capture_output=True)
+        done = subprocess.run([compiler, *_COMMAND, "-o", half, *map(str, SOURCES)], capture_output=True)
         if done.returncode:
             return False
         os.replace(half, place)  # another process may be at it, too
