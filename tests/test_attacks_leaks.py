@@ -7,7 +7,7 @@ import pytest
 
 from offchip import vault
 from offchip.attacks.fallback import PlantClearCredentials, Sealed
-from offchip.attacks.leaks import ListenOnTheConsole, TimeTheTag, search_spelled
+from offchip.attacks.leaks import CLOCK_HZ, ListenOnTheConsole, TimeTheTag, search_spelled
 from offchip.attacks.loot import Loot
 from offchip.pki import Authority
 from tests.attack_play import Make
@@ -62,3 +62,20 @@ def test_what_lies_there_in_clear_is_not_taken_for_sealed(play: Make, scheme: st
     evidence = live.fire(PlantClearCredentials(kind, sealed))
     assert live.reach.rogue is not None and not live.reach.rogue.visits and evidence[0].changed
     assert live.device.board.console.find("^storage: error ")
+
+
+@pytest.mark.parametrize(("again", "counts"), [
+    ([230, 230, 200], [200, 200, 200]),  # an interrupt fell elsewhere in the end
+    ([230] * 12, [200, 230, 200]), ([240, 230] * 6, [200, 230, 200])])
+def test_a_time_that_stands_out_is_taken_again(again: list[int], counts: list[int]) -> None:
+    def trace(cycles: int) -> list[int]:
+        return [0, 10, 20, 20 + round(cycles * 1e9 / CLOCK_HZ)]
+
+    asked: list[int] = []
+
+    def measured(number: int) -> list[int]:
+        asked.append(number)
+        return trace(again[len(asked) - 1])
+
+    assert TimeTheTag._steadied([trace(200), trace(230), trace(200)], measured) == counts
+    assert asked == [1] * len(again)
