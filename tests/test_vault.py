@@ -8,9 +8,11 @@ import pytest
 from offchip import vault
 from offchip.errors import MediumError, VaultError
 from offchip.vault import fat
+from offchip.vault.chunk import AREA_SIZE
 from offchip.vault.credentials import pem
 from offchip.vault.fat import Image
 from offchip.vault.records import Tag
+from offchip.vault.vaulted import Vaulted
 from tests.test_factory import CREDENTIALS
 
 SIZES = {vault.SD: 8 << 20, vault.EEPROM: 32768}
@@ -63,3 +65,22 @@ def test_plain_reports_what_is_damaged() -> None:
         vault.PLAIN.read(vault.EEPROM, Image(bytes(64)))
     with pytest.raises(VaultError, match="EEPROM of 512"):
         vault.PLAIN.image(vault.EEPROM, 512, CREDENTIALS)
+
+
+@pytest.mark.parametrize(("name", "believed"), [("sealed", True), ("labelled", True), ("encrypted", True),
+                                                ("fresh", False), ("fleet-key", False)])
+def test_an_update_that_was_not_committed_counts_only_where_the_medium_is_believed(name: str, believed: bool) -> None:
+    """SPEC 9, reading: one above the committed version is tried last."""
+    scheme, chip, chunk = vault.scheme(name), vault.Chip(bytes(range(32)), bytes(12)), vault.Chunk.DEVICE_KEY
+    assert isinstance(scheme, Vaulted)
+    area = Image(b"\xFF" * AREA_SIZE)
+    records = {slot: scheme.sealer(chip).seal(chunk, slot + 1, slot + 5, slot, b"content %d" % slot) for slot in (0, 1)}
+    area.write(chunk.offset + chunk.slot_size, records[1])
+    if believed:
+        assert scheme.open_chunk(vault.EEPROM, area, chip, chunk, 0) == (2, b"content 1"), "there is nothing else"
+    else:
+        with pytest.raises(VaultError, match="missing"):
+            scheme.open_chunk(vault.EEPROM, area, chip, chunk, 0)
+    area.write(chunk.offset, records[0])
+    assert scheme.open_chunk(vault.EEPROM, area, chip, chunk, 1) == (1, b"content 0")
+    assert scheme.open_chunk(vault.EEPROM, area, chip, chunk, 2) == (2, b"content 1")

@@ -25,7 +25,7 @@ from offchip.scene import Defence, Scene
 from offchip.scene.renewal import storage
 from offchip.scene.scene import THING, Device
 from offchip.vault import SD, Chip, Credentials
-from offchip.vault.chunk import CREDENTIAL_CHUNKS, SLOTS, Chunk, content
+from offchip.vault.chunk import CREDENTIAL_CHUNKS, Chunk, content
 from offchip.vault.counters import SIZE, Counters, filled
 from offchip.vault.records import Tag
 from offchip.vault.scheme import Place
@@ -37,6 +37,8 @@ _STEP_S = 0.002
 PUBLISHED = "mqtt: published"
 OLD, NEW, RESET, ERASED = "old", "new", "reset", "erased"
 SECRET = bytes(range(100, 132))
+#: byte of a record's head that has the number of its chunk (SPEC, records)
+_NUMBER = 6
 
 
 class Operation(ABC):
@@ -201,16 +203,19 @@ def _blanked(content: bytes, place: Place) -> bytes:
 
 
 def remains(device: Device, chip: Chip, versions: Mapping[Chunk, int]) -> list[str]:
-    """The records on the medium that open with the secret of ``chip`` though they are of none of these versions."""
+    """The records on the medium that open with the secret of ``chip`` though they are of none of these versions.
+
+    What chunk a record is of its head says: under `sealed` it would open as any.
+    """
     scheme = device.defence.scheme
     if not isinstance(scheme, Vaulted):
         return []
     sealer, found, image = scheme.sealer(chip), [], storage(device).image
     at = image.find(scheme.format.magic)
     while at >= 0:
-        for chunk, slot in ((chunk, slot) for chunk in CREDENTIAL_CHUNKS for slot in range(SLOTS)):
+        for chunk in (each for each in CREDENTIAL_CHUNKS if each.number == image[at + _NUMBER]):
             with suppress(VaultError):
-                version, _ = sealer.open(chunk, slot, image[at:at + chunk.slot_size])
+                version, _ = sealer.open(chunk, 0, image[at:at + chunk.slot_size])
                 if versions.get(chunk) != version:
                     found.append(f"{chunk.value} version {version} at 0x{at:X}")
         at = image.find(scheme.format.magic, at + 1)
@@ -265,12 +270,25 @@ class _Renewal(Operation):
         """What of an old version is left: records that still open, the factory's key in clear."""
         left = []
         if isinstance(self.defence.scheme, Vaulted):
-            left = remains(device, chip_of(device), counters_of(device).versions)
+            left = remains(device, chip_of(device), self._versions(device, self.defence.scheme))
         forms = key_forms(device.provisioning.credentials) if device.provisioning.credentials.private_key else []
         places = {"flash": device.board.engine.read_memory(chip_map.DATA.start, chip_map.DATA.size)}
         if self.defence.off_chip:
             places["the medium"] = storage(device).image
         return left + [f"the key in clear in {place}" for place, content in places.items() if in_clear(forms, content)]
+
+
+    def _versions(self, device: Device, scheme: Vaulted) -> Mapping[Chunk, int]:
+        """What counts of each chunk: what the chip says, or what is on a medium that is believed."""
+        versions = counters_of(device).versions
+        if scheme.format.fresh:
+            return versions
+        counted = {}
+        for chunk in scheme.kept:
+            with suppress(VaultError):
+                counted[chunk] = scheme.open_chunk(self.defence.medium, storage(device), chip_of(device), chunk,
+                                                   versions.get(chunk, 0))[0]
+        return counted
 
 
 class Update(_Renewal):

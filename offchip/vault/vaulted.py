@@ -67,7 +67,8 @@ class Vaulted(Scheme):
                    committed: int | None = None) -> tuple[int, bytes]:
         """Version and content of the newest record of a chunk, for whoever has the secret. Raises VaultError.
 
-        ``committed``: the chip's word for it; what claims to be newer is what a cut update has left.
+        ``committed``: the chip's word for it; what claims to be newer is what a cut update has left, and counts only
+        where the medium is believed and there is nothing else (SPEC 9, reading).
         """
         area = read_file(storage, VAULT_FILE) if medium.has_files else storage.read(0, AREA_SIZE)
         found, reasons = [], []
@@ -77,7 +78,8 @@ class Vaulted(Scheme):
                 found.append(self.sealer(chip).open(chunk, slot, area[at:at + chunk.slot_size]))
             except VaultError as error:
                 reasons.append(str(error))
-        found = [each for each in found if committed is None or each[0] <= committed]
+        counted = [each for each in found if committed is None or each[0] <= committed]
+        found = counted if counted or self.format.fresh else found
         if not found:
             raise VaultError("; ".join(reasons) or f"no update of {chunk.value} was ever completed")
         return max(found)
