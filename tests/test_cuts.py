@@ -16,7 +16,7 @@ from offchip.campaign.cuts import Cuts, Report, ToolFailed
 from offchip.campaign.joining import Diary
 from offchip.campaign.ledger import Ledger, record, table
 from offchip.campaign.nonvolatile import Base, State, capture, differing
-from offchip.campaign.operations import NEW, RESET, Provision, Reset, Turn
+from offchip.campaign.operations import NEW, RESET, Provision, Reset, Rotation, Turn
 from offchip.campaign.operations import Operation as Operation_
 from offchip.cli import app
 from offchip.engines.protocol import Operation, StorageEvent, Tear
@@ -181,3 +181,14 @@ def test_a_choice_of_nothing_is_told_from_nothing_left_to_do(tmp_path: Path, arg
     done = CliRunner().invoke(app, ["cuts", "--all", str(tmp_path / "all"), *arguments])
     assert isinstance(done.exception, OffchipError) and said in str(done.exception)
     assert not (tmp_path / "all").exists()
+
+
+def test_without_labels_a_record_is_of_the_chunk_its_head_names() -> None:
+    """Under `sealed` the key's new record opens as any other chunk, too, whose version is the old one."""
+    rotation = Rotation(Defence(vault.scheme("sealed"), vault.EEPROM), FIRMWARE, 1)
+    device = rotation.build()
+    try:
+        rotation.perform(device)
+        assert rotation.examine(device, NEW) == NEW
+    finally:
+        device.board.close()

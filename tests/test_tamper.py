@@ -141,16 +141,22 @@ def _in_the_other_sector(scene: Scene, device: Device) -> None:
     _nothing_is_left(scene, device)
 
 
+def _opened(scene: Scene, busy: str, then_s: float) -> Device:
+    """A device at its first start whose lid was opened behind a line, so many virtual seconds ago."""
+    device = build(scene)
+    device.board.power_on()
+    device.board.console.wait_for(busy, 20)
+    device.board.hall.open_case()
+    device.board.run(then_s)
+    return device
+
+
 @pytest.mark.parametrize("busy", ["^boot: ", "^rng: ok", "^vault: secret created", "^credentials: ok", "^modem: ready",
                                   "^clock: "])
 def test_it_acts_whatever_the_device_is_doing(scene: Scene, busy: str) -> None:
     """At start, sealing in flash and on the medium, parsing, waiting for the modem, in the handshake."""
-    device = build(scene)
+    device = _opened(scene, busy, 0.002 if busy == "^vault: secret created" else 0.3)
     board = device.board
-    board.power_on()
-    board.console.wait_for(busy, 20)
-    board.hall.open_case()
-    board.run(0.002 if busy == "^vault: secret created" else 0.3)
     board.console.wait_for("^state: fault reason=tamper", 30)
     flash = board.engine.read_memory(chip_map.FLASH.start, chip_map.FLASH.size)
     assert remains(device, forms_of_key(device)) == set()
@@ -160,12 +166,8 @@ def test_it_acts_whatever_the_device_is_doing(scene: Scene, busy: str) -> None:
 @pytest.mark.parametrize("busy", ["^rng: ok", "^vault: secret created", "^credentials: ok", "^clock: "])
 def test_a_millisecond_later_nothing_stops_it_any_more(scene: Scene, busy: str) -> None:
     """The supply is cut and the lid closed in the middle of sealing, parsing, a handshake: the next start ends it."""
-    device = build(scene)
+    device = _opened(scene, busy, 0.001)
     board = device.board
-    board.power_on()
-    board.console.wait_for(busy, 20)
-    board.hall.open_case()
-    board.run(0.001)
     board.power_off()
     board.hall.close_case()
     board.power_on()

@@ -29,6 +29,7 @@ from offchip.vault.chunk import CREDENTIAL_CHUNKS, Chunk, content
 from offchip.vault.counters import SIZE, Counters, filled
 from offchip.vault.records import Tag
 from offchip.vault.scheme import Place
+from offchip.vault.sealed import HEAD_SIZE, chunk_number
 from offchip.vault.vaulted import Vaulted
 
 #: virtual seconds within which a device has come to a decision after the supply is back
@@ -37,8 +38,6 @@ _STEP_S = 0.002
 PUBLISHED = "mqtt: published"
 OLD, NEW, RESET, ERASED = "old", "new", "reset", "erased"
 SECRET = bytes(range(100, 132))
-#: byte of a record's head that has the number of its chunk (SPEC, records)
-_NUMBER = 6
 
 
 class Operation(ABC):
@@ -213,7 +212,8 @@ def remains(device: Device, chip: Chip, versions: Mapping[Chunk, int]) -> list[s
     sealer, found, image = scheme.sealer(chip), [], storage(device).image
     at = image.find(scheme.format.magic)
     while at >= 0:
-        for chunk in (each for each in CREDENTIAL_CHUNKS if each.number == image[at + _NUMBER]):
+        number = chunk_number(image[at:at + HEAD_SIZE])
+        for chunk in (each for each in CREDENTIAL_CHUNKS if each.number == number):
             with suppress(VaultError):
                 version, _ = sealer.open(chunk, 0, image[at:at + chunk.slot_size])
                 if versions.get(chunk) != version:
@@ -276,7 +276,6 @@ class _Renewal(Operation):
         if self.defence.off_chip:
             places["the medium"] = storage(device).image
         return left + [f"the key in clear in {place}" for place, content in places.items() if in_clear(forms, content)]
-
 
     def _versions(self, device: Device, scheme: Vaulted) -> Mapping[Chunk, int]:
         """What counts of each chunk: what the chip says, or what is on a medium that is believed."""

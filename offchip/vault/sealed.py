@@ -19,6 +19,7 @@ from offchip.vault.chunk import Chunk
 SECRET_SIZE, IDENTITY_SIZE = 32, 12
 SECTOR = 512
 _HEAD = struct.Struct("<4sBBBxII12sI")
+HEAD_SIZE = _HEAD.size
 _NONCE = struct.Struct("<IB7x")
 _TAG = 16
 _LABEL = b"offchip vault 1\0"
@@ -43,6 +44,11 @@ class Format:
     @property
     def magic(self) -> bytes:
         return b"OCV1" if self.authenticated else b"OCX1"
+
+
+def chunk_number(head: bytes) -> int:
+    """Of which chunk an authenticated record says it is; its head is not encrypted. 0: there is no whole head."""
+    return int(_HEAD.unpack_from(head)[3]) if len(head) >= _HEAD.size else 0
 
 
 @dataclass(frozen=True, slots=True)

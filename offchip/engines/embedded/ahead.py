@@ -22,7 +22,11 @@ _MOST = 0xFFFFFFFF
 
 
 class _State(ctypes.Structure):
-    """``struct ahead`` of native/ahead.c."""
+    """``struct ahead`` of native/ahead.c.
+
+    ``activity`` grows with everything that may have changed more than registers and memory; from ``patience`` on each
+    look at a register is kept and ends the slice behind it.
+    """
 
     _fields_ = (("activity", ctypes.c_uint64), ("patience", ctypes.c_uint64),
                 ("look_address", ctypes.c_uint32), ("look_width", ctypes.c_uint32), ("look_value", ctypes.c_uint32),

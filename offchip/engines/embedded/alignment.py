@@ -15,9 +15,10 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
 
-from unicorn.unicorn_const import UC_ERR_OK, UC_HOOK_EDGE_GENERATED
-from unicorn.unicorn_py3.unicorn import Uc, UcError, uc_tb, uclib
+from unicorn.unicorn_const import UC_HOOK_EDGE_GENERATED
+from unicorn.unicorn_py3.unicorn import Uc, uc_tb, uclib
 
+from offchip.engines.embedded.hooks import add_hook
 from offchip.engines.embedded.register_file import MAIN_EXTENSION, main_extension_of
 from offchip.engines.embedded.virtual_tlb import PAGE_SIZE
 from offchip.errors import EngineError
@@ -89,14 +90,14 @@ class Alignment:
         if places and self._hooked.get(page, -1) < places[-1]:
             first = max(self._hooked.get(page, -1) + 1, page)
             self._hooked[page] = places[-1]
-            self._hook(0, first, places[-1])
+            add_hook(self._uc, UC_HOOK_EDGE_GENERATED, self._callbacks[0], first, places[-1])
 
     def be_strict(self, wanted: bool) -> None:
         """Follow CCR.UNALIGN_TRP, between slices; whatever is translated is forgotten."""
         self.strict = wanted
         if wanted and not self._hooked_all:
             self._hooked_all = True
-            self._hook(1, 1, 0)
+            add_hook(self._uc, UC_HOOK_EDGE_GENERATED, self._callbacks[1])
         self._uc.ctl_flush_tb()
 
     def slice_begins(self, pc: int) -> None:
@@ -141,13 +142,6 @@ class Alignment:
         if self._features is not None:
             self._features.value = self._normal & ~MAIN_EXTENSION
             self._checking = True
-
-    def _hook(self, which: int, first: int, last: int) -> None:
-        handle = ctypes.c_size_t()
-        status = uclib.uc_hook_add(self._uc._uch, ctypes.byref(handle), UC_HOOK_EDGE_GENERATED, self._callbacks[which],
-                                   None, ctypes.c_uint64(first), ctypes.c_uint64(last))
-        if status != UC_ERR_OK:
-            raise UcError(status)
 
     def _generated(self, handle: int, block: ctypes._Pointer[uc_tb], before: object, data: object) -> None:
         if not self.strict:

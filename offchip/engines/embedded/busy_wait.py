@@ -79,8 +79,8 @@ class BusyWait:
 
     def before(self) -> None:
         """A slice begins."""
-        core = self._core
-        core.patience = core.activity + (self._patience if self._turn is None else 1)
+        told = self._core.told
+        told.patience = told.activity + (self._patience if self._turn is None else 1)
 
     def after(self, executed: int, goal: int) -> int:
         """A slice ended at a look, with time moved on; returns the instructions to leave out, up to cycle ``goal``."""
@@ -89,7 +89,7 @@ class BusyWait:
             self._begin(executed)
             return 0
         if self._core.pc != turn.pc:
-            if self._core.activity - turn.activity >= LOOKS:
+            if self._core.told.activity - turn.activity >= LOOKS:
                 self.give_up()
             return 0
         length = self._clock.cycles - turn.cycle
@@ -118,12 +118,13 @@ class BusyWait:
         for memory in self._ram:
             memory.save()
         core.looks.clear()
-        self._turn = _Turn(core.pc, self._clock.cycles, executed, core.activity, self._clock.fired, dict(self._counts))
+        self._turn = _Turn(core.pc, self._clock.cycles, executed, core.told.activity, self._clock.fired,
+                           dict(self._counts))
 
     def _repeats(self, turn: _Turn, executed: int, length: int) -> bool:
         """Whether the turn changed nothing: every access was a look, and the core is as it was."""
         core = self._core
-        if core.activity - turn.activity != len(core.looks) or self._clock.fired != turn.fired:
+        if core.told.activity - turn.activity != len(core.looks) or self._clock.fired != turn.fired:
             return False
         if executed - turn.executed != length or core.observed:
             return False

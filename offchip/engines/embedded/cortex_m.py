@@ -218,7 +218,7 @@ class CortexM(Peripheral):
         elif end is End.ARRIVED:
             self.on_arrival()
         elif end is not End.LIMIT:
-            self.core.activity += 1
+            self.core.told.activity += 1
             self._handle(end)
         self.on_progress()
 
@@ -235,7 +235,7 @@ class CortexM(Peripheral):
     def take_due(self) -> None:
         """Enter the exception that is due, so that PC is at the next instruction to be executed."""
         if self._attention and not self.is_halted and not self.locked_up:
-            self.core.activity += 1
+            self.core.told.activity += 1
             self._take_exceptions()
 
     def put_in_force(self) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ctypes
 
-from unicorn.unicorn_const import UC_ERR_OK, UC_HOOK_INSN_INVALID
-from unicorn.unicorn_py3.unicorn import Uc, UcError, uclib
+from unicorn.unicorn_const import UC_HOOK_INSN_INVALID
+from unicorn.unicorn_py3.unicorn import Uc, uclib
 
+from offchip.engines.embedded.hooks import add_hook
 from offchip.engines.embedded.native import library
 from offchip.engines.embedded.register_file import it_state_of, registers_of
 
@@ -39,11 +40,7 @@ class QuickDivision:
         state.registers, state.it = ctypes.addressof(registers), ctypes.addressof(it)
         state.counter, state.limit = ctypes.addressof(counter), ctypes.addressof(limit)
         state.read = ctypes.cast(uclib.uc_mem_read, ctypes.c_void_p)
-        handle = ctypes.c_size_t()
-        status = uclib.uc_hook_add(uc._uch, ctypes.byref(handle), UC_HOOK_INSN_INVALID, native.divide,
-                                   ctypes.addressof(state), ctypes.c_uint64(1), ctypes.c_uint64(0))
-        if status != UC_ERR_OK:
-            raise UcError(status)
+        add_hook(uc, UC_HOOK_INSN_INVALID, native.divide, argument=ctypes.addressof(state))
 
     def turn(self, on: bool) -> None:
         """Whether to carry them out."""

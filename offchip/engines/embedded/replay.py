@@ -216,7 +216,7 @@ class Replay:
 
     @property
     def _activity(self) -> int:
-        return self._core.activity + self._clock.fired
+        return int(self._core.told.activity) + self._clock.fired
 
 
 class _Copy:

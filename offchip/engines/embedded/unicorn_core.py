@@ -52,6 +52,7 @@ from offchip.engines.embedded.ahead import Ahead
 from offchip.engines.embedded.alignment import Alignment, may_be_unaligned
 from offchip.engines.embedded.division import QuickDivision
 from offchip.engines.embedded.fp_context import FpContext
+from offchip.engines.embedded.hooks import add_hook
 from offchip.engines.embedded.register_file import (
     DIVIDE_INSTRS,
     bare_core,
@@ -155,7 +156,8 @@ class UnicornCore:
         self.uc = bare_core()
         self.ahead = ahead
         ahead.on_failure = self._fail
-        self._told = ahead.state
+        #: what is counted of accesses, see :class:`Ahead`
+        self.told = ahead.state
         self._handle = self.uc._uch
         self._batches: dict[tuple[str, ...], _Batch] = {}
         self._counter, self._limit = self._find_counter()
@@ -194,8 +196,8 @@ class UnicornCore:
         self._stopped_by: End | None = None  # the slice ended before a watched instruction
         #: asked before each execution of a watched instruction: SKIP, ARRIVED or (None) go on?
         self.before_watched: Callable[[int], End | None] = lambda address: None
-        #: from so much activity on each look at a register is kept here and ends the slice behind it
-        self.patience = 1 << 62
+        self.told.patience = 1 << 62
+        #: addresses, from that patience on
         self.looks: list[int] = []
         #: whether a store to a register would change nothing at all, which is as good as a look at it
         self.idle_write: Callable[[int, int, int], bool] = lambda address, width, value: False
@@ -207,9 +209,11 @@ class UnicornCore:
         self._memories: list[tuple[int, int, bool]] = []  # start, length, writable
         self._buffers: list[tuple[int, int, mmap.mmap]] = []
         self._fault_hooks: list[int] = []
-        self._hook(UC_HOOK_INTR, HOOK_INTR_CFUNC(self._interrupt), 1, 0)
+        interrupted = HOOK_INTR_CFUNC(self._interrupt)
+        add_hook(self.uc, UC_HOOK_INTR, interrupted)
         enabled, unmasked = HOOK_CODE_CFUNC(self._enabled), HOOK_CODE_CFUNC(self._unmasked)
         self._behind_cps, self._behind_msr = enabled, unmasked
+        self._keep.append(interrupted)
         self.tlb = VirtualTlb(self.uc, self._watch_page)
 
     def _find_counter(self) -> tuple[ctypes.c_size_t, ctypes.c_size_t]:
@@ -288,7 +292,7 @@ class UnicornCore:
         Args:
             quick: number of a word -> (address of its block, read, write by offset in it): asked first.
         """
-        told = self._told
+        told = self.told
 
         def on_read(handle: int, offset: int, width: int, data: int) -> int:
             try:
@@ -320,24 +324,6 @@ class UnicornCore:
         if status != UC_ERR_OK:
             raise UcError(status)
 
-    @property
-    def activity(self) -> int:
-        """Grows with everything that may have changed more than registers and memory."""
-        return int(self._told.activity)
-
-    @activity.setter
-    def activity(self, value: int) -> None:
-        self._told.activity = value
-
-    @property
-    def patience(self) -> int:
-        """From so much activity on each look at a register is kept in ``looks`` and ends the slice behind it."""
-        return int(self._told.patience)
-
-    @patience.setter
-    def patience(self, value: int) -> None:
-        self._told.patience = value
-
     def _impatient(self, address: int) -> None:
         self.looks.append(address)
         self.impatient = True
@@ -347,15 +333,6 @@ class UnicornCore:
     def observed(self) -> bool:
         """Somebody wants to be told of single instructions or loads."""
         return bool(self._watched or self._traced or self._read_hooks)
-
-    def _hook(self, kind: int, callback: Callable[..., None], first: int, last: int) -> None:
-        """A hook for good. The binding's own ``hook_add`` puts three calls around each call of a hook."""
-        self._keep.append(callback)
-        handle = ctypes.c_size_t()
-        status = uclib.uc_hook_add(self._handle, ctypes.byref(handle), kind, callback, None, ctypes.c_uint64(first),
-                                   ctypes.c_uint64(last))
-        if status != UC_ERR_OK:
-            raise UcError(status)
 
     def _fail(self, error: BaseException) -> None:
         """An exception cannot pass through C: `run` raises it when the slice has ended."""
@@ -405,7 +382,7 @@ class UnicornCore:
             if behind not in self._unmask_hooks:
                 self._unmask_hooks.add(behind)
                 mask_only = len(code) == 2 or code[2] in _ONE_BIT
-                self._hook(UC_HOOK_BLOCK, self._behind_cps if mask_only else self._behind_msr, behind, behind)
+                add_hook(self.uc, UC_HOOK_BLOCK, self._behind_cps if mask_only else self._behind_msr, behind, behind)
 
     def _watch_events(self, page: int) -> None:
         """End the slice before each SEV of a page: they are few, and seen in no other way that costs nothing."""
@@ -659,7 +636,7 @@ class UnicornCore:
         status = uclib.uc_emu_start(self._handle, start | 1, _NEVER, 0, limit)
         self.running = self.ahead.on = False
         self.alignment.slice_ended(self._counter.value)
-        if self._told.port or self._told.look_address:
+        if self.told.port or self.told.look_address:
             self.ahead.settle()
         if self.uc._hook_exception is not None:
             failure, self.uc._hook_exception = self.uc._hook_exception, None
@@ -775,7 +752,7 @@ class UnicornCore:
         return False
 
     def _write_protected(self, uc: Uc, access: int, address: int, size: int, value: int, data: object) -> bool:
-        self._told.activity += 1
+        self.told.activity += 1
         self.ahead.settle()
         if self.on_flash_store is not None:
             self.on_flash_store(address, size, value & ((1 << 8 * size) - 1))

@@ -24,8 +24,9 @@ from unicorn.unicorn_const import (
     UC_PROT_WRITE,
     UC_TLB_VIRTUAL,
 )
-from unicorn.unicorn_py3.unicorn import HOOK_TLB_FILL_CFUNC, Uc, UcError, uclib
+from unicorn.unicorn_py3.unicorn import HOOK_TLB_FILL_CFUNC, Uc, UcError
 
+from offchip.engines.embedded.hooks import add_hook
 from offchip.engines.embedded.register_file import bare_core, it_state_of
 from offchip.errors import EngineError
 
@@ -57,12 +58,8 @@ class VirtualTlb:
         self._uc = uc
         uc.ctl_set_tlb_mode(UC_TLB_VIRTUAL)
         self._callback = HOOK_TLB_FILL_CFUNC(self._fill)
-        self._hook = ctypes.c_size_t()
         # Unicorn's own layer for this hook cannot return an address and permissions from a plain function
-        status = uclib.uc_hook_add(uc._uch, ctypes.byref(self._hook), UC_HOOK_TLB_FILL, self._callback, None,
-                                   ctypes.c_uint64(1), ctypes.c_uint64(0))
-        if status:
-            raise UcError(status)
+        add_hook(uc, UC_HOOK_TLB_FILL, self._callback)
 
     def add_ram(self, start: int, length: int) -> None:
         """Stores to this memory may change code the core has translated."""

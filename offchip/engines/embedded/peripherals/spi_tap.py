@@ -285,7 +285,7 @@ class SpiTap(Peripheral):
         if self._stuck is not None:
             miso = self._hold(miso)
         if self._recording:
-            self._remember(mosi, miso)
+            self._remember(bytes((mosi,)), bytes((miso,)))
         if self._cut_now:
             self._cut_power()
         return miso
@@ -336,7 +336,7 @@ class SpiTap(Peripheral):
             if self._at == self._read_end:
                 self._end_of_read()
         if self._recording:
-            self._remember_all(mosi, miso)
+            self._remember(mosi, miso)
 
     def peek(self) -> int:
         """What :meth:`transmit` returns next: for a master that clocks single bits."""
@@ -505,16 +505,7 @@ class SpiTap(Peripheral):
             raise MediumError(f"SpiTap: {rule} needs an SD card behind the tap.")
         return self._card
 
-    def _remember(self, mosi: int, miso: int) -> None:
-        recorder = self._recorder
-        if recorder.held < self.max_bytes:
-            recorder.held += 1
-            recorder.mosi.append(mosi)
-            recorder.miso.append(miso)
-        else:
-            self.dropped += 1
-
-    def _remember_all(self, mosi: bytes, miso: bytes) -> None:
+    def _remember(self, mosi: bytes, miso: bytes) -> None:
         recorder = self._recorder
         fit = max(0, min(len(mosi), self.max_bytes - recorder.held))
         recorder.held += fit
